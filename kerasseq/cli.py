@@ -1,0 +1,243 @@
+"""The command line of every task, generated from its settings and verbs."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import difflib
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
+
+from kerasseq.config import Settings, describe_bounds
+from kerasseq.errors import UserError
+from kerasseq.task import Task, Verb
+
+
+def main(task: Task, arguments: Sequence[str] | None = None) -> None:
+    """Runs a task's command line and exits: 0 done, 2 the user's to mend, 130 interrupted."""
+    sys.exit(run(task, arguments))
+
+
+def run(task: Task, arguments: Sequence[str] | None = None) -> int:
+    """Runs a task's command line.
+
+    Args:
+        task: the task.
+        arguments: words after the program's name; ``sys.argv`` if None.
+
+    Returns:
+        The exit status.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up chatter
+    verbs = {verb.name: verb for verb in (*common_verbs(task), *task.extra_verbs)}
+    try:
+        name, options = parse(task, verbs, arguments)
+        verbs[name].run(task, options)
+        sys.stdout.flush()
+    except UserError as error:
+        print(f"{prog(task)}: {_one_line(str(error))}", file=sys.stderr)
+        return error.status
+    except KeyboardInterrupt:
+        print(f"{prog(task)}: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader (head, less) has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def prog(task: Task) -> str:
+    """How the task is called."""
+    return f"python -m tasks.{task.name}"
+
+
+def parse(
+    task: Task, verbs: dict[str, Verb], arguments: Sequence[str] | None
+) -> tuple[str, Namespace]:
+    """The verb and its options, with ``options.settings`` where the verb takes settings.
+
+    Raises:
+        UserError: for anything that is not a valid command.
+    """
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    parser = ArgumentParser(prog=prog(task), description=task.title, exit_on_error=False)
+    commands = parser.add_subcommands(dest="verb", required=True)
+    children = {}
+    for verb in verbs.values():
+        child = ArgumentParser(
+            description=verb.help,
+            exit_on_error=False,
+            usage=f"{prog(task)} {verb.name} [options]",
+        )
+        verb.options(child)
+        if verb.settings:
+            child.add_argument("--config", action="config", help="YAML file of settings.")
+            child.add_class_arguments(task.settings_class)
+            _add_bounds(child, task.settings_class)
+        commands.add_subcommand(verb.name, child, help=verb.help)
+        children[verb.name] = child
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        parsed = parser.parse_args(words)
+    except (argparse.ArgumentError, TypeError, ValueError, OSError) as error:
+        raise UserError(_parse_message(str(error), words, children)) from None
+    options = parsed[parsed.verb]
+    if verbs[parsed.verb].settings:
+        try:
+            options.settings = _settings(task.settings_class, options)
+        except UserError as error:
+            raise UserError(f"bad setting: {error}") from None
+    return parsed.verb, options
+
+
+def _settings(kind: type[Settings], values: Namespace) -> Any:
+    hints = get_type_hints(kind)
+    made = {}
+    for name in (field.name for field in dataclasses.fields(kind)):
+        made[name] = values[name]
+        if isinstance(values[name], Namespace):
+            try:
+                made[name] = _settings(hints[name], values[name])
+            except UserError as error:
+                raise UserError(f"{name}.{error}") from None
+    return kind(**made)
+
+
+def _add_bounds(parser: ArgumentParser, kind: type[Settings], prefix: str = "") -> None:
+    """Completes each setting's help by its bounds."""
+    hints = get_type_hints(kind)
+    for entry in dataclasses.fields(kind):
+        inner = hints[entry.name]
+        if isinstance(inner, type) and issubclass(inner, Settings):
+            _add_bounds(parser, inner, f"{prefix}{entry.name}.")
+        elif bounds := describe_bounds(entry):
+            action = next(a for a in parser._actions if a.dest == prefix + entry.name)
+            action.help = f"{(action.help or '').removesuffix('.')} [{bounds}]."
+
+
+def _parse_message(message: str, words: list[str], children: dict[str, ArgumentParser]) -> str:
+    """jsonargparse's report as one line, with the nearest known name for an unknown one."""
+    verb = next((word for word in words if word in children), None)
+    unknown = (
+        r"unrecognized arguments: -*([\w.-]+)",
+        r"does not accept option '([\w.]+)'",
+        r"[Kk]ey '?\"?([\w.]+)'?\"? (?:is not expected|does not exist)",
+    )
+    found = next(filter(None, (re.search(pattern, message) for pattern in unknown)), None)
+    if not found:
+        return _one_line(re.sub(r"<class '(\w+)'>", r"\1", message.replace("typing.", "")))
+    given = f"--{found[1]}"
+    known = [option for a in children[verb]._actions for option in a.option_strings] if verb else []
+    near = difflib.get_close_matches(given, known, n=1)
+    hint = f"; did you mean {near[0]}?" if near else f"; see {verb or ''} --help".replace("  ", " ")
+    return f"unknown setting or option {given}{hint}"
+
+
+def _one_line(text: str) -> str:
+    return re.sub(r"\s*\n\s*", " ", text.strip())
+
+
+# -- the verbs that every task has -----------------------------------------------------------------
+
+
+def common_verbs(task: Task) -> tuple[Verb, ...]:
+    """``train``, ``evaluate``, ``predict``, ``tune``, ``export`` and ``describe``."""
+
+    def run_option(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument(
+            "--run",
+            type=Path,
+            default=Path("runs") / task.name,
+            help="Run folder (default: %(default)s).",
+        )
+
+    def download_option(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument(
+            "--download", action="store_true", help="Fetch a tfds:NAME that is not prepared yet."
+        )
+
+    def saved_models_option(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument(
+            "--saved-models",
+            type=Path,
+            default=Path("saved_models"),
+            help="Folder for exports; a version lands in SAVED_MODELS/TASK/VERSION "
+            "(default: %(default)s).",
+        )
+
+    def train_options(parser: argparse.ArgumentParser) -> None:
+        run_option(parser)
+        download_option(parser)
+        saved_models_option(parser)
+        parser.add_argument(
+            "--only-train",
+            action="store_true",
+            help="Stop after training: no test score, no examples, no export.",
+        )
+
+    def evaluate_options(parser: argparse.ArgumentParser) -> None:
+        run_option(parser)
+        download_option(parser)
+        parser.add_argument(
+            "--split",
+            choices=["test", "validation", "train"],
+            default="test",
+            help="Split of the run's own data (default: %(default)s).",
+        )
+        parser.add_argument(
+            "--on", metavar="DATA", help="Other labelled data instead: a path or tfds:NAME."
+        )
+
+    def predict_options(parser: argparse.ArgumentParser) -> None:
+        parser.usage = f"{prog(task)} predict [options] [texts ...]"
+        parser.add_argument("texts", nargs="*", help="Texts; standard input if there are none.")
+        run_option(parser)
+        parser.add_argument(
+            "--saved-model", type=Path, help="Use an exported version instead of a run."
+        )
+        parser.add_argument("--file", type=Path, help="Text file, a text a line (.gz too).")
+        parser.add_argument("--encoding", default="utf-8", help="Of the file (default: utf-8).")
+        parser.add_argument("--json", action="store_true", help="Print a JSON object a line.")
+
+    def export_options(parser: argparse.ArgumentParser) -> None:
+        run_option(parser)
+        saved_models_option(parser)
+
+    def tune_options(parser: argparse.ArgumentParser) -> None:
+        run_option(parser)
+        parser.set_defaults(run=Path("runs") / f"{task.name}-sweep")
+        download_option(parser)
+        parser.add_argument(
+            "--max-trials", type=int, default=10, help="Trials (default: %(default)s)."
+        )
+
+    return (
+        Verb("train", "Train, score on test, show examples, export.", _late("train"),
+             train_options, settings=True),
+        Verb("evaluate", "Report on a split, or on other labelled data.", _late("evaluate"),
+             evaluate_options),
+        Verb("predict", "Predict for arguments, a file or standard input.", _late("predict"),
+             predict_options),
+        Verb("tune", "Search the task's space for better settings.", _late("tune"),
+             tune_options, settings=True),
+        Verb("export", "Write a SavedModel and verify it in a clean process.", _late("export"),
+             export_options),
+        Verb("describe", "Print settings, model and device plan.", _late("describe"),
+             run_option, settings=True),
+    )  # fmt: skip
+
+
+def _late(name: str) -> Any:
+    """A verb of :mod:`kerasseq.verbs`, which imports tensorflow, imported when it is called."""
+
+    def call(task: Task, options: Namespace) -> None:
+        from kerasseq import verbs
+
+        getattr(verbs, name)(task, options)
+
+    return call

@@ -1,0 +1,130 @@
+"""Sequences of different lengths to right-padded batches of similar lengths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kerasseq.config import Settings, setting
+from kerasseq.text.vocabulary import PAD
+
+
+@dataclass(frozen=True)
+class BatchSettings(Settings):
+    """Batches: sequences of similar length, right-padded."""
+
+    size: int = setting(64, ge=1)
+    """Sequences in a training batch."""
+    pool: int = setting(100, ge=1)
+    """Batches' worth of shuffled sequences that are sorted by length together: more wastes less
+    padding, fewer mixes lengths better."""
+    pad_to_multiple: int = setting(8, ge=1)
+    """Batch lengths are rounded up to a multiple of this, so that there are few distinct shapes."""
+
+
+def pad(sequences: Sequence[np.ndarray], multiple: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Right-pads sequences to the longest one.
+
+    Args:
+        sequences: id vectors, none of them empty.
+        multiple: round the padded length up to a multiple of this.
+
+    Returns:
+        ids int32 ``[B, T]`` and lengths int32 ``[B]``.
+    """
+    lengths = np.array([len(sequence) for sequence in sequences], np.int32)
+    width = -(-int(lengths.max()) // multiple) * multiple
+    ids = np.full((len(sequences), width), PAD, np.int32)
+    for row, sequence in zip(ids, sequences, strict=True):
+        row[: len(sequence)] = sequence
+    return ids, lengths
+
+
+def shuffled_batches(
+    lengths: np.ndarray, settings: BatchSettings, seed: int, epoch: int
+) -> list[np.ndarray]:
+    """One epoch's batches, as positions; a function of its arguments alone.
+
+    That makes the position in an epoch the only state a resumed run needs.
+
+    Args:
+        lengths: of every sequence.
+        settings: batch size and pool.
+        seed: of the run.
+        epoch: from 0; every epoch has another order.
+
+    Returns:
+        Arrays of positions; together they hold every position once.
+    """
+    random = np.random.default_rng([seed, epoch])
+    order = random.permutation(len(lengths))
+    pool = settings.size * settings.pool
+    batches = []
+    for start in range(0, len(order), pool):
+        chunk = order[start : start + pool]
+        batches += _split(chunk[np.argsort(lengths[chunk], kind="stable")], settings.size)
+    return [batches[i] for i in random.permutation(len(batches))]
+
+
+def sorted_batches(lengths: np.ndarray, size: int) -> list[np.ndarray]:
+    """Batches by ascending length, for evaluation."""
+    return _split(np.argsort(lengths, kind="stable"), size)
+
+
+def _split(order: np.ndarray, size: int) -> list[np.ndarray]:
+    return [order[start : start + size] for start in range(0, len(order), size)]
+
+
+def padding_waste(lengths: np.ndarray, batches: Sequence[np.ndarray], multiple: int) -> float:
+    """Share of a set of batches' positions that is padding."""
+    cells = sum(len(b) * (-(-int(lengths[b].max()) // multiple) * multiple) for b in batches)
+    return 1 - sum(int(lengths[b].sum()) for b in batches) / cells
+
+
+def blocks(items: Iterator, size: int) -> Iterator[list]:
+    """Cuts a stream into lists of at most ``size`` items."""
+    block: list = []
+    for item in items:
+        block.append(item)
+        if len(block) == size:
+            yield block
+            block = []
+    if block:
+        yield block
+
+
+class LabelledBatches:
+    """Training batches of labelled sequences: ids, their lengths, and class indices.
+
+    Args:
+        sequences: id vectors.
+        labels: class indices ``[N]``.
+        settings: batch size, pool and padding.
+        seed: of the order.
+    """
+
+    def __init__(
+        self,
+        sequences: Sequence[np.ndarray],
+        labels: np.ndarray,
+        settings: BatchSettings,
+        seed: int,
+    ):
+        self._sequences, self._labels = sequences, labels
+        self._lengths = np.array([len(sequence) for sequence in sequences], np.int32)
+        self._settings, self._seed = settings, seed
+
+    def epoch(self, number: int) -> list[np.ndarray]:
+        """The positions that make up each batch of an epoch."""
+        return shuffled_batches(self._lengths, self._settings, self._seed, number)
+
+    def fetch(self, item: np.ndarray) -> dict[str, np.ndarray]:
+        """``ids`` ``[B, T]``, ``lengths`` ``[B]`` and ``label`` ``[B]``, all int32."""
+        ids, lengths = pad([self._sequences[i] for i in item], self._settings.pad_to_multiple)
+        return {"ids": ids, "lengths": lengths, "label": self._labels[item]}
+
+    def tokens(self, item: np.ndarray) -> int:
+        """Tokens in a batch, padding not counted."""
+        return int(self._lengths[item].sum())

@@ -1,0 +1,1 @@
+"""Backend-specific fast paths that a layer may pick; none is imported until one is picked."""

@@ -1,0 +1,73 @@
+"""Argument checks that the layers share: every error names what came and what was expected."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+
+def check_choice(layer: str, name: str, value: Any, allowed: Sequence[Any]) -> None:
+    """Raise a `ValueError` unless `value` is one of `allowed`."""
+    if value not in allowed:
+        names = ", ".join(repr(choice) for choice in allowed)
+        raise ValueError(f"{layer}: `{name}` must be one of {names}. Received: {name}={value!r}")
+
+
+def check_positive(layer: str, name: str, value: Any) -> None:
+    """Raise a `ValueError` unless `value` is a whole number above 0."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value <= 0:
+        raise ValueError(
+            f"{layer}: `{name}` must be a positive whole number. Received: {name}={value!r}"
+        )
+
+
+def check_rate(layer: str, name: str, value: Any) -> None:
+    """Raise a `ValueError` unless `0 <= value < 1`."""
+    if not isinstance(value, int | float) or not 0 <= value < 1:
+        raise ValueError(
+            f"{layer}: `{name}` must be a number in [0, 1). Received: {name}={value!r}"
+        )
+
+
+def check_rank(layer: str, name: str, shape: Sequence[int | None], axes: str) -> None:
+    """Raise a `ValueError` unless `shape` has as many axes as `axes` names, e.g. "batch, time"."""
+    if len(shape) != len(axes.split(",")):
+        raise ValueError(
+            f"{layer}: `{name}` must have shape [{axes}]. Received: {name}.shape={tuple(shape)}"
+        )
+
+
+def check_mask(layer: str, mask: Any, inputs: Any) -> Any:
+    """The mask as a bool tensor `[batch, time]`, checked against `inputs` `[batch, time, ...]`.
+
+    Padding must be on the right; this is looked at where the values are known (eager calls).
+    """
+    check_rank(layer, "mask", mask.shape, "batch, time")
+    pairs = zip(mask.shape, inputs.shape[:2], strict=True)
+    if any(a is not None and b is not None and a != b for a, b in pairs):
+        raise ValueError(
+            f"{layer}: `mask` must have the batch and time of `inputs`. "
+            f"Received: mask.shape={tuple(mask.shape)}, inputs.shape={tuple(inputs.shape)}"
+        )
+    if keras.backend.standardize_dtype(mask.dtype) != "bool":
+        mask = ops.cast(mask, "bool")
+    values = _known(mask)
+    if values is not None and (values[:, 1:] & ~values[:, :-1]).any():
+        row = int((values[:, 1:] & ~values[:, :-1]).any(axis=1).argmax())
+        raise ValueError(
+            f"{layer}: `mask` must be padded on the right: each row True up to its length, then "
+            f"False. Received: row {row} = {values[row].astype(int).tolist()}"
+        )
+    return mask
+
+
+def _known(tensor: Any) -> np.ndarray | None:
+    """The values of a tensor that has any yet; `None` while a graph is being traced."""
+    if keras.utils.is_keras_tensor(tensor):
+        return None
+    try:
+        return np.asarray(ops.convert_to_numpy(tensor))
+    except Exception:  # every backend has its own error for a tensor without values
+        return None

@@ -1,0 +1,93 @@
+"""Which kernel runs a recurrent layer, and why."""
+
+from typing import Any, NamedTuple
+
+import keras
+
+KERNELS = ("auto", "cudnn", "closed_form", "loop")
+XLA_CHOICES = ("auto", True, False)
+
+
+class KernelChoice(NamedTuple):
+    """A kernel and the reason for it.
+
+    Attributes:
+        name: `"cudnn"`, `"closed_form"` or `"loop"`.
+        reason: why, in words.
+        xla: whether the closed-form kernel is compiled with XLA, shape by shape.
+    """
+
+    name: str
+    reason: str
+    xla: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.name}{' (XLA)' if self.xla else ''}: {self.reason}"
+
+
+def choose_kernel(stack: Any) -> KernelChoice:
+    """The kernel for a `RecurrentStack` on this backend and device.
+
+    Raises:
+        ValueError: a kernel was asked for by name that cannot run here.
+    """
+    backend = keras.backend.backend()
+    special = _special(stack)
+    fused = _not_fused(stack, backend) or special
+    cudnn = (
+        _not_cudnn(stack, backend)
+        or special
+        or ("recurrent_dropout has no cuDNN form" if stack.recurrent_dropout else "")
+    )
+    wanted = "cudnn" if stack.use_cudnn is True else stack.kernel
+    if wanted == "cudnn" and cudnn:
+        raise ValueError(
+            f"RecurrentStack: {'use_cudnn=True' if stack.use_cudnn is True else 'kernel=`cudnn`'}"
+            f" cannot be used: {cudnn}. Expected kernel='auto', which picks what can."
+        )
+    if wanted == "closed_form" and fused:
+        raise ValueError(
+            f"RecurrentStack: kernel='closed_form' cannot be used: {fused}. Expected "
+            "kernel='auto' or 'loop'."
+        )
+    if wanted != "auto":
+        return KernelChoice(wanted, "asked for", stack.xla is True and wanted == "closed_form")
+    if not cudnn:
+        return KernelChoice("cudnn", "a GPU is present and the settings are those of cuDNN")
+    if not fused:
+        return KernelChoice("closed_form", f"closed-form gradients; not cuDNN: {cudnn}")
+    return KernelChoice("loop", f"step by step: {fused}")
+
+
+def _special(stack: Any) -> str:
+    """What only the loop over the cell's own equations knows."""
+    if stack.custom_cell:
+        return "the cell was given as a layer"
+    for name in ("layer_norm", "coupled_gates", "zoneout"):
+        if getattr(stack, name):
+            return f"{name} has only the step-by-step form"
+    return ""
+
+
+def _not_fused(stack: Any, backend: str) -> str:
+    if backend != "tensorflow":
+        return f"the closed-form kernels are for TensorFlow, the backend is {backend}"
+    return ""
+
+
+def _not_cudnn(stack: Any, backend: str) -> str:
+    if stack.use_cudnn is False:
+        return "use_cudnn=False"
+    if backend != "tensorflow":
+        return f"the backend is {backend}"
+    if stack.cell == "simple_rnn":
+        return "a simple recurrent cell has no cuDNN form here"
+    if stack.compute_dtype not in ("float16", "float32"):
+        return f"cuDNN has no {stack.compute_dtype}"
+    if not _gpu_present():
+        return "no GPU"
+    return ""
+
+
+def _gpu_present() -> bool:
+    return bool(keras.distribution.list_devices("gpu"))

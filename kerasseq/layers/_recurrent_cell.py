@@ -1,0 +1,202 @@
+"""What the recurrent cells have in common: weights, regularisation, and the Keras cell protocol."""
+
+from typing import Any, ClassVar, NamedTuple
+
+import keras
+from keras import ops
+
+from kerasseq.layers._checks import check_positive, check_rate
+
+EPSILON = 1e-5
+
+
+class Noise(NamedTuple):
+    """What is drawn once a sequence, and then used at every step.
+
+    Attributes:
+        recurrent_kernel: the recurrent kernel after weight drop.
+        state_mask: `[batch, units]`, what the state is multiplied by before the recurrent
+            product (variational dropout), or `None`.
+    """
+
+    recurrent_kernel: Any
+    state_mask: Any
+
+
+class RecurrentCell(keras.layers.Layer):
+    """Base of the cells; a subclass states `gates`, its `step`, and what it adds to `build`.
+
+    A step is split in two: `project(inputs)` has no state in it, so that it can be computed for
+    all steps of a sequence at once, and `step(projected, states, noise)` is the recurrence.
+    """
+
+    state_count: ClassVar[int] = 1
+
+    def __init__(
+        self,
+        units: int,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros",
+        layer_norm: bool = False,
+        recurrent_dropout: float = 0.0,
+        weight_drop: float = 0.0,
+        zoneout: float = 0.0,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        name = type(self).__name__
+        check_positive(name, "units", units)
+        check_rate(name, "recurrent_dropout", recurrent_dropout)
+        check_rate(name, "weight_drop", weight_drop)
+        check_rate(name, "zoneout", zoneout)
+        self.units = units
+        self.use_bias = use_bias
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.recurrent_initializer = keras.initializers.get(recurrent_initializer)
+        self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.layer_norm = layer_norm
+        self.recurrent_dropout = recurrent_dropout
+        self.weight_drop = weight_drop
+        self.zoneout = zoneout
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.state_size = units if self.state_count == 1 else [units] * self.state_count
+        self.output_size = units
+
+    @property
+    def gates(self) -> int:
+        """How many blocks of `units` columns the kernels have."""
+        raise NotImplementedError
+
+    def build(self, input_shape: Any) -> None:
+        width = self.gates * self.units
+        self.kernel = self.add_weight(
+            name="kernel", shape=(input_shape[-1], width), initializer=self.kernel_initializer
+        )
+        self.recurrent_kernel = self.add_weight(
+            name="recurrent_kernel",
+            shape=(self.units, width),
+            initializer=self.recurrent_initializer,
+        )
+        self.bias = self._add_bias(width) if self.use_bias else None
+        if self.layer_norm:
+            self.input_scale = self._add_scale("input_scale", width)
+            self.recurrent_scale = self._add_scale("recurrent_scale", width)
+
+    def _add_bias(self, width: int) -> Any:
+        return self.add_weight(name="bias", shape=(width,), initializer=self.bias_initializer)
+
+    def _add_scale(self, name: str, width: int) -> Any:
+        return self.add_weight(name=name, shape=(width,), initializer="ones")
+
+    def input_bias(self) -> Any:
+        """The bias that `project` adds, or `None`."""
+        return self.bias
+
+    def project(self, inputs: Any) -> Any:
+        """`inputs [..., features]` -> `[..., gates * units]`: all of a step that needs no state."""
+        projected = ops.matmul(inputs, self.kernel)
+        if self.layer_norm:
+            projected = normalize(projected, self.input_scale)
+        bias = self.input_bias()
+        return projected if bias is None else projected + bias
+
+    def recurrent_product(
+        self, hidden: Any, noise: Noise | None, columns: slice = slice(None)
+    ) -> Any:
+        """`h R` (some of its columns), with what was drawn for the sequence and normalised."""
+        kernel = self.recurrent_kernel if noise is None else noise.recurrent_kernel
+        if noise is not None and noise.state_mask is not None:
+            hidden = hidden * noise.state_mask
+        if columns != slice(None):
+            kernel = kernel[:, columns]
+        product = ops.matmul(hidden, kernel)
+        if self.layer_norm:
+            scale = self.recurrent_scale
+            product = normalize(product, scale[columns] if columns != slice(None) else scale)
+        return product
+
+    def step(self, projected: Any, states: list[Any], noise: Noise | None = None) -> list[Any]:
+        """One step of the recurrence, before zoneout: the new states, the first the output."""
+        raise NotImplementedError
+
+    def zone(self, new: list[Any], old: list[Any], keep: list[Any] | None) -> list[Any]:
+        """Zoneout: where `keep` is 1 a unit keeps its old value; `None` takes the expectation."""
+        if not self.zoneout:
+            return new
+        rates = [self.zoneout] * len(new) if keep is None else keep
+        return [rate * o + (1 - rate) * n for rate, n, o in zip(rates, new, old, strict=True)]
+
+    def draw_noise(self, batch_size: Any, training: bool | None) -> Noise | None:
+        """Draw what one sequence shares; `None` where nothing is dropped."""
+        if not training or not (self.weight_drop or self.recurrent_dropout):
+            return None
+        kernel = ops.cast(ops.convert_to_tensor(self.recurrent_kernel), self.compute_dtype)
+        if self.weight_drop:
+            kernel = keras.random.dropout(kernel, self.weight_drop, seed=self.seed_generator)
+        mask = None
+        if self.recurrent_dropout:
+            ones = ops.ones((batch_size, self.units), dtype=self.compute_dtype)
+            mask = keras.random.dropout(ones, self.recurrent_dropout, seed=self.seed_generator)
+        return Noise(kernel, mask)
+
+    def draw_zoneout(self, shape: Any, training: bool | None) -> list[Any] | None:
+        """Draw which units stand still, one 0/1 tensor of `shape` for each state."""
+        if not training or not self.zoneout:
+            return None
+        draws = [
+            keras.random.uniform(shape, seed=self.seed_generator) for _ in range(self.state_count)
+        ]
+        return [ops.cast(draw < self.zoneout, self.compute_dtype) for draw in draws]
+
+    def call(
+        self,
+        inputs: Any,
+        states: Any,
+        training: bool | None = False,
+        noise: Noise | None = None,
+    ) -> tuple[Any, Any]:
+        if training and noise is None and (self.weight_drop or self.recurrent_dropout):
+            raise ValueError(
+                f"{type(self).__name__}: weight_drop and recurrent_dropout are drawn once a "
+                "sequence, so in training a step needs `noise=cell.draw_noise(batch_size, True)`. "
+                "Received: noise=None. RecurrentStack does this."
+            )
+        nested = isinstance(states, list | tuple)
+        old = list(states) if nested else [states]
+        new = self.step(self.project(inputs), old, noise)
+        new = self.zone(new, old, self.draw_zoneout(ops.shape(old[0]), training))
+        return new[0], (new if nested else new[0])
+
+    def get_initial_state(self, batch_size: Any = None) -> list[Any]:
+        """Zeros, one `[batch_size, units]` for each state."""
+        shape = (batch_size, self.units)
+        return [ops.zeros(shape, dtype=self.compute_dtype) for _ in range(self.state_count)]
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "use_bias": self.use_bias,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "recurrent_initializer": keras.initializers.serialize(self.recurrent_initializer),
+            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
+            "layer_norm": self.layer_norm,
+            "recurrent_dropout": self.recurrent_dropout,
+            "weight_drop": self.weight_drop,
+            "zoneout": self.zoneout,
+            "seed": self.seed,
+        }
+
+
+def normalize(values: Any, scale: Any, shift: Any = None) -> Any:
+    """Layer normalisation over the last axis, computed in float32."""
+    dtype = values.dtype
+    values = ops.cast(values, "float32")
+    centred = values - ops.mean(values, axis=-1, keepdims=True)
+    variance = ops.mean(ops.square(centred), axis=-1, keepdims=True)
+    normal = ops.cast(centred * ops.rsqrt(variance + EPSILON), dtype) * scale
+    return normal if shift is None else normal + shift

@@ -1,0 +1,246 @@
+"""A linear-chain conditional random field as an output layer."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from kerasseq.layers import _crf_ops
+from kerasseq.layers._checks import check_choice, check_mask, check_positive, check_rank
+from kerasseq.layers._explicit_mask import ExplicitMaskLayer
+
+# What a forbidden move costs. Finite, so that a gold sequence with one has a finite loss.
+FORBIDDEN = -1e4
+OUTPUTS = ("tags", "marginals", "potentials")
+
+
+@keras.saving.register_keras_serializable(package="kerasseq")
+class CRF(ExplicitMaskLayer):
+    """A distribution over whole tag sequences, with a score for every pair of neighbours.
+
+    `p(y | x) = exp(start[y_1] + sum_t e[t, y_t] + sum_t A[y_t, y_t+1] + end[y_T]) / Z(x)`, where
+    `e` are the emissions of the network below
+    ([Lafferty et al., 2001](https://repository.upenn.edu/cis_papers/159/);
+    [Huang et al., 2015](https://arxiv.org/abs/1508.01991)).
+
+    Two ways to train it with `compile` and `fit`: `output="potentials"` as the model's output
+    with `CRFLoss()` (and `CRFAccuracy()`), or the gold tags as an input, `tags=`, which adds the
+    loss to the model. Besides calls there are methods on plain tensors: `log_likelihood`,
+    `log_partition`, `sequence_score`, `decode`, `marginals`.
+
+    Everything is computed in float32, whatever the dtype policy. The gradient is the closed form
+    (gold counts less expected counts), of first order only.
+
+    Args:
+        num_tags: number of tags, N.
+        use_boundaries: whether to learn scores for the first and the last tag.
+        forbidden_transitions: pairs `(from, to)` of tag ids that may not follow each other;
+            `iob2_constraints` makes them for IOB2 tags.
+        forbidden_start: tag ids that may not come first.
+        forbidden_end: tag ids that may not come last.
+        transitions_initializer: initialiser of `A`.
+        transitions_regularizer: regulariser of `A`.
+
+    Call arguments:
+        emissions: float `[batch, time, num_tags]`, scores and not probabilities.
+        mask: bool `[batch, time]`, padded on the right; `None` means that all steps are valid.
+        tags: int `[batch, time]`, the gold tags; if given, the negative log-likelihood per
+            valid token is added to the model's losses.
+        output: `"tags"` (Viterbi), `"marginals"` or `"potentials"`.
+
+    Output shape: tags int32 `[batch, time]`; marginals `[batch, time, num_tags]`; potentials
+    `[batch, time + num_tags + 2, num_tags + 1]`, which `CRFLoss` and `CRFAccuracy` read.
+
+    Masking: padded steps have no influence; tags and marginals are 0 there. A row with no valid
+    step has log-likelihood 0.
+
+    Example:
+
+    >>> import numpy as np
+    >>> crf = CRF(2, forbidden_transitions=[(0, 1)])
+    >>> emissions = np.array([[[1.0, 0.0], [0.0, 0.5], [0.0, 0.0]]], "float32")
+    >>> np.asarray(crf(emissions, mask=np.array([[True, True, False]]))).tolist()
+    [[0, 0, 0]]
+    >>> np.asarray(crf(emissions, output="marginals")).shape
+    (1, 3, 2)
+    """
+
+    def __init__(
+        self,
+        num_tags: int,
+        use_boundaries: bool = True,
+        forbidden_transitions: Iterable[Sequence[int]] = (),
+        forbidden_start: Iterable[int] = (),
+        forbidden_end: Iterable[int] = (),
+        transitions_initializer: Any = "glorot_uniform",
+        transitions_regularizer: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(autocast=False, **kwargs)
+        check_positive("CRF", "num_tags", num_tags)
+        self.num_tags = num_tags
+        self.use_boundaries = use_boundaries
+        self.forbidden_transitions = [[int(i) for i in pair] for pair in forbidden_transitions]
+        self.forbidden_start = [int(i) for i in forbidden_start]
+        self.forbidden_end = [int(i) for i in forbidden_end]
+        self._check_tags("forbidden_start", self.forbidden_start)
+        self._check_tags("forbidden_end", self.forbidden_end)
+        for pair in self.forbidden_transitions:
+            if len(pair) != 2:
+                raise ValueError(
+                    "CRF: `forbidden_transitions` must hold pairs (from, to). "
+                    f"Received: {tuple(pair)}"
+                )
+            self._check_tags("forbidden_transitions", pair)
+        self.transitions_initializer = keras.initializers.get(transitions_initializer)
+        self.transitions_regularizer = keras.regularizers.get(transitions_regularizer)
+
+    def _check_tags(self, name: str, tags: Iterable[int]) -> None:
+        for tag in tags:
+            if not 0 <= tag < self.num_tags:
+                raise ValueError(
+                    f"CRF: `{name}` must hold tag ids from 0 to {self.num_tags - 1}. "
+                    f"Received: {tag}"
+                )
+
+    def build(self, emissions_shape: Any) -> None:
+        self._check_emissions(emissions_shape)
+        size = self.num_tags
+        self.transitions = self.add_weight(
+            name="transitions",
+            shape=(size, size),
+            initializer=self.transitions_initializer,
+            regularizer=self.transitions_regularizer,
+            autocast=False,
+        )
+        if self.use_boundaries:
+            self.start = self.add_weight(
+                name="start", shape=(size,), initializer="zeros", autocast=False
+            )
+            self.end = self.add_weight(
+                name="end", shape=(size,), initializer="zeros", autocast=False
+            )
+
+    def _check_emissions(self, shape: Any) -> None:
+        check_rank("CRF", "emissions", shape, "batch, time, num_tags")
+        if shape[-1] != self.num_tags:
+            raise ValueError(
+                f"CRF: `emissions` must have num_tags={self.num_tags} on the last axis. "
+                f"Received: emissions.shape={tuple(shape)}"
+            )
+
+    def call(
+        self, emissions: Any, mask: Any = None, tags: Any = None, output: str = "tags"
+    ) -> Any:
+        check_choice("CRF", "output", output, OUTPUTS)
+        if tags is not None:
+            mask = self._mask(emissions, mask)
+            total = ops.sum(self.log_likelihood(emissions, tags, mask))
+            tokens = ops.maximum(ops.sum(ops.cast(mask, "float32")), 1.0)
+            self.add_loss(-total / tokens)
+        if output == "marginals":
+            return self.marginals(emissions, mask)
+        if output == "potentials":
+            return _crf_ops.pack_potentials(*self._potentials(emissions, mask))
+        return self.decode(emissions, mask)
+
+    def log_likelihood(self, emissions: Any, tags: Any, mask: Any = None) -> Any:
+        """`log p(tags | emissions)` of each sequence, float32 `[batch]`."""
+        self._check_gold(emissions, tags)
+        return _crf_ops.log_likelihood(*self._potentials(emissions, mask), tags)
+
+    def log_partition(self, emissions: Any, mask: Any = None) -> Any:
+        """`log Z` of each sequence, float32 `[batch]`."""
+        return _crf_ops.log_partition(*self._potentials(emissions, mask))
+
+    def sequence_score(self, emissions: Any, tags: Any, mask: Any = None) -> Any:
+        """The unnormalised log-score of `tags`, float32 `[batch]`."""
+        self._check_gold(emissions, tags)
+        return _crf_ops.sequence_score(*self._potentials(emissions, mask), tags)
+
+    def decode(self, emissions: Any, mask: Any = None) -> Any:
+        """The most probable tags (Viterbi), int32 `[batch, time]`, 0 at padding."""
+        return _crf_ops.viterbi(*self._potentials(emissions, mask))
+
+    def marginals(self, emissions: Any, mask: Any = None) -> Any:
+        """`p(y_t = j | emissions)`, float32 `[batch, time, num_tags]`, 0 at padding."""
+        return _crf_ops.marginals(*self._potentials(emissions, mask))
+
+    def _mask(self, emissions: Any, mask: Any) -> Any:
+        if mask is None:
+            return ops.ones_like(emissions[..., 0], dtype="bool")
+        return check_mask("CRF", mask, emissions)
+
+    def _check_gold(self, emissions: Any, tags: Any) -> None:
+        check_rank("CRF", "tags", tags.shape, "batch, time")
+        if "float" in keras.backend.standardize_dtype(tags.dtype):
+            raise ValueError(f"CRF: `tags` must be whole numbers. Received: dtype={tags.dtype}")
+        pairs = zip(tags.shape, emissions.shape[:2], strict=True)
+        if any(a is not None and b is not None and a != b for a, b in pairs):
+            raise ValueError(
+                "CRF: `tags` must have the batch and time of `emissions`. Received: "
+                f"tags.shape={tuple(tags.shape)}, emissions.shape={tuple(emissions.shape)}"
+            )
+
+    def _potentials(self, emissions: Any, mask: Any) -> tuple[Any, Any, Any, Any, Any]:
+        """Emissions, transitions, start, end, mask; constraints applied."""
+        emissions = ops.cast(emissions, "float32")
+        if not self.built:
+            self.build(emissions.shape)
+        self._check_emissions(emissions.shape)
+        size = self.num_tags
+        transitions = ops.copy(self.transitions)  # a tensor, where TensorFlow wants no variable
+        if self.forbidden_transitions:
+            allowed = np.ones((size, size), bool)
+            allowed[tuple(zip(*self.forbidden_transitions, strict=True))] = False
+            transitions = ops.where(allowed, transitions, FORBIDDEN)
+        start = self._boundary("start", self.forbidden_start)
+        end = self._boundary("end", self.forbidden_end)
+        return emissions, transitions, start, end, self._mask(emissions, mask)
+
+    def _boundary(self, name: str, forbidden: list[int]) -> Any:
+        if self.use_boundaries:
+            scores = ops.copy(getattr(self, name))
+        else:
+            scores = ops.zeros((self.num_tags,), "float32")
+        allowed = np.ones(self.num_tags, bool)
+        allowed[forbidden] = False
+        return ops.where(allowed, scores, FORBIDDEN) if forbidden else scores
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "num_tags": self.num_tags,
+            "use_boundaries": self.use_boundaries,
+            "forbidden_transitions": self.forbidden_transitions,
+            "forbidden_start": self.forbidden_start,
+            "forbidden_end": self.forbidden_end,
+            "transitions_initializer": keras.initializers.serialize(self.transitions_initializer),
+            "transitions_regularizer": keras.regularizers.serialize(self.transitions_regularizer),
+        }
+
+
+def iob2_constraints(tag_names: Sequence[str]) -> dict[str, list[Any]]:
+    """What IOB2 forbids: `I-X` anywhere but after `B-X` or `I-X`.
+
+    Args:
+        tag_names: the tags, in the order of their ids. Names that do not begin with `I-` are free.
+
+    Returns:
+        Keyword arguments for `CRF`: `forbidden_transitions` and `forbidden_start`.
+
+    Example:
+
+    >>> iob2_constraints(["O", "B-PER", "I-PER"])
+    {'forbidden_transitions': [[0, 2]], 'forbidden_start': [2]}
+    """
+    forbidden, start = [], []
+    for target, name in enumerate(tag_names):
+        if not name.startswith("I-"):
+            continue
+        start.append(target)
+        before = {f"B-{name[2:]}", name}
+        forbidden += [[source, target] for source, n in enumerate(tag_names) if n not in before]
+    return {"forbidden_transitions": forbidden, "forbidden_start": start}

@@ -1,0 +1,71 @@
+"""Pooling by the last valid step."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from kerasseq.layers._checks import check_mask, check_rank
+from kerasseq.layers._explicit_mask import ExplicitMaskLayer
+
+
+@keras.saving.register_keras_serializable(package="kerasseq")
+class LastPooling(ExplicitMaskLayer):
+    """What a recurrent layer knows at the end: the output at the last valid step.
+
+    `y[b] = x[b, n_b - 1]` for a sequence of length `n_b`. With `bidirectional=True` the
+    features are two halves, a forward and a backward one, and the backward half is read where
+    it ended, at step 0: `y[b] = [x_f[b, n_b - 1]; x_b[b, 0]]`
+    ([Graves & Schmidhuber, 2005](https://doi.org/10.1016/j.neunet.2005.06.042)).
+
+    Args:
+        bidirectional: whether the second half of the features runs backwards.
+
+    Call arguments:
+        inputs: `[batch, time, features]`.
+        mask: bool `[batch, time]`, padded on the right; `None` means that all steps are valid.
+
+    Output shape: `[batch, features]`.
+
+    Masking: padded steps are not read; a row with no valid step gives zeros.
+
+    Example:
+
+    >>> import numpy as np
+    >>> x = np.arange(6, dtype="float32").reshape(1, 3, 2)
+    >>> np.asarray(LastPooling()(x, mask=np.array([[True, True, False]]))).tolist()
+    [[2.0, 3.0]]
+    """
+
+    def __init__(self, bidirectional: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.bidirectional = bidirectional
+        self.built = True
+
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        check_rank("LastPooling", "inputs", inputs.shape, "batch, time, features")
+        features = inputs.shape[-1]
+        if self.bidirectional and features % 2:
+            raise ValueError(
+                "LastPooling: with `bidirectional=True` the features of `inputs` must be even. "
+                f"Received: inputs.shape={tuple(inputs.shape)}"
+            )
+        forward = features // 2 if self.bidirectional else features
+        if mask is None:
+            last = inputs[:, -1, :forward]
+        else:
+            mask = check_mask("LastPooling", mask, inputs)
+            lengths = ops.sum(ops.cast(mask, "int32"), axis=1)
+            index = ops.maximum(lengths - 1, 0)[:, None, None]
+            last = ops.take_along_axis(inputs[:, :, :forward], index, axis=1)[:, 0]
+        if self.bidirectional:
+            last = ops.concatenate([last, inputs[:, 0, forward:]], axis=-1)
+        if mask is not None:
+            last = ops.where((lengths > 0)[:, None], last, ops.zeros_like(last))
+        return last
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return (input_shape[0], input_shape[2])
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "bidirectional": self.bidirectional}

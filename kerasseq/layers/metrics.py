@@ -1,0 +1,229 @@
+"""Metrics over padded sequences: sums over the valid tokens, divided once at the end."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from kerasseq.layers import _crf_ops
+from kerasseq.layers.losses import token_nll, token_weights
+
+
+class _Ratio(keras.metrics.Metric):
+    """`total / count`, both summed over batches."""
+
+    def __init__(self, name: str, **kwargs: Any) -> None:
+        super().__init__(name=name, **kwargs)
+        self.total = self.add_variable(shape=(), initializer="zeros", name="total")
+        self.count = self.add_variable(shape=(), initializer="zeros", name="count")
+
+    def _add(self, values: Any, weights: Any) -> None:
+        # Whatever a padded position holds, NaN included, stays out of the sum.
+        values = ops.where(weights > 0.0, ops.cast(values, "float32"), 0.0)
+        self.total.assign_add(ops.sum(values * weights))
+        self.count.assign_add(ops.sum(weights))
+
+    def result(self) -> Any:
+        return ops.divide_no_nan(self.total, self.count)
+
+
+class _NegativeLogLikelihood(_Ratio):
+    def __init__(
+        self, name: str, from_nll: bool = False, ignore_class: int | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(name=name, **kwargs)
+        self.from_nll = from_nll
+        self.ignore_class = ignore_class
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+        weights = token_weights(y_true, sample_weight, self.ignore_class)
+        expected = len(y_true.shape) + (not self.from_nll)
+        if len(y_pred.shape) != expected:
+            what = "an nll for each token" if self.from_nll else "logits, one axis more than y_true"
+            raise ValueError(
+                f"{type(self).__name__}: `y_pred` must hold {what}. Received: "
+                f"y_true.shape={tuple(y_true.shape)}, y_pred.shape={tuple(y_pred.shape)}"
+            )
+        if not self.from_nll:
+            targets = ops.where(weights > 0.0, y_true, ops.zeros_like(y_true))
+            y_pred = token_nll(targets, y_pred)
+        self._add(y_pred, weights)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "from_nll": self.from_nll,
+            "ignore_class": self.ignore_class,
+        }
+
+
+@keras.saving.register_keras_serializable(package="kerasseq")
+class Perplexity(_NegativeLogLikelihood):
+    """`exp(sum nll / sum tokens)`: sums over all batches, never a mean of batch means.
+
+    Args:
+        name: name of the metric.
+        from_nll: whether `y_pred` is each token's negative log-likelihood (what
+            `ChunkedCrossEntropy` and `AdaptiveSoftmax` return) instead of logits.
+        ignore_class: a class whose tokens do not count; `None` for none.
+
+    Call arguments:
+        y_true: int `[batch, time]`.
+        y_pred: logits `[batch, time, classes]`, or nll `[batch, time]`.
+        sample_weight: mask `[batch, time]`.
+
+    Example:
+
+    >>> import numpy as np
+    >>> metric = Perplexity()
+    >>> metric.update_state(np.array([[1, 2]]), np.zeros((1, 2, 8), "float32"))
+    >>> round(float(metric.result()), 4)
+    8.0
+    """
+
+    def __init__(self, name: str = "perplexity", **kwargs: Any) -> None:
+        super().__init__(name=name, **kwargs)
+
+    def result(self) -> Any:
+        return ops.exp(super().result())
+
+
+@keras.saving.register_keras_serializable(package="kerasseq")
+class BitsPerCharacter(_NegativeLogLikelihood):
+    """`sum nll / (ln 2 * sum tokens)`, the tokens being characters.
+
+    Args:
+        name: name of the metric.
+        from_nll: whether `y_pred` is each token's negative log-likelihood instead of logits.
+        ignore_class: a class whose tokens do not count; `None` for none.
+
+    Call arguments: those of `Perplexity`.
+
+    Example:
+
+    >>> import numpy as np
+    >>> metric = BitsPerCharacter()
+    >>> metric.update_state(np.array([[1, 2]]), np.zeros((1, 2, 8), "float32"))
+    >>> round(float(metric.result()), 4)
+    3.0
+    """
+
+    def __init__(self, name: str = "bits_per_character", **kwargs: Any) -> None:
+        super().__init__(name=name, **kwargs)
+
+    def result(self) -> Any:
+        return super().result() / ops.log(2.0)
+
+
+class _Accuracy(_Ratio):
+    def __init__(self, name: str, ignore_class: int | None = None, **kwargs: Any) -> None:
+        super().__init__(name=name, **kwargs)
+        self.ignore_class = ignore_class
+
+    def _hits(self, y_true: Any, y_pred: Any) -> Any:
+        if len(y_pred.shape) == len(y_true.shape) + 1:
+            y_pred = ops.argmax(y_pred, axis=-1)
+        if len(y_pred.shape) != len(y_true.shape):
+            raise ValueError(
+                f"{type(self).__name__}: `y_pred` must hold class ids in the shape of `y_true`, or "
+                "scores with one axis more. Received: "
+                f"y_true.shape={tuple(y_true.shape)}, y_pred.shape={tuple(y_pred.shape)}"
+            )
+        hits = ops.equal(ops.cast(y_true, "int32"), ops.cast(y_pred, "int32"))
+        return ops.cast(hits, "float32")
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+        weights = token_weights(y_true, sample_weight, self.ignore_class)
+        self._add(self._hits(y_true, y_pred), weights)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "ignore_class": self.ignore_class}
+
+
+@keras.saving.register_keras_serializable(package="kerasseq")
+class TokenAccuracy(_Accuracy):
+    """Share of the valid tokens whose class is right.
+
+    Args:
+        name: name of the metric.
+        ignore_class: a class whose tokens do not count; `None` for none.
+
+    Call arguments:
+        y_true: int `[batch, time]`.
+        y_pred: scores `[batch, time, classes]`, or class ids `[batch, time]`.
+        sample_weight: mask `[batch, time]`.
+
+    Example:
+
+    >>> import numpy as np
+    >>> metric = TokenAccuracy()
+    >>> metric.update_state(np.array([[1, 2, 3]]), np.array([[1, 2, 0]]), np.array([[1, 1, 0]]))
+    >>> float(metric.result())
+    1.0
+    """
+
+    def __init__(self, name: str = "token_accuracy", **kwargs: Any) -> None:
+        super().__init__(name=name, **kwargs)
+
+
+@keras.saving.register_keras_serializable(package="kerasseq")
+class SentenceAccuracy(_Accuracy):
+    """Share of the sequences that are right at every valid token.
+
+    Args and call arguments: those of `TokenAccuracy`. Sequences without a valid token do not
+    count.
+
+    Example:
+
+    >>> import numpy as np
+    >>> metric = SentenceAccuracy()
+    >>> metric.update_state(np.array([[1, 2], [1, 2]]), np.array([[1, 2], [1, 0]]))
+    >>> float(metric.result())
+    0.5
+    """
+
+    def __init__(self, name: str = "sentence_accuracy", **kwargs: Any) -> None:
+        super().__init__(name=name, **kwargs)
+
+    def _add(self, values: Any, weights: Any) -> None:
+        counted = ops.cast(weights > 0.0, "float32")
+        misses = ops.sum((1.0 - values) * counted, axis=-1)
+        tokens = ops.sum(counted, axis=-1)
+        super()._add(misses < 0.5, ops.cast(tokens > 0.0, "float32"))
+
+
+@keras.saving.register_keras_serializable(package="kerasseq")
+class CRFAccuracy(_Accuracy):
+    """Token accuracy of a CRF's Viterbi path, from its potentials.
+
+    Args:
+        name: name of the metric.
+        ignore_class: a class whose tokens do not count; `None` for none.
+
+    Call arguments:
+        y_true: int `[batch, time]`.
+        y_pred: `CRF(...)(emissions, mask=mask, output="potentials")`, the mask included.
+        sample_weight: mask `[batch, time]`.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from kerasseq.layers.crf import CRF
+    >>> metric = CRFAccuracy()
+    >>> emissions = np.array([[[0.0, 9.0], [9.0, 0.0]]], "float32")
+    >>> metric.update_state(np.array([[1, 1]]), CRF(2)(emissions, output="potentials"))
+    >>> float(metric.result())
+    0.5
+    """
+
+    def __init__(self, name: str = "crf_accuracy", **kwargs: Any) -> None:
+        super().__init__(name=name, **kwargs)
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+        *potentials, mask = _crf_ops.unpack_potentials(ops.cast(y_pred, "float32"))
+        tags = _crf_ops.viterbi(*potentials, mask)
+        weights = token_weights(y_true, sample_weight, self.ignore_class)
+        self._add(self._hits(y_true, tags), weights * ops.cast(mask, "float32"))

@@ -1,0 +1,376 @@
+"""Layers of recurrent cells, in one or both directions, on the fastest kernel there is."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from kerasseq.kernels.scan import scan
+from kerasseq.layers._checks import (
+    check_choice,
+    check_mask,
+    check_positive,
+    check_rank,
+    check_rate,
+)
+from kerasseq.layers._explicit_mask import ExplicitMaskLayer
+from kerasseq.layers._kernel_choice import KERNELS, XLA_CHOICES, KernelChoice, choose_kernel
+from kerasseq.layers.gru_cell import GRUCell
+from kerasseq.layers.locked_dropout import LockedDropout
+from kerasseq.layers.lstm_cell import LSTMCell
+from kerasseq.layers.simple_rnn_cell import SimpleRNNCell
+
+CELLS = {"lstm": LSTMCell, "gru": GRUCell, "simple_rnn": SimpleRNNCell}
+
+
+@keras.saving.register_keras_serializable(package="kerasseq")
+class RecurrentStack(ExplicitMaskLayer):
+    """`num_layers` recurrent layers on top of each other, each in one direction or in both.
+
+    Layer `l` reads what layer `l - 1` wrote, through locked dropout, and adds it to its own
+    output where `residual` is set: `y_l = rnn_l(dropout(y_{l-1})) + y_{l-1}` for `l > 1`
+    ([Wu et al., 2016](https://arxiv.org/abs/1609.08144)). A bidirectional layer's output is the
+    forward half beside the backward half
+    ([Schuster & Paliwal, 1997](https://doi.org/10.1109/78.650093)).
+
+    Whichever kernel runs, the weights and the numbers are the same; weights saved under one load
+    under another. Weight layouts are those of `keras.layers.LSTM`, `GRU` and `SimpleRNN`.
+
+    Args:
+        units: width of a direction's state.
+        num_layers: number of layers.
+        cell: `"lstm"`, `"gru"` or `"simple_rnn"`, or a Keras cell of your own (a layer with
+            `state_size` and `call(inputs, states)`), which is copied for every direction.
+        bidirectional: whether every layer runs in both directions.
+        dropout: rate of locked dropout between the layers.
+        residual: whether layers after the first add their input to their output.
+        recurrent_dropout, weight_drop, zoneout, layer_norm, coupled_gates: see the cells;
+            `coupled_gates` is for `"lstm"` only.
+        reset_after: which form of the GRU; only for `"gru"`.
+        kernel: `"auto"`, or by name: `"cudnn"` (NVIDIA GPUs), `"closed_form"` (TensorFlow: one
+            loop with a hand-written backward pass), `"loop"` (the cells' own equations, step by
+            step, on any backend).
+        use_cudnn: `"auto"`, `True` (an error where it cannot be) or `False` (as an export
+            needs). Kept in the config.
+        xla: `"auto"`, `True` or `False`: whether the closed-form kernel's training step is
+            compiled with XLA, which compiles anew for every shape.
+        return_state: whether to return the final states too.
+        kernel_initializer, recurrent_initializer: of every cell's weights.
+        seed: seed of the layer's own random numbers.
+
+    Call arguments:
+        inputs: `[batch, time, features]`.
+        mask: bool `[batch, time]`, padded on the right; `None` means that all steps are valid.
+        initial_state: as returned with `return_state`; `None` means zeros.
+        training: whether to drop.
+
+    Output shape: `[batch, time, units]`, or `2 * units` where bidirectional. With
+    `return_state`, a pair: the output, and the final states as a flat list of `[batch, units]`,
+    layer by layer, forward before backward, `h` before `c`.
+
+    Masking: outputs at padded steps are exactly 0, padded inputs have no influence, and final
+    states are those at each row's last valid step (step 0 for the backward direction). Implicit
+    Keras masks are neither read nor passed on.
+
+    Example:
+
+    >>> import numpy as np
+    >>> stack = RecurrentStack(4, num_layers=2, bidirectional=True, return_state=True)
+    >>> x = np.ones((1, 3, 5), "float32")
+    >>> y, states = stack(x, mask=np.array([[True, True, False]]))
+    >>> tuple(y.shape), len(states), bool((np.asarray(y)[0, 2] == 0).all())
+    ((1, 3, 8), 8, True)
+    """
+
+    def __init__(
+        self,
+        units: int,
+        num_layers: int = 1,
+        cell: Any = "lstm",
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        residual: bool = False,
+        recurrent_dropout: float = 0.0,
+        weight_drop: float = 0.0,
+        zoneout: float = 0.0,
+        layer_norm: bool = False,
+        coupled_gates: bool = False,
+        reset_after: bool = True,
+        kernel: str = "auto",
+        use_cudnn: Any = "auto",
+        xla: Any = "auto",
+        return_state: bool = False,
+        kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal",
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        name = "RecurrentStack"
+        check_positive(name, "units", units)
+        check_positive(name, "num_layers", num_layers)
+        self.custom_cell = isinstance(cell, keras.layers.Layer)
+        if not self.custom_cell:
+            check_choice(name, "cell", cell, tuple(CELLS))
+        check_choice(name, "kernel", kernel, KERNELS)
+        check_choice(name, "use_cudnn", use_cudnn, ("auto", True, False))
+        check_choice(name, "xla", xla, XLA_CHOICES)
+        check_rate(name, "dropout", dropout)
+        if coupled_gates and cell != "lstm":
+            raise ValueError(
+                f"{name}: `coupled_gates` is a setting of cell='lstm' (the GRU's gates are coupled "
+                f"as they are). Received: cell={cell!r}"
+            )
+        if use_cudnn is False and kernel == "cudnn":
+            raise ValueError(
+                f"{name}: `use_cudnn` and `kernel` contradict each other. "
+                "Received: use_cudnn=False, kernel='cudnn'"
+            )
+        self.units = units
+        self.num_layers = num_layers
+        self.cell = type(cell).__name__ if self.custom_cell else cell
+        # In a function, since Keras would track a layer, and this one is only copied.
+        self._prototype = lambda: cell
+        self.bidirectional = bidirectional
+        self.dropout = dropout
+        self.residual = residual
+        self.recurrent_dropout = recurrent_dropout
+        self.weight_drop = weight_drop
+        self.zoneout = zoneout
+        self.layer_norm = layer_norm
+        self.coupled_gates = coupled_gates
+        self.reset_after = reset_after
+        self.kernel = kernel
+        self.use_cudnn = use_cudnn
+        self.xla = xla
+        self.return_state = return_state
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.recurrent_initializer = keras.initializers.get(recurrent_initializer)
+        self.seed = seed
+        self.directions = 2 if bidirectional else 1
+        self.output_size = units * self.directions
+        self.cells = [
+            self._make_cell(layer, direction)
+            for layer in range(num_layers)
+            for direction in range(self.directions)
+        ]
+        self.dropouts = [
+            LockedDropout(dropout, seed=self._seed_of(1000 + layer), dtype=self.dtype_policy)
+            for layer in range(1, num_layers)
+        ]
+
+    def _seed_of(self, index: int) -> int | None:
+        return None if self.seed is None else self.seed + index
+
+    def _make_cell(self, layer: int, direction: int) -> Any:
+        name = f"{('forward', 'backward')[direction]}_{layer}"
+        if self.custom_cell:
+            prototype = self._prototype()
+            return type(prototype).from_config({**prototype.get_config(), "name": name})
+        settings = {"coupled_gates": self.coupled_gates} if self.cell == "lstm" else {}
+        if self.cell == "gru":
+            settings = {"reset_after": self.reset_after}
+        return CELLS[self.cell](
+            self.units,
+            kernel_initializer=_copy(self.kernel_initializer),
+            recurrent_initializer=_copy(self.recurrent_initializer),
+            layer_norm=self.layer_norm,
+            recurrent_dropout=self.recurrent_dropout,
+            weight_drop=self.weight_drop,
+            zoneout=self.zoneout,
+            seed=self._seed_of(2 * layer + direction),
+            name=name,
+            dtype=self.dtype_policy,
+            **settings,
+        )
+
+    @property
+    def states_per_cell(self) -> int:
+        """How many states a cell has: 2 for an LSTM (`h`, `c`), 1 for the others."""
+        sizes = self.cells[0].state_size
+        return len(sizes) if isinstance(sizes, list | tuple) else 1
+
+    def kernel_plan(self) -> KernelChoice:
+        """The kernel that would run on this backend and device, and why."""
+        return choose_kernel(self)
+
+    def build(self, inputs_shape: Any, initial_state_shape: Any = None) -> None:
+        check_rank("RecurrentStack", "inputs", inputs_shape, "batch, time, features")
+        if inputs_shape[-1] is None:
+            raise ValueError(
+                "RecurrentStack: the features of `inputs` must be known. "
+                f"Received: inputs.shape={tuple(inputs_shape)}"
+            )
+        choose_kernel(self)
+        features = inputs_shape[-1]
+        for layer in range(self.num_layers):
+            for cell in self._cells_of(layer):
+                if not cell.built:
+                    cell.build((inputs_shape[0], features))
+            features = self.output_size
+        self.built = True
+
+    def _cells_of(self, layer: int) -> list[Any]:
+        return self.cells[layer * self.directions : (layer + 1) * self.directions]
+
+    def get_initial_state(self, batch_size: Any) -> list[Any]:
+        """Zeros, in the structure of the final states."""
+        return [
+            ops.zeros((batch_size, self.units), dtype=self.compute_dtype)
+            for _ in range(len(self.cells) * self.states_per_cell)
+        ]
+
+    def call(
+        self,
+        inputs: Any,
+        mask: Any = None,
+        initial_state: Any = None,
+        training: bool | None = None,
+    ) -> Any:
+        check_rank("RecurrentStack", "inputs", inputs.shape, "batch, time, features")
+        if mask is not None:
+            mask = check_mask("RecurrentStack", mask, inputs)
+        if initial_state is None:
+            initial_state = self.get_initial_state(ops.shape(inputs)[0])
+        states = self._split_states(list(initial_state))
+        choice = choose_kernel(self)
+        outputs, final = inputs, []
+        for layer in range(self.num_layers):
+            layer_inputs = outputs
+            if layer > 0:
+                layer_inputs = self.dropouts[layer - 1](outputs, training=training)
+            cells = self._cells_of(layer)
+            begin = states[layer * self.directions : (layer + 1) * self.directions]
+            written, ended = self._run_layer(choice, cells, layer_inputs, mask, begin, training)
+            outputs = written + outputs if self.residual and layer > 0 else written
+            final.extend(state for direction in ended for state in direction)
+        return (outputs, final) if self.return_state else outputs
+
+    def _split_states(self, flat: list[Any]) -> list[list[Any]]:
+        """The flat list of states as one list for each cell."""
+        count = self.states_per_cell
+        if len(flat) != count * len(self.cells):
+            raise ValueError(
+                f"RecurrentStack: `initial_state` must be a list of {count * len(self.cells)} "
+                f"tensors [batch, {self.units}] (layers x directions x states of a cell). "
+                f"Received: {len(flat)} tensors"
+            )
+        flat = [ops.cast(state, self.compute_dtype) for state in flat]
+        return [flat[start : start + count] for start in range(0, len(flat), count)]
+
+    def _run_layer(
+        self,
+        choice: KernelChoice,
+        cells: list[Any],
+        inputs: Any,
+        mask: Any,
+        states: list[list[Any]],
+        training: bool | None,
+    ) -> tuple[Any, list[list[Any]]]:
+        """One layer, all directions: its output, zero at padded steps, and final states."""
+        results = [
+            self._loop(cell, inputs, mask, begin, bool(direction), training)
+            for direction, (cell, begin) in enumerate(zip(cells, states, strict=True))
+        ]
+        outputs = [output for output, _ in results]
+        joined = ops.concatenate(outputs, axis=-1) if len(outputs) > 1 else outputs[0]
+        if mask is not None:
+            joined = ops.where(mask[..., None], joined, ops.zeros_like(joined))
+        return joined, [final for _, final in results]
+
+    def _loop(
+        self,
+        cell: Any,
+        inputs: Any,
+        mask: Any,
+        states: list[Any],
+        reverse: bool,
+        training: bool | None,
+    ) -> tuple[Any, list[Any]]:
+        """One direction, step by step, by the cell's own equations."""
+        own = not self.custom_cell
+        steps = [ops.transpose(cell.project(inputs) if own else inputs, (1, 0, 2))]
+        if mask is not None:
+            steps.append(ops.transpose(mask)[..., None])
+        noise, zoneout = None, None
+        if own:
+            shape = ops.shape(inputs)
+            noise = cell.draw_noise(shape[0], training)
+            zoneout = cell.draw_zoneout((shape[1], shape[0], self.units), training)
+            steps.extend(zoneout or [])
+
+        def step(old: list[Any], now: list[Any]) -> list[Any]:
+            if own:
+                keep = now[len(now) - len(zoneout) :] if zoneout else None
+                new = cell.zone(cell.step(now[0], old, noise), old, keep)
+            else:
+                new = list(cell(now[0], old, training=training)[1])
+            if mask is not None:
+                new = [ops.where(now[1], n, o) for n, o in zip(new, old, strict=True)]
+            return new
+
+        outputs, final = scan(step, states, steps, reverse)
+        return ops.transpose(outputs, (1, 0, 2)), final
+
+    def step(self, inputs: Any, states: list[Any]) -> tuple[Any, list[Any]]:
+        """One step without dropout, for decoding: `[batch, features]` and states -> the same.
+
+        It equals `call` on a sequence of one step, and is for stacks of one direction.
+        """
+        if self.bidirectional:
+            raise ValueError(
+                "RecurrentStack: `step` needs a stack of one direction. Received: "
+                "bidirectional=True"
+            )
+        outputs, final = inputs, []
+        for layer, old in enumerate(self._split_states(list(states))):
+            written, new = self.cells[layer](outputs, old, training=False)
+            outputs = written + outputs if self.residual and layer > 0 else written
+            final.extend(new)
+        return outputs, final
+
+    def compute_output_shape(self, inputs_shape: Any, initial_state_shape: Any = None) -> Any:
+        outputs = (*inputs_shape[:2], self.output_size)
+        if not self.return_state:
+            return outputs
+        count = len(self.cells) * self.states_per_cell
+        return outputs, [(inputs_shape[0], self.units)] * count
+
+    def get_config(self) -> dict[str, Any]:
+        cell = self._prototype()
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "num_layers": self.num_layers,
+            "cell": keras.saving.serialize_keras_object(cell) if self.custom_cell else cell,
+            "bidirectional": self.bidirectional,
+            "dropout": self.dropout,
+            "residual": self.residual,
+            "recurrent_dropout": self.recurrent_dropout,
+            "weight_drop": self.weight_drop,
+            "zoneout": self.zoneout,
+            "layer_norm": self.layer_norm,
+            "coupled_gates": self.coupled_gates,
+            "reset_after": self.reset_after,
+            "kernel": self.kernel,
+            "use_cudnn": self.use_cudnn,
+            "xla": self.xla,
+            "return_state": self.return_state,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "recurrent_initializer": keras.initializers.serialize(self.recurrent_initializer),
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "RecurrentStack":
+        if isinstance(config.get("cell"), dict):
+            cell = keras.saving.deserialize_keras_object(config["cell"])
+            config = {**config, "cell": cell}
+        return cls(**config)
+
+
+def _copy(initializer: Any) -> Any:
+    """An initialiser of its own for each cell: one with a seed gives the same numbers twice."""
+    if isinstance(initializer, keras.initializers.Initializer):
+        return initializer.clone()
+    return initializer

@@ -1,0 +1,140 @@
+"""One run of any task: trained in its folder, and read back from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+import yaml
+
+from kerasseq.config import from_dict
+from kerasseq.errors import UserError
+from kerasseq.evaluation import plots
+from kerasseq.task import Task, TaskSettings
+from kerasseq.training import devices
+from kerasseq.training.progress import clock
+from kerasseq.training.run_folder import RunFolder, versions, write_json
+from kerasseq.training.trainer import BEST, CHECKPOINT, Trainer
+
+MODEL, SUMMARY = "model.keras", "training.json"
+
+
+def say(text: str = "") -> None:
+    """Prints a line at once, whatever reads it."""
+    print(text, flush=True)
+
+
+class Trained(NamedTuple):
+    """A finished run."""
+
+    run: RunFolder
+    settings: Any
+    assets: Any
+    model: keras.Model
+    summary: dict[str, Any]
+
+
+def load_run(task: Task, path: Path) -> Trained:
+    """Reads a finished run.
+
+    Raises:
+        UserError: if there is none at ``path``, or it is another task's, or not finished.
+    """
+    run = RunFolder(path)
+    record = run.record(task.name)
+    settings = from_dict(task.settings_class, record["settings"])
+    devices.apply(devices.plan(devices.detect(), settings.device))
+    summary = run.read_json(SUMMARY)
+    if summary is None:
+        raise UserError(f"{path} is not trained to the end: the train command continues it")
+    try:
+        model = keras.models.load_model(run / MODEL, compile=False)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{run / MODEL} cannot be loaded: {error}") from None
+    return Trained(run, settings, task.load_assets(run), model, summary)
+
+
+def fit(task: Task, settings: TaskSettings, run: RunFolder, download: bool) -> tuple[Any, Any]:
+    """Trains in an open run folder and writes the final model.
+
+    Returns:
+        The summary, as ``training.json`` holds it, and the data.
+    """
+    plan = devices.plan(devices.detect(), settings.device)
+    devices.apply(plan)
+    for line in plan.lines():
+        say(f"  {line}")
+    data = task.load_data(settings, download)
+    report = task.data_report(data)
+    for line in data_lines(report):
+        say(f"  {line}")
+    assets = task.assets(data)
+    run.write_text("settings.yaml", yaml.safe_dump(settings.to_dict(), sort_keys=False))
+    write_json(run / "data.json", report)
+    write_json(run / "samples.json", task.samples(data))
+    task.save_assets(assets, run)
+
+    keras.utils.set_random_seed(settings.seed)
+    model = task.build_model(settings, assets)
+    for name, kernel in recurrent_kernels(model):
+        say(f"  {name}: {kernel}")
+    say(f"  parameters: {model.count_params():,}")
+    trainer = Trainer(
+        model,
+        task.loss(settings),
+        task.batches(settings, data),
+        task.validator(model, settings, data),
+        task.goals,
+        settings.training,  # type: ignore[attr-defined]
+        run,
+    )
+    result = trainer.fit()
+    model.save(run / MODEL)
+    history = run.history()
+    plots.learning_curves(history, result.best_step, run / "curves.png", f"{task.title}")
+    summary = {
+        "validation": result.metrics,
+        "best_step": result.best_step,
+        "steps": result.steps,
+        "seconds": result.seconds,
+        "tokens_per_second": result.tokens_per_second,
+        "parameters": model.count_params(),
+        "devices": plan.lines(),
+        "kernels": [f"{name}: {kernel}" for name, kernel in recurrent_kernels(model)],
+        "versions": versions(),
+    }
+    write_json(run / SUMMARY, summary)
+    for name in (CHECKPOINT, BEST):
+        (run / name).unlink(missing_ok=True)
+    say(
+        f"trained {result.steps} steps in {clock(result.seconds)}; kept step {result.best_step}: "
+        + ", ".join(f"validation {name} {value:.4f}" for name, value in result.metrics.items())
+    )
+    return summary, data
+
+
+def recurrent_kernels(model: keras.Model) -> list[tuple[str, Any]]:
+    """The recurrent layers of a model and the kernel each runs on."""
+    return [
+        (f"kernel of {layer.name}", layer.kernel_plan())
+        for layer in model._flatten_layers()
+        if hasattr(layer, "kernel_plan")
+    ]
+
+
+def data_lines(report: dict[str, Any]) -> list[str]:
+    """A data report for people."""
+    lines = [f"data: {report['source']}", *(f"  {note}" for note in report["notes"])]
+    for name, split in report["splits"].items():
+        labels = ", ".join(f"{label} {count:,}" for label, count in split["labels"].items())
+        spread = " ".join(f"{p} {n}" for p, n in split["length_percentiles"].items())
+        lines.append(
+            f"  {name}: {split['examples']:,} ({labels}), {split['tokens']:,} tokens; lengths "
+            f"{spread}; cut {split['cut_share']:.1%}, unknown {split['unknown_share']:.1%}"
+            + (f"; {split['empty_dropped']} empty dropped" if split["empty_dropped"] else "")
+        )
+    for name, value in report.get("batches", {}).items():
+        lines.append(f"  {name}: {value}")
+    lines.append(f"  vocabulary: {report['vocabulary']:,}")
+    return lines

@@ -1,0 +1,80 @@
+"""Tokens to ids and back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from kerasseq.errors import UserError
+
+PAD, UNK, BOS, EOS = 0, 1, 2, 3
+"""Ids that every vocabulary starts with: padding, unknown, begin and end of sequence."""
+
+SPECIAL_TOKENS = ("<pad>", "<unk>", "<bos>", "<eos>")
+"""Their spellings. The tokenizer never yields them, since ``<`` is a token of its own."""
+
+
+class Vocabulary:
+    """An ordered set of tokens; a token's id is its position.
+
+    Args:
+        tokens: every token, the four special ones first.
+
+    >>> vocabulary = Vocabulary.from_counts({"film": 3, "a": 5, "odd": 1}, size=6)
+    >>> vocabulary.tokens
+    ('<pad>', '<unk>', '<bos>', '<eos>', 'a', 'film')
+    >>> vocabulary.encode(["a", "odd", "film"]).tolist()
+    [4, 1, 5]
+    """
+
+    def __init__(self, tokens: Sequence[str]):
+        if tuple(tokens[: len(SPECIAL_TOKENS)]) != SPECIAL_TOKENS:
+            raise ValueError(f"tokens must start with {SPECIAL_TOKENS}, got {tokens[:4]}")
+        self.tokens = tuple(tokens)
+        self._ids = {token: index for index, token in enumerate(self.tokens)}
+        if len(self._ids) != len(self.tokens):
+            raise ValueError("tokens must be distinct")
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    @classmethod
+    def from_counts(cls, counts: dict[str, int], size: int, min_count: int = 1) -> Vocabulary:
+        """The most frequent tokens (ties: alphabetical), ``size`` ids in all, special ones too."""
+        frequent = [token for token, count in counts.items() if count >= min_count]
+        frequent.sort(key=lambda token: (-counts[token], token))
+        return cls((*SPECIAL_TOKENS, *frequent[: max(0, size - len(SPECIAL_TOKENS))]))
+
+    @classmethod
+    def from_sequences(
+        cls, sequences: Iterable[Iterable[str]], size: int, min_count: int = 1
+    ) -> Vocabulary:
+        """The most frequent tokens of some tokenised texts."""
+        counts: Counter[str] = Counter()
+        for sequence in sequences:
+            counts.update(sequence)
+        return cls.from_counts(counts, size, min_count)
+
+    def encode(self, tokens: Iterable[str]) -> np.ndarray:
+        """Ids (int32), with ``UNK`` for a token that is not in the vocabulary."""
+        get = self._ids.get
+        return np.array([get(token, UNK) for token in tokens], dtype=np.int32)
+
+    def save(self, path: Path) -> None:
+        """Writes one token a line; the line number is the id."""
+        path.write_text("".join(f"{token}\n" for token in self.tokens), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> Vocabulary:
+        """Reads what :meth:`save` wrote.
+
+        Raises:
+            UserError: if the file is missing or is not a vocabulary.
+        """
+        try:
+            return cls(path.read_text(encoding="utf-8").split("\n")[:-1])
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path} is not a vocabulary file: {error}") from None

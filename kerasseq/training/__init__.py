@@ -1,0 +1,1 @@
+"""Devices, run folders, and the training loop."""

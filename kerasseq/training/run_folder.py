@@ -1,0 +1,194 @@
+"""A run is a folder: its settings, versions, vocabulary, metrics, checkpoints and final model."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import platform
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kerasseq.config import differences
+from kerasseq.errors import UserError
+
+PACKAGES = ("kerasseq", "keras", "tensorflow", "numpy")
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a result depends on."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes JSON whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(
+            json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path that takes the place of ``path`` once it is written and on the disk.
+
+    Raises:
+        UserError: if it cannot be written; what stood at ``path`` is untouched.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        kept = "; the previous one is intact" if path.exists() else ""
+        raise UserError(f"{path} could not be written: {error.strerror or error}{kept}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class RunFolder:
+    """The files of one run.
+
+    Args:
+        path: the folder.
+
+    Attributes:
+        path: the folder.
+    """
+
+    def __init__(self, path: Path | str):
+        self.path = Path(path)
+
+    def __truediv__(self, name: str) -> Path:
+        return self.path / name
+
+    @contextmanager
+    def open(self, task: str, settings: Mapping[str, Any]) -> Iterator[bool]:
+        """Creates the run, or continues it if it was started with the same settings.
+
+        Args:
+            task: name of the task.
+            settings: the resolved settings, nested.
+
+        Yields:
+            Whether the run existed before.
+
+        Raises:
+            UserError: if the folder is another task's, has other settings, is in use, or is not a
+                run folder.
+        """
+        existed = (self / "run.json").exists()
+        if existed:
+            self._check_same(task, settings)
+        elif self.path.exists() and any(self.path.iterdir()):
+            raise UserError(f"{self.path} is not empty and is not a run folder")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"{self.path} cannot be created: {error.strerror}") from None
+        with self._lock():
+            if not existed:
+                write_json(
+                    self / "run.json",
+                    {
+                        "task": task,
+                        "settings": settings,
+                        "versions": versions(),
+                        "command": sys.orig_argv[1:],
+                    },
+                )
+            yield existed
+
+    def _check_same(self, task: str, settings: Mapping[str, Any]) -> None:
+        record = self.record(task)
+        changed = differences(record["settings"], settings)
+        if changed:
+            raise UserError(
+                f"{self.path} holds a run with other settings ({'; '.join(changed)}): "
+                "give another --run, or the same settings to continue it"
+            )
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        with (self / ".lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise UserError(f"{self.path} is in use by another process") from None
+            yield
+
+    def record(self, task: str) -> dict[str, Any]:
+        """What ``run.json`` holds.
+
+        Raises:
+            UserError: if there is no such run or it is another task's.
+        """
+        try:
+            record = json.loads((self / "run.json").read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise UserError(f"{self.path} holds no run: train one first") from None
+        except (OSError, ValueError) as error:
+            raise UserError(f"{self / 'run.json'} cannot be read: {error}") from None
+        if record.get("task") != task:
+            raise UserError(
+                f"{self.path} is a run of the task {record.get('task')!r}, not {task!r}"
+            )
+        return record
+
+    def write_text(self, name: str, text: str) -> None:
+        """Writes a text file of the run, whole or not at all."""
+        with replacing(self / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+    def read_json(self, name: str) -> Any:
+        """A JSON file of the run, or None if it is not there."""
+        path = self / name
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+    def log(self, record: Mapping[str, Any]) -> None:
+        """Adds a line to ``metrics.jsonl``."""
+        with (self / "metrics.jsonl").open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(record) + "\n")
+
+    def history(self) -> list[dict[str, Any]]:
+        """The lines of ``metrics.jsonl``."""
+        path = self / "metrics.jsonl"
+        if not path.exists():
+            return []
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+    def keep_history(self, count: int) -> None:
+        """Keeps the first ``count`` lines of ``metrics.jsonl``; a resumed run writes the rest."""
+        kept = [json.dumps(record) for record in self.history()[:count]]
+        self.write_text("metrics.jsonl", "".join(line + "\n" for line in kept))
+
+    def save_arrays(self, name: str, arrays: Mapping[str, np.ndarray], state: Any) -> None:
+        """Writes named arrays and a JSON value as one ``.npz``, whole or not at all."""
+        with replacing(self / name) as temporary, temporary.open("wb") as stream:
+            np.savez(stream, state=np.array(json.dumps(state)), **arrays)  # type: ignore[arg-type]
+
+    def load_arrays(self, name: str) -> tuple[dict[str, np.ndarray], Any] | None:
+        """Reads what :meth:`save_arrays` wrote, or None if it is not there."""
+        path = self / name
+        if not path.exists():
+            return None
+        try:
+            with np.load(path) as stored:
+                arrays = {key: stored[key] for key in stored.files}
+        except Exception as error:
+            raise UserError(f"{path} is damaged: {error}") from None
+        return arrays, json.loads(str(arrays.pop("state")))

@@ -1,0 +1,40 @@
+"""How to optimise: the settings of :mod:`kerasseq.training.trainer`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from kerasseq.config import Settings, setting
+from kerasseq.training.schedule import Decay
+
+
+@dataclass(frozen=True)
+class TrainingSettings(Settings):
+    """Optimisation."""
+
+    epochs: int = setting(4, ge=1)
+    """Passes over the training data, at most."""
+    optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = "adam"
+    """Update rule; sgd has Nesterov momentum 0.9."""
+    learning_rate: float = setting(2e-3, gt=0)
+    """Highest learning rate."""
+    warmup: float = setting(0.05, ge=0, lt=1)
+    """Share of all steps during which the learning rate rises linearly."""
+    decay: Decay = "cosine"
+    """How the learning rate falls to 0 after the warm-up."""
+    weight_decay: float = setting(0.0, ge=0)
+    """Decoupled weight decay."""
+    clip_norm: float = setting(1.0, gt=0)
+    """Largest global norm of the gradients."""
+    average: float = setting(0.99, ge=0, lt=1)
+    """Decay of the exponential moving average of the weights, which is what is evaluated and kept;
+    0 turns it off."""
+    monitor: str = "accuracy"
+    """Validation metric that chooses the weights to keep and that early stopping watches."""
+    patience: int = setting(0, ge=0)
+    """Evaluations without improvement after which training stops; 0 trains to the end."""
+    evaluate_every: int = setting(0, ge=0)
+    """Steps between evaluations; 0 evaluates after every epoch."""
+    checkpoint_every: int = setting(200, ge=1)
+    """Steps between checkpoints; a killed run loses at most these."""

@@ -1,0 +1,370 @@
+"""The one training loop of every task: resumable at any step, on any device.
+
+Keras' ``fit`` can resume at epochs only and restores neither random state nor the position in the
+data; this loop saves all of it, so a run that was killed ends with the weights of one that was not.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerasseq.errors import UserError
+from kerasseq.training.progress import TrainingProgress, clock
+from kerasseq.training.run_folder import RunFolder
+from kerasseq.training.schedule import learning_rate
+from kerasseq.training.settings import TrainingSettings
+
+CHECKPOINT, BEST = "checkpoint.npz", "best.npz"
+
+
+class Batches(Protocol):
+    """Training data, as the trainer sees it."""
+
+    def epoch(self, number: int) -> Sequence[Any]:
+        """What identifies each batch of an epoch; a function of the number alone."""
+
+    def fetch(self, item: Any) -> Mapping[str, np.ndarray]:
+        """The arrays of one batch."""
+
+    def tokens(self, item: Any) -> int:
+        """Tokens in one batch, padding not counted."""
+
+
+Loss = Callable[[Any, Mapping[str, Any]], tuple[Any, Any]]
+"""``(model, batch) -> (summed loss, its weight)``: the gradient is that of their quotient."""
+
+Goal = Literal["max", "min"]
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """How a training run ended; the model holds the weights that are kept."""
+
+    metrics: dict[str, float]
+    """Validation metrics of the weights kept."""
+    best_step: int
+    steps: int
+    seconds: float
+    """Time in training steps and evaluations, over all processes of the run."""
+    tokens_per_second: float
+
+
+class InterruptedRunError(UserError):
+    """The run was stopped by a signal, with a checkpoint."""
+
+    status = 130
+
+
+class Trainer:
+    """Trains a model on batches, inside a run folder.
+
+    Args:
+        model: built Keras model.
+        loss: see :data:`Loss`.
+        batches: training data.
+        evaluate: validation metrics of the model as it is.
+        goals: for each metric, whether more or less is better.
+        settings: optimisation.
+        run: an open run folder.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        loss: Loss,
+        batches: Batches,
+        evaluate: Callable[[], dict[str, float]],
+        goals: Mapping[str, Goal],
+        settings: TrainingSettings,
+        run: RunFolder,
+    ):
+        if settings.monitor not in goals:
+            raise UserError(
+                f"training.monitor: no metric {settings.monitor!r}; there are {', '.join(goals)}"
+            )
+        self.model, self.batches, self.settings, self.run = model, batches, settings, run
+        self._evaluate = evaluate
+        self._sign = 1 if goals[settings.monitor] == "max" else -1
+        self._optimizer = _optimizer(settings)
+        self._optimizer.build(model.trainable_variables)
+        self._average = (
+            [tf.Variable(v.value, trainable=False) for v in model.trainable_variables]
+            if settings.average
+            else []
+        )
+        self._sums = tf.Variable([0.0, 0.0], trainable=False)  # loss and weight since last read
+        self._step_function = self._compile(loss)
+        self._total = settings.epochs * len(batches.epoch(0))
+        self._writer: Any = None
+        # everything that a resumed run needs beside the model's weights
+        self.step = 0
+        self._epoch = 0
+        self._index = 0
+        self._seconds = 0.0
+        self._tokens = 0
+        self._best: dict[str, Any] | None = None
+        self._stale = 0
+
+    def _compile(self, loss: Loss) -> Callable:
+        model, optimizer = self.model, self._optimizer
+
+        def step(batch: Mapping[str, Any], rate: Any, keep: Any) -> None:
+            optimizer.learning_rate.assign(rate)
+            with tf.GradientTape() as tape:
+                total, weight = loss(model, batch)
+                scaled = optimizer.scale_loss(total / weight)
+            variables = [v.value for v in model.trainable_variables]
+            optimizer.apply(tape.gradient(scaled, variables), model.trainable_variables)
+            self._sums.assign_add([total, weight])
+            for average, variable in zip(self._average, model.trainable_variables, strict=False):
+                average.assign(variable + keep * (average - variable))
+
+        first = self.batches.fetch(self.batches.epoch(0)[0])
+        number = tf.TensorSpec([], tf.float32)
+        signature = {
+            name: tf.TensorSpec([None] * array.ndim, array.dtype) for name, array in first.items()
+        }
+        return tf.function(step, input_signature=[signature, number, number])
+
+    # -- one run ---------------------------------------------------------------------------------
+
+    def fit(self) -> FitResult:
+        """Trains to the end, from the run's checkpoint if there is one.
+
+        Raises:
+            InterruptedRunError: on SIGINT or SIGTERM, after a checkpoint was written.
+            UserError: if the loss is no longer a number, or a checkpoint cannot be written.
+        """
+        resumed = self._restore()
+        self._writer = tf.summary.create_file_writer(str(self.run / "tensorboard"))
+        every = self.settings.evaluate_every
+        with TrainingProgress(self._total, self.step) as progress, _stop_signals() as stop:
+            if resumed:
+                progress.say(f"resumed at step {self.step} of {self._total}")
+            while self._epoch < self.settings.epochs and not self._exhausted():
+                items = self.batches.epoch(self._epoch)
+                while self._index < len(items):
+                    self._train_on(items[self._index], progress)
+                    if every and self.step % every == 0:
+                        self._validate(progress)
+                        if self._exhausted():
+                            break
+                    if stop.is_set():
+                        self._save()
+                        raise InterruptedRunError(
+                            f"stopped at step {self.step} of {self._total}; "
+                            "the same command continues from there"
+                        )
+                    if self.step % self.settings.checkpoint_every == 0:
+                        self._save()
+                if not every:
+                    self._validate(progress)
+                self._epoch, self._index = self._epoch + 1, 0
+            if every and not self._exhausted() and self.step % every:
+                self._validate(progress)
+        self._writer.close()
+        assert self._best is not None
+        kept = self.run.load_arrays(BEST)
+        assert kept is not None
+        _assign(self.model.variables, kept[0], "model")
+        return FitResult(
+            self._best["metrics"],
+            self._best["step"],
+            self.step,
+            round(self._seconds, 1),
+            round(self._tokens / max(self._seconds, 1e-9), 1),
+        )
+
+    def _exhausted(self) -> bool:
+        return 0 < self.settings.patience <= self._stale
+
+    def _train_on(self, item: Any, progress: TrainingProgress) -> None:
+        start = time.perf_counter()
+        settings = self.settings
+        rate = learning_rate(
+            self.step,
+            peak=settings.learning_rate,
+            total=self._total,
+            warmup=round(settings.warmup * self._total),
+            decay=settings.decay,
+        )
+        # a young average follows the weights closely, or it would remember their initial values
+        keep = min(settings.average, (1 + self.step) / (10 + self.step))
+        batch = {name: tf.constant(array) for name, array in self.batches.fetch(item).items()}
+        self._step_function(batch, tf.constant(rate), tf.constant(keep))
+        self.step += 1
+        self._index += 1
+        tokens = self.batches.tokens(item)
+        self._tokens += tokens
+        if self.step % 10 == 0 or self.step == 1:
+            self._loss = self._read_loss()
+        self._seconds += time.perf_counter() - start
+        progress.step(self.step, f"{self._epoch + 1}/{settings.epochs}", tokens, self._loss)
+
+    def _read_loss(self) -> float:
+        total, weight = self._sums.numpy()
+        loss = float(total / weight) if weight else math.nan
+        if not math.isfinite(loss):
+            raise UserError(
+                f"the loss is {loss} at step {self.step}: try a lower training.learning_rate or "
+                "training.clip_norm"
+            )
+        return loss
+
+    def _validate(self, progress: TrainingProgress) -> None:
+        start = time.perf_counter()
+        loss = self._read_loss()
+        self._sums.assign([0.0, 0.0])
+        with self._averaged():
+            metrics = self._evaluate()
+            value = metrics[self.settings.monitor]
+            better = self._best is None or self._sign * (value - self._best["value"]) > 0
+            if better:
+                self._best = {"value": value, "step": self.step, "metrics": metrics}
+                self.run.save_arrays(BEST, _arrays(self.model.variables, "model"), self._best)
+        self._stale = 0 if better else self._stale + 1
+        spent = time.perf_counter() - start
+        self._seconds += spent
+        progress.pause(spent)
+        record = {
+            "step": self.step,
+            "epoch": round(self._epoch + self._index / len(self.batches.epoch(self._epoch)), 3),
+            "loss": round(loss, 5),
+            **{f"validation_{name}": round(value, 5) for name, value in metrics.items()},
+            "learning_rate": float(self._optimizer.learning_rate.numpy()),
+            "seconds": round(self._seconds, 1),
+            "tokens": self._tokens,
+        }
+        self.run.log(record)
+        with self._writer.as_default(step=self.step):
+            for name, value in record.items():
+                if name not in ("step", "epoch"):
+                    tf.summary.scalar(name, value)
+        self._writer.flush()
+        shown = "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+        progress.say(
+            f"  epoch {record['epoch']:g}  loss {loss:.4f}  validation: {shown}  "
+            f"{'*' if better else ' '} {clock(self._seconds)}"
+        )
+
+    # -- state -----------------------------------------------------------------------------------
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """The model with the averaged weights."""
+        variables = self.model.trainable_variables if self._average else []
+        current = [v.numpy() for v in variables]
+        for variable, average in zip(variables, self._average, strict=True):
+            variable.assign(average)
+        try:
+            yield
+        finally:
+            for variable, value in zip(variables, current, strict=True):
+                variable.assign(value)
+
+    def _state(self) -> dict[str, Sequence[Any]]:
+        return {
+            "model": self.model.variables,  # random seed generators included
+            "optimizer": self._optimizer.variables,
+            "average": self._average,
+            "sums": [self._sums],
+        }
+
+    def _save(self) -> None:
+        arrays: dict[str, np.ndarray] = {}
+        for name, variables in self._state().items():
+            arrays |= _arrays(variables, name)
+        self.run.save_arrays(
+            CHECKPOINT,
+            arrays,
+            {
+                "step": self.step,
+                "epoch": self._epoch,
+                "index": self._index,
+                "seconds": self._seconds,
+                "tokens": self._tokens,
+                "best": self._best,
+                "stale": self._stale,
+                "records": len(self.run.history()),
+            },
+        )
+
+    def _restore(self) -> bool:
+        self._loss = math.nan
+        stored = self.run.load_arrays(CHECKPOINT)
+        self.run.keep_history(stored[1]["records"] if stored else 0)
+        if stored is None:
+            return False
+        arrays, state = stored
+        for name, variables in self._state().items():
+            _assign(variables, arrays, name)
+        self.step, self._epoch, self._index = state["step"], state["epoch"], state["index"]
+        self._seconds, self._tokens = state["seconds"], state["tokens"]
+        self._best, self._stale = state["best"], state["stale"]
+        if self._sums.numpy()[1]:
+            self._loss = self._read_loss()
+        return True
+
+
+def _optimizer(settings: TrainingSettings) -> keras.optimizers.Optimizer:
+    kinds = {
+        "adam": keras.optimizers.Adam,
+        "adamw": keras.optimizers.AdamW,
+        "rmsprop": keras.optimizers.RMSprop,
+        "sgd": keras.optimizers.SGD,
+    }
+    options: dict[str, Any] = (
+        {"momentum": 0.9, "nesterov": True} if settings.optimizer == "sgd" else {}
+    )
+    # Clipping by the global norm also makes the embedding's gradient dense, without which
+    # adaptive optimisers square each occurrence of a token apart.
+    optimizer = kinds[settings.optimizer](
+        learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay or None,
+        global_clipnorm=settings.clip_norm,
+        **options,
+    )
+    if keras.mixed_precision.dtype_policy().compute_dtype == "float16":
+        return keras.optimizers.LossScaleOptimizer(optimizer)
+    return optimizer
+
+
+def _arrays(variables: Sequence[Any], prefix: str) -> dict[str, np.ndarray]:
+    return {f"{prefix}/{i}": variable.numpy() for i, variable in enumerate(variables)}
+
+
+def _assign(variables: Sequence[Any], arrays: Mapping[str, np.ndarray], prefix: str) -> None:
+    for i, variable in enumerate(variables):
+        variable.assign(arrays[f"{prefix}/{i}"])
+
+
+@contextmanager
+def _stop_signals() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set, so that a step is never cut in half."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def handle(number: int, frame: Any) -> None:
+        if stop.is_set():  # asked twice
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

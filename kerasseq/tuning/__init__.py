@@ -1,0 +1,1 @@
+"""KerasTuner sweeps over a task's own search space."""

@@ -1,0 +1,220 @@
+"""What the verbs do, for any task."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import Namespace
+from rich.console import Console
+from rich.table import Table
+
+from kerasseq.data.files import open_lines
+from kerasseq.errors import UserError
+from kerasseq.export import saved_model
+from kerasseq.runs import SUMMARY, Trained, data_lines, fit, load_run, recurrent_kernels, say
+from kerasseq.task import Task
+from kerasseq.training import devices
+from kerasseq.training.run_folder import RunFolder, versions, write_json
+
+# -- train -----------------------------------------------------------------------------------------
+
+
+def train(task: Task, options: Namespace) -> None:
+    """Trains, then scores the test split, shows examples, and exports."""
+    settings = options.settings
+    run = RunFolder(options.run)
+    with run.open(task.name, settings.to_dict()) as existed:
+        if run.read_json(SUMMARY) is None:
+            say(f"{task.title}: {'continuing' if existed else 'training'} in {run.path}/")
+            data = fit(task, settings, run, options.download)[1]
+        else:
+            say(f"{run.path}/ is trained already")
+            data = None
+        if options.only_train:
+            return
+        trained = load_run(task, run.path)
+        _evaluate_split(task, trained, "test", options.download, data)
+        if task.examples:
+            say("\nexamples:")
+            _predict_and_show(task, trained, iter(task.examples), as_json=False)
+        say()
+        _export(task, trained, options.saved_models)
+
+
+# -- evaluate --------------------------------------------------------------------------------------
+
+
+def evaluate(task: Task, options: Namespace) -> None:
+    """Reports on a split of the run's data, or on other labelled data."""
+    trained = load_run(task, options.run)
+    if options.on is None:
+        _evaluate_split(task, trained, options.split, options.download)
+        return
+    settings = trained.settings
+    data = task.labelled_file(settings, trained.assets, options.on, options.download)
+    for line in data_lines(task.data_report(data)):
+        say(f"  {line}")
+    report = task.evaluate(trained.model, settings, data, "test")
+    name = "other-" + "".join(c if c.isalnum() else "-" for c in options.on)[-60:]
+    _keep_report(task, trained.run, {"data": options.on, **report}, name, options.on)
+
+
+def _evaluate_split(
+    task: Task, trained: Trained, split: str, download: bool, data: Any = None
+) -> None:
+    """Scores a split once; the run keeps the report, and later calls show it."""
+    report = trained.run.read_json(f"evaluation/{split}.json")
+    if report is None:
+        data = data if data is not None else task.load_data(trained.settings, download)
+        report = task.evaluate(trained.model, trained.settings, data, split)
+    _keep_report(task, trained.run, report, split, f"{split} split")
+
+
+def _keep_report(task: Task, run: RunFolder, report: dict[str, Any], name: str, title: str) -> None:
+    folder = run / "evaluation"
+    folder.mkdir(exist_ok=True)
+    write_json(folder / f"{name}.json", report)
+    say(f"\n{title}:")
+    for line in task.show_report(report, name, folder):
+        say(f"  {line}")
+    say(f"  written to {folder / name}.json")
+
+
+# -- predict ---------------------------------------------------------------------------------------
+
+
+def predict(task: Task, options: Namespace) -> None:
+    """Predicts for arguments, a file or standard input, as a stream."""
+    if options.texts and options.file:
+        raise UserError("give texts or --file, not both")
+    if options.texts:
+        texts: Iterator[str] = iter(options.texts)
+    elif options.file:
+        texts = file_lines(options.file, options.encoding)
+    else:
+        if sys.stdin.isatty():
+            print("reading texts from standard input, one a line (end: Ctrl-D)", file=sys.stderr)
+        texts = _decoded(sys.stdin.buffer, options.encoding, "standard input")
+    if options.saved_model:
+        manifest = saved_model.read_manifest(options.saved_model, task.name)
+        for text, outputs in saved_model.predict(options.saved_model, texts):
+            _show(task, task.served_result(text, outputs, manifest), options.json)
+        return
+    _predict_and_show(task, load_run(task, options.run), texts, options.json)
+
+
+def _predict_and_show(task: Task, trained: Trained, texts: Iterator[str], as_json: bool) -> None:
+    for result in task.predict(trained.model, trained.settings, trained.assets, texts):
+        _show(task, result, as_json)
+
+
+def _show(task: Task, result: dict[str, Any], as_json: bool) -> None:
+    say(json.dumps(result, ensure_ascii=False) if as_json else task.show_prediction(result))
+
+
+def file_lines(path: Path, encoding: str) -> Iterator[str]:
+    """The lines of a text file, as a stream.
+
+    Raises:
+        UserError: if it cannot be read or a line is not in the encoding.
+    """
+    try:
+        with open_lines(path) as stream:
+            yield from _decoded(stream, encoding, str(path))
+    except gzip.BadGzipFile as error:
+        raise UserError(f"{path} is damaged: {error}") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _decoded(stream: Any, encoding: str, where: str) -> Iterator[str]:
+    for number, line in enumerate(stream, start=1):
+        try:
+            yield line.decode(encoding).rstrip("\r\n").removeprefix("\ufeff")
+        except UnicodeDecodeError as error:
+            raise UserError(
+                f"{where}, line {number} is not {encoding}: byte 0x{line[error.start]:02x}; "
+                "see --encoding"
+            ) from None
+        except LookupError:
+            raise UserError(f"unknown encoding {encoding!r}") from None
+
+
+# -- export ----------------------------------------------------------------------------------------
+
+
+def export(task: Task, options: Namespace) -> None:
+    """Writes a SavedModel of a finished run and verifies it in a clean process."""
+    _export(task, load_run(task, options.run), options.saved_models)
+
+
+def _export(task: Task, trained: Trained, folder: Path) -> None:
+    say("exporting: building a model without GPU kernels, saving, verifying in a clean process")
+    portable = task.build_model(trained.settings, trained.assets, portable=True)
+    portable.set_weights(trained.model.get_weights())
+    serving = task.serving(portable, trained.settings, trained.assets, trained.run)
+    manifest = {
+        "task": task.name,
+        "settings": trained.settings.to_dict(),
+        "data": trained.run.read_json("data.json"),
+        "training": trained.summary,
+        "test": trained.run.read_json("evaluation/test.json"),
+        "versions": versions(),
+    }
+    path, outcome = saved_model.export(serving, folder / task.name, manifest)
+    say(f"  {outcome}")
+    say(f"exported to {path}/")
+
+
+# -- describe --------------------------------------------------------------------------------------
+
+
+def describe(task: Task, options: Namespace) -> None:
+    """Prints the resolved settings, the model's layers, and the device plan."""
+    settings = options.settings
+    run = RunFolder(options.run)
+    if (run / "run.json").exists() and run.record(task.name)["settings"] == settings.to_dict():
+        assets, whose = task.load_assets(run), f"vocabulary of {run.path}/"
+    else:
+        assets, whose = task.assumed_assets(settings), "largest vocabulary the settings allow"
+    say("settings:")
+    say(yaml.safe_dump(settings.to_dict(), sort_keys=False).rstrip().replace("\n", "\n  ")
+        .join(["  ", ""]))  # fmt: skip
+    plan = devices.plan(devices.detect(), settings.device)
+    devices.apply(plan)
+    model = task.build_model(settings, assets)
+    table = Table(title=f"model ({whose})", title_justify="left")
+    for column in ("layer", "kind", "output shape"):
+        table.add_column(column)
+    table.add_column("parameters", justify="right")
+    for layer in model.layers:
+        shape = getattr(layer, "output", None)
+        table.add_row(
+            layer.name,
+            type(layer).__name__,
+            str(tuple(shape.shape)) if hasattr(shape, "shape") else "",
+            f"{layer.count_params():,}",
+        )
+    table.add_row("total", "", "", f"{model.count_params():,}", style="bold")
+    Console(soft_wrap=True).print(table)
+    say("device plan:")
+    for line in plan.lines():
+        say(f"  {line}")
+    for name, kernel in recurrent_kernels(model):
+        say(f"  {name}: {kernel}")
+
+
+# -- tune ------------------------------------------------------------------------------------------
+
+
+def tune(task: Task, options: Namespace) -> None:
+    """Searches the task's space and prints the best settings."""
+    from kerasseq.tuning.sweep import sweep
+
+    sweep(task, options.settings, options.run, options.max_trials, options.download)

@@ -1,0 +1,330 @@
+"""Sentiment, or any other classification of texts, with a recurrent network.
+
+    python -m tasks.sentiment train
+
+Follow one review through :mod:`kerasseq.data.embedded`, :mod:`kerasseq.data.encoded`,
+:mod:`kerasseq.data.batches`, :meth:`Sentiment.build_model`, :mod:`kerasseq.training.trainer`,
+:mod:`kerasseq.evaluation.classification` and :mod:`kerasseq.export.saved_model`.
+"""
+
+# No `from __future__ import annotations` here: jsonargparse would resolve the names below
+# TYPE_CHECKING to read the settings' types, and import tensorflow for every --help.
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from kerasseq.cli import main
+from kerasseq.config import Settings, group, setting
+from kerasseq.data.batches import BatchSettings
+from kerasseq.data.encoded import LabelledData, TextSettings
+from kerasseq.errors import UserError
+from kerasseq.task import Serving, Task, TaskSettings
+from kerasseq.text.vocabulary import PAD, SPECIAL_TOKENS, Vocabulary
+from kerasseq.training.settings import TrainingSettings
+from kerasseq.tuning.space import Choice, Range
+
+if TYPE_CHECKING:
+    import keras
+
+    from kerasseq.training.run_folder import RunFolder
+
+POOLINGS = ("last", "mean", "max", "attention")
+
+
+@dataclass(frozen=True)
+class ModelSettings(Settings):
+    """Embedding, recurrent stack, pooling, softmax."""
+
+    embedding: int = setting(64, ge=1)
+    """Size of the word vectors."""
+    cell: Literal["simple_rnn", "gru", "lstm"] = "lstm"
+    """Recurrent cell."""
+    units: int = setting(64, ge=1)
+    """Size of the recurrent state, for each direction."""
+    layers: int = setting(1, ge=1)
+    """Recurrent layers."""
+    bidirectional: bool = True
+    """Whether to read the text in both directions."""
+    pooling: str = "mean+max"
+    """Sequence to vector: last, mean, max or attention, or several joined by +."""
+    word_dropout: float = setting(0.1, ge=0, lt=1)
+    """Share of words that become unknown in training."""
+    embedding_dropout: float = setting(0.3, ge=0, lt=1)
+    """Variational dropout of the word vectors: the same mask at every step."""
+    layer_dropout: float = setting(0.3, ge=0, lt=1)
+    """Variational dropout between recurrent layers."""
+    recurrent_dropout: float = setting(0.0, ge=0, lt=1)
+    """Variational dropout of the recurrent state; slower, as only the plain loop has it."""
+    output_dropout: float = setting(0.5, ge=0, lt=1)
+    """Dropout of the pooled vector."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        names = self.pooling.split("+")
+        if not set(names) <= set(POOLINGS) or len(set(names)) < len(names):
+            raise UserError(
+                f"pooling must be of {', '.join(POOLINGS)}, joined by +, got {self.pooling!r}"
+            )
+
+
+@dataclass(frozen=True)
+class SentimentSettings(TaskSettings):
+    """What is trained, on what."""
+
+    text_column: str = "text"
+    """Column of the texts in a CSV, TSV, JSON lines or TFDS source."""
+    label_column: str = "label"
+    """Column of the labels."""
+    held_out: float = setting(0.1, gt=0, lt=0.5)
+    """Share of the validation split, and of the test split where the data has none."""
+    label_smoothing: float = setting(0.05, ge=0, lt=1)
+    """Share of the target probability that is spread over all classes in training."""
+    text: TextSettings = group(TextSettings)
+    batches: BatchSettings = group(BatchSettings)
+    model: ModelSettings = group(ModelSettings)
+    training: TrainingSettings = group(TrainingSettings)
+
+
+class Assets(NamedTuple):
+    """What a classifier needs beside its weights."""
+
+    vocabulary: Vocabulary
+    class_names: list[str]
+
+
+class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
+    """Text classification."""
+
+    name = "sentiment"
+    title = "Sentiment classification with recurrent networks"
+    settings_class = SentimentSettings
+    goals = {"accuracy": "max", "loss": "min"}
+    search_space = {
+        "training.learning_rate": Range(5e-4, 1e-2, log=True),
+        "model.cell": Choice(("gru", "lstm")),
+        "model.units": Choice((32, 64, 128)),
+        "model.word_dropout": Range(0.0, 0.3),
+        "model.embedding_dropout": Range(0.0, 0.6),
+        "model.output_dropout": Range(0.2, 0.6),
+    }
+    examples = (
+        "A moving, beautifully acted film. I loved every minute of it.",
+        "Two hours of my life that I will never get back.",
+        "The first half drags, but the ending is so good that I forgave everything.",
+    )
+
+    # -- data ------------------------------------------------------------------------------------
+
+    def load_data(self, settings: SentimentSettings, download: bool) -> LabelledData:
+        from kerasseq.data import batches, encoded, labelled
+
+        corpus = self._read(settings, settings.data, download)
+        corpus = labelled.cut_splits(corpus, settings.held_out, settings.seed)
+        data = encoded.encode_corpus(corpus, labelled.class_names(corpus), settings.text)
+        lengths = data.splits["train"].lengths
+        epoch = batches.shuffled_batches(lengths, settings.batches, settings.seed, 0)
+        waste = batches.padding_waste(lengths, epoch, settings.batches.pad_to_multiple)
+        data.report["batches"] = {"padding waste": f"{waste:.2%} of {len(epoch)} training batches"}
+        return data
+
+    def _read(self, settings: SentimentSettings, source: str, download: bool) -> Any:
+        from kerasseq.data import embedded, files, tfds
+
+        columns = settings.text_column, settings.label_column
+        if source == "embedded":
+            return embedded.imdb_reviews()
+        if source.startswith("tfds:"):
+            return tfds.read_labelled(source.removeprefix("tfds:"), *columns, download)
+        return files.read_path(Path(source), *columns, settings.encoding)
+
+    def labelled_file(
+        self, settings: SentimentSettings, assets: Assets, source: str, download: bool
+    ) -> LabelledData:
+        from kerasseq.data import encoded, labelled
+
+        corpus = self._read(settings, source, download)
+        examples = corpus.splits.get("test") or next(iter(corpus.splits.values()))
+        labelled.check_labels(examples, assets.class_names, corpus.source)
+        split, summary = encoded.encode_split(
+            examples, assets.class_names, assets.vocabulary, settings.text
+        )
+        report = {
+            "source": corpus.source,
+            "notes": corpus.notes,
+            "classes": assets.class_names,
+            "vocabulary": len(assets.vocabulary),
+            "splits": {"test": summary},
+        }
+        return LabelledData({"test": split}, assets.vocabulary, assets.class_names, report)
+
+    def data_report(self, data: LabelledData) -> dict[str, Any]:
+        return data.report
+
+    def samples(self, data: LabelledData) -> list[str]:
+        return data.splits["validation"].texts[:64]
+
+    def assets(self, data: LabelledData) -> Assets:
+        return Assets(data.vocabulary, data.class_names)
+
+    def save_assets(self, assets: Assets, run: "RunFolder") -> None:
+        from kerasseq.training.run_folder import write_json
+
+        assets.vocabulary.save(run / "vocabulary.txt")
+        write_json(run / "classes.json", assets.class_names)
+
+    def load_assets(self, run: "RunFolder") -> Assets:
+        return Assets(Vocabulary.load(run / "vocabulary.txt"), run.read_json("classes.json"))
+
+    def assumed_assets(self, settings: SentimentSettings) -> Assets:
+        words = range(settings.text.vocabulary_size - len(SPECIAL_TOKENS))
+        return Assets(Vocabulary([*SPECIAL_TOKENS, *map(str, words)]), ["negative", "positive"])
+
+    # -- model -----------------------------------------------------------------------------------
+
+    def build_model(
+        self, settings: SentimentSettings, assets: Assets, portable: bool = False
+    ) -> "keras.Model":
+        import keras
+
+        from kerasseq import layers
+
+        options = settings.model
+        poolings = {
+            "last": lambda: layers.LastPooling(options.bidirectional, name="last"),
+            "mean": lambda: layers.MeanPooling(name="mean"),
+            "max": lambda: layers.MaxPooling(name="max"),
+            "attention": lambda: layers.AttentionPooling(name="attention"),
+        }
+        ids = keras.Input([None], dtype="int32", name="ids")
+        mask = keras.ops.not_equal(ids, PAD)
+        x = layers.WordDropout(options.word_dropout, name="word_dropout")(ids)
+        x = keras.layers.Embedding(len(assets.vocabulary), options.embedding, name="embedding")(x)
+        x = layers.LockedDropout(options.embedding_dropout, name="embedding_dropout")(x)
+        x = layers.RecurrentStack(
+            options.units,
+            num_layers=options.layers,
+            cell=options.cell,
+            bidirectional=options.bidirectional,
+            dropout=options.layer_dropout,
+            recurrent_dropout=options.recurrent_dropout,
+            kernel="auto" if portable else settings.device.kernel,
+            use_cudnn=False if portable else "auto",
+            name="recurrent",
+        )(x, mask=mask)
+        pooled = [poolings[name]()(x, mask=mask) for name in options.pooling.split("+")]
+        x = keras.layers.Concatenate(name="pooled")(pooled) if len(pooled) > 1 else pooled[0]
+        x = keras.layers.Dropout(options.output_dropout, name="output_dropout")(x)
+        logits = keras.layers.Dense(len(assets.class_names), dtype="float32", name="logits")(x)
+        return keras.Model(ids, logits, name=self.name)
+
+    def loss(self, settings: SentimentSettings) -> Callable[[Any, Mapping[str, Any]], Any]:
+        import keras
+
+        def smoothed(model: "keras.Model", batch: Mapping[str, Any]) -> tuple[Any, Any]:
+            scores = keras.ops.log_softmax(model(batch["ids"], training=True))
+            true = keras.ops.take_along_axis(scores, batch["label"][:, None], axis=-1)[:, 0]
+            share = settings.label_smoothing
+            each = -(1 - share) * true - share * keras.ops.mean(scores, axis=-1)
+            return keras.ops.sum(each), keras.ops.cast(keras.ops.size(true), "float32")
+
+        return smoothed
+
+    def batches(self, settings: SentimentSettings, data: LabelledData) -> Any:
+        from kerasseq.data.batches import LabelledBatches
+
+        train = data.splits["train"]
+        return LabelledBatches(train.sequences, train.labels, settings.batches, settings.seed)
+
+    def validator(
+        self, model: "keras.Model", settings: SentimentSettings, data: LabelledData
+    ) -> Callable[[], dict[str, float]]:
+        from kerasseq.evaluation.classification import log_loss
+        from kerasseq.evaluation.classifier import Classifier
+
+        classify, split = Classifier(model), data.splits["validation"]
+
+        def validate() -> dict[str, float]:
+            shares = classify(split.sequences)
+            right = shares.argmax(axis=1) == split.labels
+            return {"accuracy": float(right.mean()), "loss": log_loss(shares, split.labels)}
+
+        return validate
+
+    # -- use -------------------------------------------------------------------------------------
+
+    def evaluate(
+        self, model: "keras.Model", settings: SentimentSettings, data: LabelledData, split: str
+    ) -> dict[str, Any]:
+        from kerasseq.evaluation.classification import report
+        from kerasseq.evaluation.classifier import Classifier
+
+        part = data.splits[split]
+        return report(Classifier(model)(part.sequences), part.labels, data.class_names)
+
+    def show_report(self, report: dict[str, Any], name: str, folder: Path) -> list[str]:
+        from kerasseq.evaluation import classification, plots
+
+        title = f"{name}: accuracy {report['accuracy']:.4f}"
+        plots.confusion(report["confusion"], list(report["classes"]), folder / f"{name}.png", title)
+        return classification.report_lines(report)
+
+    def predict(
+        self,
+        model: "keras.Model",
+        settings: SentimentSettings,
+        assets: Assets,
+        texts: Iterable[str],
+    ) -> Iterator[dict[str, Any]]:
+        from kerasseq.data.batches import blocks
+        from kerasseq.data.encoded import encode_text
+        from kerasseq.evaluation.classifier import Classifier
+
+        classify = Classifier(model)
+        for block in blocks(iter(texts), 256):
+            encoded = [encode_text(text, assets.vocabulary, settings.text) for text in block]
+            for text, shares in zip(block, classify(encoded).tolist(), strict=True):
+                yield _result(text, shares, assets.class_names)
+
+    def show_prediction(self, result: dict[str, Any]) -> str:
+        text = " ".join(result["text"].split())
+        shown = text if len(text) <= 70 else f"{text[:67]}..."
+        return f"{result['label']:>10} {result['probability']:.3f}  {shown}"
+
+    # -- export ----------------------------------------------------------------------------------
+
+    def serving(
+        self, model: "keras.Model", settings: SentimentSettings, assets: Assets, run: "RunFolder"
+    ) -> Serving:
+        from kerasseq.export.classifier import TextClassifier
+
+        def reference(texts: list[str]) -> dict[str, Any]:
+            results = list(self.predict(model, settings, assets, texts))
+            return {
+                "label": [result["label"] for result in results],
+                "probability": [result["probability"] for result in results],
+                "probabilities": [list(result["probabilities"].values()) for result in results],
+            }
+
+        module = TextClassifier(model, assets.vocabulary, assets.class_names, settings.text)
+        samples = run.read_json("samples.json")
+        return Serving(module, {"serving_default": module.serve}, reference, samples)
+
+    def served_result(
+        self, text: str, outputs: Mapping[str, Any], manifest: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        return _result(text, outputs["probabilities"].tolist(), manifest["data"]["classes"])
+
+
+def _result(text: str, shares: list[float], names: list[str]) -> dict[str, Any]:
+    best = max(range(len(names)), key=shares.__getitem__)
+    return {
+        "text": text,
+        "label": names[best],
+        "probability": shares[best],
+        "probabilities": dict(zip(names, shares, strict=True)),
+    }
+
+
+if __name__ == "__main__":
+    main(Sentiment())

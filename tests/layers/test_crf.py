@@ -1,0 +1,239 @@
+"""CRF: against enumeration of every path, against float64 at 10,000 steps, and the contract."""
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from keras import ops
+
+from kerasseq.layers import _crf_ops
+from kerasseq.layers.crf import CRF, FORBIDDEN, iob2_constraints
+from kerasseq.layers.losses import CRFLoss
+from kerasseq.layers.metrics import CRFAccuracy
+from tests.layers.contract import run_layer_contract
+from tests.layers.crf_reference import enumerate_crf, log_partition_float64, path_score
+from tests.layers.gradients import gradients
+
+MASK = np.array([[True, True, True, True], [True, True, False, False], [True, False, False, False]])
+
+
+def make(size, rng, scale=1.0, **kwargs):
+    crf = CRF(size, **kwargs)
+    crf.build((None, None, size))
+    for weight in crf.weights:
+        weight.assign((scale * rng.normal(size=weight.shape)).astype("float32"))
+    return crf
+
+
+def potentials(crf):
+    """Transitions, start and end as NumPy arrays, constraints applied."""
+    zeros = np.zeros((1, 1, crf.num_tags), "float32")
+    return [ops.convert_to_numpy(p) for p in crf._potentials(zeros, None)[1:4]]
+
+
+@pytest.mark.parametrize("output", ["marginals", "tags", "potentials"])
+def test_contract(output):
+    emissions = np.random.default_rng(0).normal(size=(3, 4, 5)).astype("float32")
+    shape = {"marginals": (3, 4, 5), "tags": (3, 4), "potentials": (3, 4 + 5 + 2, 6)}[output]
+    run_layer_contract(
+        CRF,
+        {"num_tags": 5, "forbidden_transitions": [[0, 1]], "forbidden_start": [1]},
+        {"emissions": emissions, "mask": MASK},
+        expected_output_shape=shape,
+        time_arguments=None if output == "potentials" else {"emissions": 1, "mask": 1},
+        output_time_axis=1,
+        zero_at_padding=True,
+        mixed_output_dtype="float32",
+        fit=output != "tags",
+        call_kwargs={"output": output},
+    )
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    size=st.integers(1, 4),
+    steps=st.integers(1, 4),
+    length=st.integers(1, 4),
+    scale=st.sampled_from([0.1, 1.0, 20.0]),
+    seed=st.integers(0, 2**16),
+)
+def test_equals_enumeration(size, steps, length, scale, seed):
+    length = min(length, steps)
+    rng = np.random.default_rng(seed)
+    crf = make(size, rng, scale)
+    emissions = (scale * rng.normal(size=(1, steps, size))).astype("float32")
+    tags = rng.integers(0, size, (1, steps)).astype("int32")
+    mask = np.arange(steps)[None] < length
+    parts = potentials(crf)
+    log_z, best, nodes, _ = enumerate_crf(emissions[0, :length], *parts)
+    score = path_score(emissions[0, :length], *parts, tags[0, :length])
+    tolerance = 2e-6 * max(1.0, scale) * (steps + 2)
+    assert abs(float(crf.log_partition(emissions, mask)[0]) - log_z) < tolerance
+    assert abs(float(crf.sequence_score(emissions, tags, mask)[0]) - score) < tolerance
+    assert abs(float(crf.log_likelihood(emissions, tags, mask)[0]) - (score - log_z)) < tolerance
+    decoded = np.asarray(crf.decode(emissions, mask))[0]
+    assert abs(path_score(emissions[0, :length], *parts, decoded[:length])
+               - path_score(emissions[0, :length], *parts, best)) < tolerance
+    assert not decoded[length:].any()
+    got = np.asarray(crf.marginals(emissions, mask))[0]
+    np.testing.assert_allclose(got[:length], nodes, atol=1e-5)
+    assert not got[length:].any()
+
+
+# 40 tags take the matrix-product path; a spread of 300 makes it fall back to log space.
+@pytest.mark.parametrize(("size", "scale"), [(3, 1.0), (40, 1.0), (40, 300.0)])
+def test_gradient_is_gold_less_expected_counts(size, scale):
+    rng = np.random.default_rng(1)
+    steps = 3
+    arrays = [
+        (scale * rng.normal(size=shape)).astype("float32")
+        for shape in ((2, steps, size), (size, size), (size,), (size,))
+    ]
+    tags = rng.integers(0, size, (2, steps)).astype("int32")
+    mask = np.array([[True, True, True], [True, True, False]])
+    row_weights = np.array([1.0, 3.0], "float32")
+
+    def function(*tensors):
+        return ops.sum(row_weights * _crf_ops.log_likelihood(*tensors, mask, tags))
+
+    expected = [np.zeros(a.shape) for a in arrays]
+    for row, weight in enumerate(row_weights):
+        length = mask[row].sum()
+        _, _, nodes, pairs = enumerate_crf(arrays[0][row, :length], *arrays[1:])
+        gold = np.eye(size)[tags[row, :length]]
+        expected[0][row, :length] = weight * (gold - nodes)
+        expected[1] += weight * (gold[:-1, :, None] * gold[1:, None] - pairs).sum(axis=0)
+        expected[2] += weight * (gold[0] - nodes[0])
+        expected[3] += weight * (gold[-1] - nodes[-1])
+    for got, wanted in zip(gradients(function, *arrays), expected, strict=True):
+        np.testing.assert_allclose(got, wanted, atol=1e-4 if scale > 1 else 2e-5)
+
+
+def test_fast_and_exact_transition_counts_agree():
+    rng = np.random.default_rng(2)
+    source = rng.normal(size=(700, 30)).astype("float32")
+    target, transitions = rng.normal(size=(700, 30)), rng.normal(size=(30, 30))
+    weights = (rng.uniform(size=700) > 0.2).astype("float32")
+    target, transitions = target.astype("float32"), transitions.astype("float32")
+    exact = _crf_ops._expected_transitions_exact(
+        *[ops.convert_to_tensor(a) for a in (source, target, transitions, weights)]
+    )
+    pairs = np.exp(source[:, :, None] + transitions + target[:, None].astype("float64"))
+    pairs /= pairs.sum(axis=(1, 2), keepdims=True)
+    wanted = (weights[:, None, None] * pairs).sum(axis=0)
+    np.testing.assert_allclose(np.asarray(exact), wanted, rtol=1e-4)
+
+
+@pytest.mark.parametrize("size", [5, 40])
+def test_stable_at_10_000_steps(size):
+    rng = np.random.default_rng(3)
+    crf = make(size, rng, scale=3.0)
+    emissions = rng.normal(scale=5.0, size=(1, 10_000, size)).astype("float32")
+    wanted = log_partition_float64(emissions[0], *[p.astype("float64") for p in potentials(crf)])
+    assert abs(float(crf.log_partition(emissions)[0]) / wanted - 1) < 1e-6
+    marginals = np.asarray(crf.marginals(emissions))
+    np.testing.assert_allclose(marginals.sum(axis=-1), 1.0, atol=1e-5)
+    best = crf.decode(emissions)
+    # Gold and normaliser are ~1e5 each; their difference keeps its own precision.
+    sharp = emissions + 40.0 * np.eye(size, dtype="float32")[np.asarray(best)]
+    likelihood = float(crf.log_likelihood(sharp, best)[0])
+    assert -1e-2 < likelihood <= 1e-4
+    grads = gradients(lambda e: ops.sum(crf.log_partition(e)), emissions)
+    np.testing.assert_allclose(grads[0], marginals, atol=1e-5)
+
+
+def test_forbidden_transitions_are_never_decoded():
+    names = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
+    rng = np.random.default_rng(4)
+    crf = make(5, rng, scale=5.0, **iob2_constraints(names))
+    emissions = (50 * rng.normal(size=(20, 12, 5))).astype("float32")
+    for path in np.asarray(crf.decode(emissions)):
+        previous = "O"
+        for tag in path:
+            if names[tag].startswith("I-"):
+                assert previous[2:] == names[tag][2:] and previous != "O"
+            previous = names[tag]
+    marginals = np.asarray(crf.marginals(emissions))
+    assert not marginals[:, 0, [2, 4]].any()
+    tags = np.full((20, 12), 2, "int32")  # gold that starts with I-PER: a finite, large loss
+    assert (np.asarray(crf.log_likelihood(emissions, tags)) < FORBIDDEN / 2).all()
+    grads = gradients(lambda e: ops.sum(crf.log_likelihood(e, tags)), emissions)
+    assert np.isfinite(grads[0]).all()
+
+
+def test_row_without_valid_steps_is_zero_and_has_no_gradient():
+    crf = make(3, np.random.default_rng(5))
+    emissions = np.ones((2, 4, 3), "float32")
+    tags, mask = np.zeros((2, 4), "int32"), np.array([[True] * 4, [False] * 4])
+    assert float(crf.log_likelihood(emissions, tags, mask)[1]) == 0.0
+    grads = gradients(lambda e: ops.sum(crf.log_likelihood(e, tags, mask)), emissions)[0]
+    assert np.isfinite(grads).all() and not grads[1].any() and grads[0].any()
+
+
+def data(rng, rows=64, steps=6, size=3):
+    """Tags that emissions show poorly but neighbours tell: 0 -> 1 -> 2 -> 0."""
+    tags = (rng.integers(0, 3, (rows, 1)) + np.arange(steps)) % 3
+    mask = np.arange(steps)[None] < rng.integers(2, steps + 1, (rows, 1))
+    features = np.eye(size)[tags] + rng.normal(size=(rows, steps, size))
+    return features.astype("float32"), mask, tags.astype("int32")
+
+
+def test_compile_fit_reload_with_crf_loss(tmp_path):
+    features, mask, tags = data(np.random.default_rng(6))
+    keras.utils.set_random_seed(0)
+    inputs, masks = keras.Input((None, 3)), keras.Input((None,), dtype="bool")
+    crf = CRF(3)
+    emissions = keras.layers.Dense(3)(inputs)
+    model = keras.Model([inputs, masks], crf(emissions, mask=masks, output="potentials"))
+    model.compile(keras.optimizers.Adam(0.1), loss=CRFLoss(), weighted_metrics=[CRFAccuracy()])
+    weights = mask.astype("float32")
+    history = model.fit([features, mask], tags, sample_weight=weights, epochs=25, verbose=0,
+                        batch_size=16, shuffle=False)
+    assert history.history["crf_accuracy"][-1] > 0.95
+    assert history.history["loss"][-1] < 0.3 * history.history["loss"][0]
+    model.save(tmp_path / "m.keras")
+    again = keras.saving.load_model(tmp_path / "m.keras")
+    args = ([features, mask], tags)
+    assert again.evaluate(*args, sample_weight=weights, verbose=0) == model.evaluate(
+        *args, sample_weight=weights, verbose=0
+    )
+
+
+def test_tags_as_input_add_the_same_loss():
+    features, mask, tags = data(np.random.default_rng(7))
+    crf = make(3, np.random.default_rng(7))
+    loss = CRFLoss()(tags, crf(features, mask=mask, output="potentials"), mask)
+    crf(features, mask=mask, tags=tags)
+    np.testing.assert_allclose(float(crf.losses[0]), float(loss), rtol=1e-5)
+    wanted = -np.asarray(crf.log_likelihood(features, tags, mask)).sum() / mask.sum()
+    np.testing.assert_allclose(float(loss), wanted, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"num_tags": 0}, "num_tags"),
+        ({"num_tags": 3, "forbidden_transitions": [(0, 3)]}, "from 0 to 2. Received: 3"),
+        ({"num_tags": 3, "forbidden_transitions": [(0, 1, 2)]}, "pairs"),
+        ({"num_tags": 3, "forbidden_start": [-1]}, "forbidden_start"),
+    ],
+)
+def test_constructor_errors(kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        CRF(**kwargs)
+
+
+def test_call_errors():
+    crf = CRF(3)
+    x = np.zeros((2, 4, 3), "float32")
+    with pytest.raises(ValueError, match="num_tags=3.*Received.*4, 5"):
+        crf(np.zeros((2, 4, 5), "float32"))
+    with pytest.raises(ValueError, match=r"`output` must be one of 'tags'.*'argmax'"):
+        crf(x, output="argmax")
+    with pytest.raises(ValueError, match="padded on the right"):
+        crf(x, mask=np.array([[False, True, True, True]] * 2))
+    with pytest.raises(ValueError, match="whole numbers"):
+        crf.log_likelihood(x, np.zeros((2, 4), "float32"))
+    with pytest.raises(ValueError, match="batch and time of `emissions`"):
+        crf.log_likelihood(x, np.zeros((2, 3), "int32"))
