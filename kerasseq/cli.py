@@ -8,6 +8,7 @@ import difflib
 import os
 import re
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -34,7 +35,6 @@ def run(task: Task, arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up chatter
     verbs = {verb.name: verb for verb in (*common_verbs(task), *task.extra_verbs)}
     try:
         name, options = parse(task, verbs, arguments)
@@ -236,8 +236,27 @@ def _late(name: str) -> Any:
     """A verb of :mod:`kerasseq.verbs`, which imports tensorflow, imported when it is called."""
 
     def call(task: Task, options: Namespace) -> None:
+        _import_tensorflow()
         from kerasseq import verbs
 
         getattr(verbs, name)(task, options)
 
     return call
+
+
+def _import_tensorflow() -> None:
+    """Imports tensorflow without its chatter, part of which no setting of its own can stop."""
+    has_gpu = os.path.exists("/dev/nvidiactl")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if has_gpu else "3")
+    with tempfile.TemporaryFile() as chatter:
+        stderr = os.dup(2)
+        os.dup2(chatter.fileno(), 2)
+        try:
+            import tensorflow  # noqa: F401
+        except BaseException:
+            chatter.seek(0)
+            os.write(stderr, chatter.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)

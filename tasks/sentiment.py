@@ -39,7 +39,7 @@ class ModelSettings(Settings):
     embedding: int = setting(64, ge=1)
     """Size of the word vectors."""
     cell: Literal["simple_rnn", "gru", "lstm"] = "lstm"
-    """Recurrent cell."""
+    """Recurrent cell of every layer."""
     units: int = setting(64, ge=1)
     """Size of the recurrent state, for each direction."""
     layers: int = setting(1, ge=1)

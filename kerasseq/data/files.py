@@ -193,7 +193,7 @@ def _delimited_rows(content: str, path: Path, delimiter: str) -> Iterator[tuple[
         for row in reader:
             yield reader.line_num, row
     except csv.Error as error:
-        raise UserError(f"{path}:{reader.line_num}: {error}") from None
+        raise UserError(f"{path}:{reader.reader.line_num}: {error}") from None
 
 
 def _json_rows(content: str, path: Path) -> Iterator[tuple[int, dict]]:

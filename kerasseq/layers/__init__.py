@@ -1,6 +1,7 @@
 """Layers for sequences, on keras.ops alone; masks are always arguments."""
 
 from kerasseq.layers.attention_pooling import AttentionPooling as AttentionPooling
+from kerasseq.layers.bag_of_ngrams import BagOfNgrams as BagOfNgrams
 from kerasseq.layers.gru_cell import GRUCell as GRUCell
 from kerasseq.layers.last_pooling import LastPooling as LastPooling
 from kerasseq.layers.locked_dropout import LockedDropout as LockedDropout

@@ -179,7 +179,8 @@ def _backward(emissions: Any, transitions: Any, end: Any, mask: Any) -> Any:
 
 
 def _node_marginals(alphas: Any, betas: Any, mask: Any) -> Any:
-    nodes = ops.softmax(alphas + betas, axis=-1)
+    scores = alphas + betas
+    nodes = ops.exp(scores - _log_sum_exp(scores, axis=-1)[..., None])
     return ops.where(mask[..., None], nodes, ops.zeros_like(nodes))
 
 
@@ -223,7 +224,8 @@ def _expected_transitions_exact(source: Any, target: Any, transitions: Any, weig
         right = ops.slice(target, (at, 0), (rows, size))
         weight = ops.slice(weights, (at,), (rows,))
         pairs = left[:, :, None] + transitions[None] + right[:, None, :]
-        pairs = ops.softmax(ops.reshape(pairs, (rows, -1)), axis=-1)
+        pairs = ops.reshape(pairs, (rows, size * size))
+        pairs = ops.exp(pairs - _log_sum_exp(pairs, axis=-1)[:, None])
         return total + ops.reshape(ops.matmul(weight[None], pairs), (size, size))
 
     return ops.fori_loop(0, (count + padding) // rows, add, ops.zeros_like(transitions))

@@ -268,15 +268,54 @@ class RecurrentStack(ExplicitMaskLayer):
         training: bool | None,
     ) -> tuple[Any, list[list[Any]]]:
         """One layer, all directions: its output, zero at padded steps, and final states."""
-        results = [
-            self._loop(cell, inputs, mask, begin, bool(direction), training)
-            for direction, (cell, begin) in enumerate(zip(cells, states, strict=True))
-        ]
-        outputs = [output for output, _ in results]
+        if choice.name == "loop":
+            results = [
+                self._loop(cell, inputs, mask, begin, bool(direction), training)
+                for direction, (cell, begin) in enumerate(zip(cells, states, strict=True))
+            ]
+            outputs, finals = [r[0] for r in results], [r[1] for r in results]
+        else:
+            outputs, finals = self._fused(choice, cells, inputs, mask, states, training)
         joined = ops.concatenate(outputs, axis=-1) if len(outputs) > 1 else outputs[0]
         if mask is not None:
             joined = ops.where(mask[..., None], joined, ops.zeros_like(joined))
-        return joined, [final for _, final in results]
+        return joined, finals
+
+    def _fused(
+        self,
+        choice: KernelChoice,
+        cells: list[Any],
+        inputs: Any,
+        mask: Any,
+        states: list[list[Any]],
+        training: bool | None,
+    ) -> tuple[list[Any], list[list[Any]]]:
+        """One layer by a kernel that runs whole sequences."""
+        from kerasseq.kernels.closed_form import Direction, run_layer
+
+        directions = []
+        for index, (cell, begin) in enumerate(zip(cells, states, strict=True)):
+            noise = cell.draw_noise(ops.shape(inputs)[0], training)
+            recurrent = cell.recurrent_kernel if noise is None else noise.recurrent_kernel
+            weights = [
+                ops.cast(ops.convert_to_tensor(weight), self.compute_dtype)
+                for weight in (cell.kernel, recurrent, cell.bias)
+            ]
+            state_mask = None if noise is None else noise.state_mask
+            directions.append(Direction(tuple(weights), begin, state_mask, index == 1))
+        if choice.name == "cudnn":
+            from kerasseq.kernels.cudnn import run_layer as run_cudnn
+
+            return run_cudnn(self.cell, inputs, mask, directions)
+        return run_layer(
+            self.cell,
+            inputs,
+            mask,
+            directions,
+            final_states=self.return_state,
+            reset_after=self.reset_after,
+            xla=choice.xla and bool(training),
+        )
 
     def _loop(
         self,

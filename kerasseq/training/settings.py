@@ -15,8 +15,9 @@ class TrainingSettings(Settings):
 
     epochs: int = setting(4, ge=1)
     """Passes over the training data, at most."""
-    optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = "adam"
-    """Update rule; sgd has Nesterov momentum 0.9."""
+    optimizer: Literal["adam", "lazy_adam", "adamw", "rmsprop", "sgd"] = "lazy_adam"
+    """Update rule; lazy_adam updates only the embedding rows that a batch uses, sgd has Nesterov
+    momentum 0.9."""
     learning_rate: float = setting(2e-3, gt=0)
     """Highest learning rate."""
     warmup: float = setting(0.05, ge=0, lt=1)

@@ -20,12 +20,16 @@ import numpy as np
 import tensorflow as tf
 
 from kerasseq.errors import UserError
+from kerasseq.training.optimizers import clipped, make_optimizer
 from kerasseq.training.progress import TrainingProgress, clock
 from kerasseq.training.run_folder import RunFolder
 from kerasseq.training.schedule import learning_rate
 from kerasseq.training.settings import TrainingSettings
 
 CHECKPOINT, BEST = "checkpoint.npz", "best.npz"
+
+AVERAGE_EVERY = 8
+"""Steps between updates of the averaged weights, each with the decay of as many steps."""
 
 
 class Batches(Protocol):
@@ -96,7 +100,7 @@ class Trainer:
         self.model, self.batches, self.settings, self.run = model, batches, settings, run
         self._evaluate = evaluate
         self._sign = 1 if goals[settings.monitor] == "max" else -1
-        self._optimizer = _optimizer(settings)
+        self._optimizer = make_optimizer(settings)
         self._optimizer.build(model.trainable_variables)
         self._average = (
             [tf.Variable(v.value, trainable=False) for v in model.trainable_variables]
@@ -117,25 +121,31 @@ class Trainer:
         self._stale = 0
 
     def _compile(self, loss: Loss) -> Callable:
-        model, optimizer = self.model, self._optimizer
+        model, optimizer, norm = self.model, self._optimizer, self.settings.clip_norm
+        sparse = self.settings.optimizer == "lazy_adam"
 
-        def step(batch: Mapping[str, Any], rate: Any, keep: Any) -> None:
+        def step(batch: Mapping[str, Any], rate: Any) -> None:
             optimizer.learning_rate.assign(rate)
             with tf.GradientTape() as tape:
                 total, weight = loss(model, batch)
                 scaled = optimizer.scale_loss(total / weight)
             variables = [v.value for v in model.trainable_variables]
-            optimizer.apply(tape.gradient(scaled, variables), model.trainable_variables)
+            bound = norm * getattr(optimizer, "dynamic_scale", 1.0)  # the gradients are scaled too
+            gradients = clipped(tape.gradient(scaled, variables), bound, sparse)
+            optimizer.apply(gradients, model.trainable_variables)
             self._sums.assign_add([total, weight])
-            for average, variable in zip(self._average, model.trainable_variables, strict=False):
-                average.assign(variable + keep * (average - variable))
 
         first = self.batches.fetch(self.batches.epoch(0)[0])
         number = tf.TensorSpec([], tf.float32)
         signature = {
             name: tf.TensorSpec([None] * array.ndim, array.dtype) for name, array in first.items()
         }
-        return tf.function(step, input_signature=[signature, number, number])
+        return tf.function(step, input_signature=[signature, number])
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.float32)])
+    def _update_average(self, keep: Any) -> None:
+        for average, variable in zip(self._average, self.model.trainable_variables, strict=True):
+            average.assign(variable + keep * (average - variable))
 
     # -- one run ---------------------------------------------------------------------------------
 
@@ -199,11 +209,13 @@ class Trainer:
             warmup=round(settings.warmup * self._total),
             decay=settings.decay,
         )
-        # a young average follows the weights closely, or it would remember their initial values
-        keep = min(settings.average, (1 + self.step) / (10 + self.step))
         batch = {name: tf.constant(array) for name, array in self.batches.fetch(item).items()}
-        self._step_function(batch, tf.constant(rate), tf.constant(keep))
+        self._step_function(batch, tf.constant(rate))
         self.step += 1
+        if self._average and self.step % AVERAGE_EVERY == 0:
+            # a young average follows the weights closely, or it would remember the initial ones
+            keep = min(settings.average**AVERAGE_EVERY, self.step / (9 * AVERAGE_EVERY + self.step))
+            self._update_average(tf.constant(keep))
         self._index += 1
         tokens = self.batches.tokens(item)
         self._tokens += tokens
@@ -315,29 +327,6 @@ class Trainer:
         if self._sums.numpy()[1]:
             self._loss = self._read_loss()
         return True
-
-
-def _optimizer(settings: TrainingSettings) -> keras.optimizers.Optimizer:
-    kinds = {
-        "adam": keras.optimizers.Adam,
-        "adamw": keras.optimizers.AdamW,
-        "rmsprop": keras.optimizers.RMSprop,
-        "sgd": keras.optimizers.SGD,
-    }
-    options: dict[str, Any] = (
-        {"momentum": 0.9, "nesterov": True} if settings.optimizer == "sgd" else {}
-    )
-    # Clipping by the global norm also makes the embedding's gradient dense, without which
-    # adaptive optimisers square each occurrence of a token apart.
-    optimizer = kinds[settings.optimizer](
-        learning_rate=settings.learning_rate,
-        weight_decay=settings.weight_decay or None,
-        global_clipnorm=settings.clip_norm,
-        **options,
-    )
-    if keras.mixed_precision.dtype_policy().compute_dtype == "float16":
-        return keras.optimizers.LossScaleOptimizer(optimizer)
-    return optimizer
 
 
 def _arrays(variables: Sequence[Any], prefix: str) -> dict[str, np.ndarray]:

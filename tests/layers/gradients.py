@@ -1,11 +1,23 @@
-"""Gradients on whichever backend runs, and by finite differences."""
+"""Gradients and compiled functions on whichever backend runs."""
 
 import keras
 import numpy as np
 
 
-def gradients(function, *arrays):
+def compiled(function):
+    """`function` as the backend's graph: long loops are slow when run step by step."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.jit(function)
+    import tensorflow as tf
+
+    return tf.function(function)
+
+
+def gradients(function, *arrays, compile=False):
     """Gradients of a scalar `function` with respect to float32 arrays, as NumPy arrays."""
+    function = compiled(function) if compile else function
     if keras.backend.backend() == "jax":
         import jax
 

@@ -1,0 +1,125 @@
+"""The loop over time under every TensorFlow kernel, plain or compiled with XLA chunk by chunk."""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import tensorflow as tf
+
+Tensors = tuple[Any, ...]
+# step(constants, carry, xs) -> (carry, ys)
+Step = Callable[[Tensors, Tensors, Tensors], tuple[Tensors, Tensors]]
+
+CHUNK = 32
+
+
+def loop(
+    step: Step,
+    constants: Sequence[Any],
+    carry: Sequence[Any],
+    xs: Sequence[Any],
+    widths: Sequence[int],
+    reverse: bool = False,
+    xla: bool = False,
+) -> tuple[Tensors, Tensors]:
+    """Run `step` over the first axis of `xs`.
+
+    Args:
+        step: a module-level function (with `xla` it is compiled once, and kept).
+        constants: what every step reads.
+        carry: what a step hands to the next, each `[batch, ...]`.
+        xs: tensors `[time, batch, ...]`.
+        widths: the last axis of each of the ys, which are `[batch, width]` and of the dtype of
+            the carry.
+        reverse: whether to run from the last step to the first; ys stay in order.
+        xla: whether to compile. Time is cut into chunks of 32 steps with a step count that is
+            data, so that the length of a batch is no part of what is compiled.
+
+    Returns:
+        The ys, each `[time, batch, width]`, and the last carry.
+    """
+    constants, carry, xs = tuple(constants), tuple(carry), tuple(xs)
+    run = _chunks if xla else _steps
+    return run(step, constants, carry, xs, tuple(widths), reverse)
+
+
+def _steps(
+    step: Step,
+    constants: Tensors,
+    carry: Tensors,
+    xs: Tensors,
+    widths: tuple[int, ...],
+    reverse: bool,
+    count: Any = None,
+) -> tuple[Tensors, Tensors]:
+    """One `tf.while_loop`; with `count` only so many of the steps run, the others give zeros."""
+    length = tf.shape(xs[0])[0] if count is None else xs[0].shape[0]
+    arrays = [tf.TensorArray(x.dtype, length, element_shape=x.shape[1:]).unstack(x) for x in xs]
+    dtype, batch = carry[0].dtype, carry[0].shape[0]
+    outputs = []
+    for width in widths:
+        array = tf.TensorArray(dtype, length, element_shape=(batch, width))
+        if count is not None:
+            array = array.unstack(tf.zeros((length, batch, width), dtype))
+        outputs.append(array)
+    last = (length if count is None else count) - 1
+
+    def body(t: Any, carry: Tensors, outputs: Tensors) -> Any:
+        at = last - t if reverse else t
+        new, ys = step(constants, carry, tuple(array.read(at) for array in arrays))
+        for tensor, old in zip(new, carry, strict=True):
+            tensor.set_shape(old.shape)
+        return t + 1, new, tuple(a.write(at, y) for a, y in zip(outputs, ys, strict=True))
+
+    _, carry, written = tf.while_loop(
+        lambda t, *_: t <= last,
+        body,
+        (tf.constant(0), carry, tuple(outputs)),
+        maximum_iterations=None if count is not None else length,
+    )
+    return tuple(array.stack() for array in written), carry
+
+
+@cache
+def _compiled(step: Step, widths: tuple[int, ...], reverse: bool) -> Any:
+    def chunk(constants: Tensors, carry: Tensors, xs: Tensors, count: Any) -> Any:
+        return _steps(step, constants, carry, xs, widths, reverse, count)
+
+    return tf.function(chunk, jit_compile=True, autograph=False)
+
+
+def _chunks(
+    step: Step,
+    constants: Tensors,
+    carry: Tensors,
+    xs: Tensors,
+    widths: tuple[int, ...],
+    reverse: bool,
+) -> tuple[Tensors, Tensors]:
+    length = tf.shape(xs[0])[0]
+    chunks = (length + CHUNK - 1) // CHUNK
+    padding = chunks * CHUNK - length
+    cut = []
+    for x in xs:
+        x = tf.pad(x, [[0, padding], *([[0, 0]] * (len(x.shape) - 1))])
+        shape = tf.concat([[chunks, CHUNK], tf.shape(x)[1:]], 0)
+        cut.append(tf.ensure_shape(tf.reshape(x, shape), (None, CHUNK, *x.shape[1:])))
+    dtype, batch = carry[0].dtype, carry[0].shape[0]
+    outputs = tuple(
+        tf.TensorArray(dtype, chunks, element_shape=(CHUNK, batch, width)) for width in widths
+    )
+    compiled = _compiled(step, widths, reverse)
+
+    def body(k: Any, carry: Tensors, outputs: Tensors) -> Any:
+        at = chunks - 1 - k if reverse else k
+        count = tf.minimum(CHUNK, length - at * CHUNK)
+        ys, new = compiled(constants, carry, tuple(x[at] for x in cut), count)
+        return k + 1, new, tuple(a.write(at, y) for a, y in zip(outputs, ys, strict=True))
+
+    _, carry, written = tf.while_loop(
+        lambda k, *_: k < chunks,
+        body,
+        (tf.constant(0), carry, outputs),
+        maximum_iterations=chunks,
+    )
+    return tuple(array.concat()[:length] for array in written), carry

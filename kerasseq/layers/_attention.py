@@ -1,0 +1,176 @@
+"""What the attention layers share: precompute, step, call, masks, local windows."""
+
+from typing import Any
+
+from keras import ops
+
+from kerasseq.layers._checks import check_choice, check_mask, check_positive, check_rank
+from kerasseq.layers._explicit_mask import ExplicitMaskLayer
+
+WINDOW_CENTERS = ("monotonic", "predictive")
+
+
+def masked_softmax(scores: Any, mask: Any = None) -> Any:
+    """Softmax over the last axis in float32; exactly 0 where `mask` is False.
+
+    A row without any True is all zeros, and so is its gradient.
+    """
+    scores = ops.cast(scores, "float32")
+    if mask is not None:
+        scores = ops.where(mask, scores, -1e30)
+    top = ops.stop_gradient(ops.max(scores, axis=-1, keepdims=True))
+    exponentials = ops.exp(scores - top)
+    if mask is not None:
+        exponentials = ops.where(mask, exponentials, 0.0)
+    total = ops.sum(exponentials, axis=-1, keepdims=True)
+    return exponentials / ops.where(total > 0.0, total, 1.0)
+
+
+class AttentionBase(ExplicitMaskLayer):
+    """Weights over `values` for a query, and their weighted mean.
+
+    Keys are made from the values once, by `precompute`; a decoder then calls `step` with one
+    query at a time, and training calls the layer with all queries. A subclass says what keys
+    are and how they are scored (`precompute`, `score`).
+    """
+
+    # Whether `score` reads the coverage.
+    coverage = False
+
+    def __init__(
+        self, window: int | None = None, window_center: str = "monotonic", **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        name = type(self).__name__
+        if window is not None:
+            check_positive(name, "window", window)
+        check_choice(name, "window_center", window_center, WINDOW_CENTERS)
+        self.window = window
+        self.window_center = window_center
+
+    def build(self, query_shape: Any, values_shape: Any) -> None:
+        name = type(self).__name__
+        check_rank(name, "query", query_shape, "batch, queries, query features")
+        check_rank(name, "values", values_shape, "batch, time, value features")
+        if self.window is not None and self.window_center == "predictive":
+            size = query_shape[-1]
+            self.center_kernel = self.add_weight(name="center_kernel", shape=(size, size))
+            self.center_score = self.add_weight(name="center_score", shape=(size, 1))
+        self.build_score(query_shape[-1], values_shape[-1])
+        self.built = True
+
+    def build_score(self, query_size: int, value_size: int) -> None:
+        """Make the weights of the score."""
+
+    def precompute(self, values: Any) -> Any:
+        """The keys of `values`, to be made once a sequence: `[batch, time, key features]`."""
+        return values
+
+    def score(self, query: Any, keys: Any, coverage: Any = None) -> Any:
+        """Scores `[batch, queries, time]` of `query` `[batch, queries, query features]`."""
+        raise NotImplementedError
+
+    def step(
+        self,
+        query: Any,
+        keys: Any,
+        values: Any,
+        mask: Any = None,
+        position: Any = None,
+        coverage: Any = None,
+    ) -> tuple[Any, Any]:
+        """One query: context `[batch, value features]` and weights `[batch, time]`.
+
+        Args:
+            query: `[batch, query features]`.
+            keys: what `precompute(values)` gave.
+            values: `[batch, time, value features]`.
+            mask: bool `[batch, time]` of the values.
+            position: number of the query, int scalar or `[batch]`; for monotonic windows.
+            coverage: sum of the earlier weights `[batch, time]`, where the score reads it.
+        """
+        name = type(self).__name__
+        check_rank(name, "query", query.shape, "batch, query features")
+        if self.coverage and coverage is None:
+            raise ValueError(f"{name}: `coverage` is needed in a step (coverage=True). Got None")
+        positions = None
+        if position is not None:
+            positions = ops.reshape(ops.cast(position, "float32"), (-1, 1))
+        context, weights = self._attend(query[:, None], keys, values, mask, positions, coverage)
+        return context[:, 0], weights[:, 0]
+
+    def call(
+        self, query: Any, values: Any, mask: Any = None, return_weights: bool = False
+    ) -> Any:
+        name = type(self).__name__
+        check_rank(name, "query", query.shape, "batch, queries, query features")
+        check_rank(name, "values", values.shape, "batch, time, value features")
+        if mask is not None:
+            mask = check_mask(name, mask, values)
+        keys = self.precompute(values)
+        if self.coverage:
+            context, weights = self._attend_in_turn(query, keys, values, mask)
+        else:
+            context, weights = self.attend(query, keys, values, mask)
+        return (context, weights) if return_weights else context
+
+    def attend(self, query: Any, keys: Any, values: Any, mask: Any = None) -> tuple[Any, Any]:
+        """Contexts and weights of all queries at once, with keys made before (no coverage)."""
+        positions = ops.cast(ops.arange(ops.shape(query)[1]), "float32")[None]
+        return self._attend(query, keys, values, mask, positions, None)
+
+    def _attend(
+        self, query: Any, keys: Any, values: Any, mask: Any, positions: Any, coverage: Any
+    ) -> tuple[Any, Any]:
+        scores = ops.cast(self.score(query, keys, coverage), "float32")
+        allowed = None if mask is None else mask[:, None]
+        if self.window is not None:
+            scores, inside = self._apply_window(scores, query, mask, positions)
+            allowed = inside if allowed is None else ops.logical_and(allowed, inside)
+        weights = ops.cast(masked_softmax(scores, allowed), self.compute_dtype)
+        return ops.matmul(weights, values), weights
+
+    def _attend_in_turn(self, query: Any, keys: Any, values: Any, mask: Any) -> tuple[Any, Any]:
+        """Query after query, each seeing the weights of those before it."""
+
+        def step(carry: Any, now: Any) -> Any:
+            covered, index, _, _ = carry
+            context, weights = self.step(now, keys, values, mask, index, covered)
+            carry = (covered + weights, index + 1.0, context, weights)
+            return carry, carry
+
+        covered = ops.zeros_like(ops.cast(keys[..., 0], self.compute_dtype))
+        context = ops.zeros_like(ops.cast(values[:, 0], self.compute_dtype))
+        start = (covered, ops.zeros((), "float32"), context, covered)
+        _, (_, _, contexts, weights) = ops.scan(step, start, ops.transpose(query, (1, 0, 2)))
+        return ops.transpose(contexts, (1, 0, 2)), ops.transpose(weights, (1, 0, 2))
+
+    def _apply_window(
+        self, scores: Any, query: Any, mask: Any, positions: Any
+    ) -> tuple[Any, Any]:
+        """Scores, and which steps lie in the window, [B, T, S] (Luong et al., 2015, 3.2)."""
+        steps = ops.cast(ops.arange(ops.shape(scores)[-1]), "float32")
+        if mask is None:
+            last = ops.cast(ops.shape(scores)[-1] - 1, "float32")
+        else:
+            last = ops.sum(ops.cast(mask, "float32"), axis=-1, keepdims=True) - 1.0
+        if self.window_center == "monotonic":
+            if positions is None:
+                raise ValueError(
+                    f"{type(self).__name__}: `position` is needed in a step with "
+                    "window_center='monotonic'. Got None"
+                )
+            distance = steps - ops.minimum(positions, last)[..., None]
+            return scores, ops.abs(distance) <= self.window
+        hidden = ops.tanh(ops.matmul(query, self.center_kernel))
+        share = ops.cast(ops.sigmoid(ops.matmul(hidden, self.center_score)), "float32")
+        distance = steps - (share[..., 0] * last)[..., None]
+        # The Gaussian goes into the exponent, so that the weights still sum to 1.
+        return scores - 2.0 * ops.square(distance / self.window), ops.abs(distance) <= self.window
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "window": self.window,
+            "window_center": self.window_center,
+        }

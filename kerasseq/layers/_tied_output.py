@@ -1,0 +1,72 @@
+"""Base of the output losses that score with the matrix of a `TiedEmbedding`."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from kerasseq.layers._checks import check_mask
+from kerasseq.layers._explicit_mask import ExplicitMaskLayer
+from kerasseq.layers.tied_embedding import TiedEmbedding
+
+
+class TiedOutputLoss(ExplicitMaskLayer):
+    """States and targets in, each token's loss out; the shared part: weights, mask, config."""
+
+    def __init__(self, embedding: TiedEmbedding, **kwargs: Any) -> None:
+        super().__init__(autocast=False, **kwargs)
+        if not isinstance(embedding, TiedEmbedding):
+            raise ValueError(
+                f"{type(self).__name__}: `embedding` must be a TiedEmbedding. "
+                f"Received: {embedding!r}"
+            )
+        self.embedding = embedding
+
+    def build(self, hidden_shape: Any, targets_shape: Any = None) -> None:
+        if not self.embedding.built:
+            self.embedding.build()
+
+    def _weights(self) -> tuple[Any, Any]:
+        """Matrix [V, E] and bias [V] (zeros if there is none)."""
+        kernel, bias = self.embedding.output_weights()
+        if bias is None:
+            bias = ops.zeros((self.embedding.vocabulary_size,), "float32")
+        return kernel, bias
+
+    def _flatten(self, hidden: Any, targets: Any) -> tuple[Any, Any]:
+        """States [N, E] after the projection, and int32 targets [N]."""
+        name = type(self).__name__
+        if len(targets.shape) != len(hidden.shape) - 1 or any(
+            a is not None and b is not None and a != b
+            for a, b in zip(targets.shape, hidden.shape[:-1], strict=True)
+        ):
+            raise ValueError(
+                f"{name}: `targets` must have the shape of `hidden` without its last axis. "
+                f"Received: hidden.shape={tuple(hidden.shape)}, "
+                f"targets.shape={tuple(targets.shape)}"
+            )
+        states = self.embedding.project_hidden(hidden)
+        return (
+            ops.reshape(states, (-1, self.embedding.embedding_dim)),
+            ops.reshape(ops.cast(targets, "int32"), (-1,)),
+        )
+
+    def _unflatten(self, nll: Any, targets: Any, mask: Any) -> Any:
+        nll = ops.reshape(nll, ops.shape(targets))
+        if mask is None:
+            return nll
+        if len(targets.shape) == 2:
+            mask = check_mask(type(self).__name__, mask, targets)
+        return ops.where(ops.cast(mask, "bool"), nll, 0.0)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "embedding": keras.saving.serialize_keras_object(self.embedding),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        config = dict(config)
+        config["embedding"] = keras.saving.deserialize_keras_object(config["embedding"])
+        return cls(**config)

@@ -1,0 +1,104 @@
+"""Attention by a small network (Bahdanau)."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from kerasseq.layers._attention import AttentionBase
+from kerasseq.layers._checks import check_positive
+
+
+@keras.saving.register_keras_serializable(package="kerasseq")
+class AdditiveAttention(AttentionBase):
+    """Attention whose score is a layer of its own: `v . tanh(q W + k U + b)`.
+
+    `a = softmax_s(v . tanh(q W + x_s U + b))`, `context = sum_s a_s x_s`
+    ([Bahdanau et al., 2015](https://arxiv.org/abs/1409.0473)). With `coverage=True` the sum `c`
+    of the earlier weights enters as `+ c_s w_c`
+    ([See et al., 2017](https://arxiv.org/abs/1704.04368)), so that queries are handled in turn.
+
+    Args:
+        units: width of the score's hidden layer.
+        use_bias: whether it has a bias.
+        coverage: whether the score reads the sum of the earlier weights.
+        window: how many steps to either side of a centre are looked at (local attention,
+            [Luong et al., 2015](https://arxiv.org/abs/1508.04025)); `None` for all.
+        window_center: `"monotonic"`: query t looks around step t (around the last valid one, if
+            the values are shorter); `"predictive"`: around a step predicted from the query,
+            nearer steps weighing more (the Gaussian is applied before normalising).
+        kernel_initializer: initialiser of `W`, `U` and `v`.
+
+    Call arguments:
+        query: `[batch, queries, query features]`.
+        values: `[batch, time, value features]`.
+        mask: bool `[batch, time]` of the values, padded on the right; `None`: all valid.
+        return_weights: whether to return the weights as well.
+
+    Output shape: contexts `[batch, queries, value features]`; with `return_weights` also the
+    weights `[batch, queries, time]`. `step` takes one query `[batch, query features]` with the
+    keys of `precompute(values)`, and returns context and weights without the queries' axis.
+
+    Masking: weights are exactly 0 at padded steps and sum to 1 over the others; a row with no
+    valid step has weights and context 0.
+
+    Example:
+
+    >>> import numpy as np
+    >>> attention = AdditiveAttention(8)
+    >>> query, values = np.ones((1, 2, 3), "float32"), np.ones((1, 4, 5), "float32")
+    >>> mask = np.array([[True, True, False, False]])
+    >>> context, weights = attention(query, values, mask=mask, return_weights=True)
+    >>> tuple(context.shape), np.asarray(weights)[0, 0].tolist()
+    ((1, 2, 5), [0.5, 0.5, 0.0, 0.0])
+    """
+
+    def __init__(
+        self,
+        units: int,
+        use_bias: bool = True,
+        coverage: bool = False,
+        window: int | None = None,
+        window_center: str = "monotonic",
+        kernel_initializer: Any = "glorot_uniform",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(window=window, window_center=window_center, **kwargs)
+        check_positive("AdditiveAttention", "units", units)
+        self.units = units
+        self.use_bias = use_bias
+        self.coverage = coverage
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+
+    def build_score(self, query_size: int, value_size: int) -> None:
+        def add(name: str, *shape: int) -> Any:
+            initializer = self.kernel_initializer.clone()
+            return self.add_weight(name=name, shape=shape, initializer=initializer)
+
+        self.query_kernel = add("query_kernel", query_size, self.units)
+        self.key_kernel = add("key_kernel", value_size, self.units)
+        self.score_kernel = add("score_kernel", self.units, 1)
+        if self.use_bias:
+            self.bias = self.add_weight(name="bias", shape=(self.units,), initializer="zeros")
+        if self.coverage:
+            self.coverage_kernel = add("coverage_kernel", 1, self.units)
+
+    def precompute(self, values: Any) -> Any:
+        """The keys `x U + b`."""
+        keys = ops.matmul(values, self.key_kernel)
+        return keys + self.bias if self.use_bias else keys
+
+    def score(self, query: Any, keys: Any, coverage: Any = None) -> Any:
+        hidden = ops.matmul(query, self.query_kernel)[:, :, None] + keys[:, None]
+        if self.coverage:
+            hidden = hidden + (coverage[..., None] * self.coverage_kernel)[:, None]
+        return ops.matmul(ops.tanh(hidden), self.score_kernel)[..., 0]
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "use_bias": self.use_bias,
+            "coverage": self.coverage,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+        }

@@ -1,0 +1,433 @@
+"""A recurrent decoder that looks at the encoder's states."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import ops
+
+from kerasseq.kernels.scan import scan
+from kerasseq.layers._attention import AttentionBase
+from kerasseq.layers._checks import check_choice, check_mask, check_positive, check_rank, check_rate
+from kerasseq.layers._explicit_mask import ExplicitMaskLayer
+from kerasseq.layers.additive_attention import AdditiveAttention
+from kerasseq.layers.bilinear_attention import BilinearAttention
+from kerasseq.layers.dot_attention import DotAttention
+from kerasseq.layers.recurrent_stack import RecurrentStack
+from kerasseq.layers.tied_embedding import TiedEmbedding
+
+ATTENTIONS = ("additive", "dot", "scaled_dot", "bilinear")
+State = dict[str, Any]
+Memory = dict[str, Any]
+
+
+@keras.saving.register_keras_serializable(package="kerasseq")
+class AttentionDecoder(ExplicitMaskLayer):
+    """Predicts each target token from those before it and a context of the source.
+
+    With `attend="after"` ([Luong et al., 2015](https://arxiv.org/abs/1508.04025)):
+    `h_t = rnn([E y_{t-1}; o_{t-1}], h_{t-1})`, `c_t = attention(h_t, source)`,
+    `o_t = tanh([h_t; c_t] W + b)`, `p(y_t) = softmax(o_t)` by the embedding; feeding `o_{t-1}`
+    back is `input_feeding`. With `attend="before"`
+    ([Bahdanau et al., 2015](https://arxiv.org/abs/1409.0473)) `c_t = attention(h_{t-1}, source)`
+    comes first and is an input of the recurrent step too.
+
+    For decoding, a step is a pure function; nothing is kept on the layer:
+
+    ```python
+    memory = decoder.precompute(encoder_outputs, encoder_mask)
+    state = decoder.initial_state(memory, encoder_states)
+    state, logits, attention = decoder.step(state, tokens, memory)
+    ```
+
+    Args:
+        embedding: a `TiedEmbedding` of the target tokens, which also scores them. Its
+            `hidden_dim` (or `embedding_dim`) must be `units`. Shared with the encoder it is
+            three-way tying.
+        units: width of the states and of `o`.
+        num_layers: number of recurrent layers.
+        cell: `"lstm"`, `"gru"` or `"simple_rnn"`.
+        attention: `"additive"`, `"dot"`, `"scaled_dot"` or `"bilinear"`, or an attention layer.
+        attend: `"after"` or `"before"` the recurrent step.
+        input_feeding: whether the step reads `o_{t-1}`. Without it (and with `attend="after"`) a
+            whole sequence needs no loop around the attention.
+        bridge: the initial state from the encoder's final states. `"dense"`: tanh layers, layer l
+            reading the l-th of `num_layers` equal groups of them (all, if they cannot be grouped
+            so); `"copy"`: as they are; `"zeros"`: not at all.
+        dropout: rate of dropout on the embeddings, between the layers and on `o` (not on the `o`
+            that is fed back).
+        use_cudnn: kept for the recurrent layers, see `RecurrentStack`.
+        seed: seed of the dropout.
+
+    Call arguments:
+        tokens: int `[batch, time]`, the targets shifted right (begin-of-sequence first).
+        encoder_outputs: `[batch, source time, features]`.
+        encoder_mask: bool `[batch, source time]`, padded on the right; `None`: all valid.
+        encoder_states: flat list of `[batch, features]`, as `RecurrentStack` returns it; not
+            needed with `bridge="zeros"`.
+        mask: bool `[batch, time]` of the targets, padded on the right; `None`: all valid.
+        return_hidden: whether to return `o` instead of logits (for `ChunkedCrossEntropy`,
+            `AdaptiveSoftmax`, `SampledSoftmax`).
+        return_attention: whether to return the attention weights as well.
+        training: whether to drop.
+
+    Output shape: float32 logits `[batch, time, vocabulary]`, or `o` `[batch, time, units]`; with
+    `return_attention` also `[batch, time, source time]`.
+
+    Masking: padded source steps get weight 0. Outputs never depend on later targets; at padded
+    targets `o` and the attention are 0, so that logits there are the bias.
+
+    Example:
+
+    >>> import numpy as np
+    >>> decoder = AttentionDecoder(TiedEmbedding(7, 4), units=4, bridge="zeros")
+    >>> source, targets = np.ones((2, 3, 5), "float32"), np.ones((2, 6), "int32")
+    >>> tuple(decoder(targets, source).shape)
+    (2, 6, 7)
+    >>> memory = decoder.precompute(source)
+    >>> state = decoder.initial_state(memory)
+    >>> state, logits, attention = decoder.step(state, np.array([1, 1]), memory)
+    >>> tuple(logits.shape), tuple(attention.shape)
+    ((2, 7), (2, 3))
+    """
+
+    def __init__(
+        self,
+        embedding: TiedEmbedding,
+        units: int,
+        num_layers: int = 1,
+        cell: str = "lstm",
+        attention: Any = "additive",
+        attend: str = "after",
+        input_feeding: bool = True,
+        bridge: str = "dense",
+        dropout: float = 0.0,
+        use_cudnn: Any = "auto",
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        name = "AttentionDecoder"
+        if not isinstance(embedding, TiedEmbedding):
+            raise ValueError(f"{name}: `embedding` must be a TiedEmbedding. Received: {embedding!r}")
+        check_positive(name, "units", units)
+        width = embedding.hidden_dim or embedding.embedding_dim
+        if width != units:
+            raise ValueError(
+                f"{name}: `embedding` must project states of `units` features: give it "
+                f"hidden_dim={units}. Received: units={units}, embedding projects {width}"
+            )
+        if not isinstance(attention, AttentionBase):
+            check_choice(name, "attention", attention, ATTENTIONS)
+        check_choice(name, "attend", attend, ("after", "before"))
+        check_choice(name, "bridge", bridge, ("dense", "copy", "zeros"))
+        check_rate(name, "dropout", dropout)
+        self.embedding = embedding
+        self.units = units
+        self.num_layers = num_layers
+        self.cell = cell
+        self.attention_name = attention if isinstance(attention, str) else None
+        self.attend = attend
+        self.input_feeding = input_feeding
+        self.bridge = bridge
+        self.dropout = dropout
+        self.use_cudnn = use_cudnn
+        self.seed = seed
+        policy = self.dtype_policy
+        self.recurrent = RecurrentStack(
+            units,
+            num_layers=num_layers,
+            cell=cell,
+            dropout=dropout,
+            use_cudnn=use_cudnn,
+            return_state=True,
+            seed=seed,
+            dtype=policy,
+        )
+        self.attention = self._make_attention(attention, policy)
+        self.embedding_dropout = keras.layers.Dropout(dropout, seed=seed, dtype=policy)
+        self.output_dropout = keras.layers.Dropout(
+            dropout, seed=None if seed is None else seed + 1, dtype=policy
+        )
+        self.seed_generator = keras.random.SeedGenerator(None if seed is None else seed + 2)
+        self.combine = keras.layers.Dense(units, activation="tanh", dtype=policy)
+        states = num_layers * self.recurrent.states_per_cell
+        self.bridges = [
+            keras.layers.Dense(units, activation="tanh", name=f"bridge_{i}", dtype=policy)
+            for i in range(states if bridge == "dense" else 0)
+        ]
+
+    def _make_attention(self, attention: Any, policy: Any) -> Any:
+        if isinstance(attention, AttentionBase):
+            return attention
+        if attention == "additive":
+            return AdditiveAttention(self.units, dtype=policy)
+        if attention == "bilinear":
+            return BilinearAttention(dtype=policy)
+        return DotAttention(scaled=attention == "scaled_dot", dtype=policy)
+
+    def build(
+        self, tokens_shape: Any, encoder_outputs_shape: Any, encoder_states_shape: Any = None
+    ) -> None:
+        name = "AttentionDecoder"
+        check_rank(name, "encoder_outputs", encoder_outputs_shape, "batch, source time, features")
+        features = encoder_outputs_shape[-1]
+        if not self.embedding.built:
+            self.embedding.build()
+        if not self.attention.built:
+            self.attention.build((None, None, self.units), (None, None, features))
+        width = self.embedding.embedding_dim
+        width += self.units if self.input_feeding else 0
+        width += features if self.attend == "before" else 0
+        self.recurrent.build((None, None, width))
+        self.combine.build((None, self.units + features))
+        if self.bridge == "zeros":
+            return
+        if encoder_states_shape is None:
+            raise ValueError(
+                f"{name}: `encoder_states` is needed with bridge={self.bridge!r} (bridge='zeros' "
+                "does without). Got None"
+            )
+        sizes = [shape[-1] for shape in encoder_states_shape]
+        wanted = self.num_layers * self.recurrent.states_per_cell
+        if self.bridge == "copy" and sizes != [self.units] * wanted:
+            raise ValueError(
+                f"{name}: `encoder_states` must be {wanted} tensors of {self.units} features with "
+                f"bridge='copy'. Received: features {sizes}"
+            )
+        for group, layers in self._bridge_groups(sizes):
+            for layer in layers:
+                layer.build((None, sum(group)))
+
+    def _bridge_groups(self, encoder_states: list[Any]) -> list[tuple[list[Any], list[Any]]]:
+        """For every decoder layer: the encoder states that it reads, and its dense layers."""
+        count, own = len(encoder_states), self.recurrent.states_per_cell
+        size = count // self.num_layers
+        groups = []
+        for layer in range(self.num_layers if self.bridges else 0):
+            group = encoder_states
+            if count % self.num_layers == 0:
+                group = encoder_states[layer * size : (layer + 1) * size]
+            groups.append((list(group), self.bridges[layer * own : (layer + 1) * own]))
+        return groups
+
+    def precompute(self, encoder_outputs: Any, encoder_mask: Any = None) -> Memory:
+        """What every step reads of the source: `values`, `keys` and, if given, `mask`."""
+        values = ops.cast(encoder_outputs, self.compute_dtype)
+        if not self.attention.built or not self.recurrent.built:
+            if self.bridge != "zeros":
+                raise ValueError(
+                    "AttentionDecoder: call the layer once (or build it) before decoding, since "
+                    f"bridge={self.bridge!r} needs the shapes of the encoder's states."
+                )
+            self.build((None, None), values.shape)
+            self.built = True
+        memory = {"values": values, "keys": self._cast(self.attention.precompute(values))}
+        if encoder_mask is not None:
+            memory["mask"] = check_mask("AttentionDecoder", encoder_mask, values)
+        return memory
+
+    def initial_state(self, memory: Memory, encoder_states: Any = None) -> State:
+        """The state before the first token: a dict of tensors, all with the batch first.
+
+        `recurrent` (list of `[batch, units]`), `fed` `[batch, units]`, `position` int32
+        `[batch]` and, if the attention reads it, `coverage` `[batch, source time]`.
+        """
+        zeros = ops.zeros_like(memory["values"][:, 0, :1])
+        empty = ops.tile(zeros, (1, self.units))
+        count = self.num_layers * self.recurrent.states_per_cell
+        if self.bridge == "zeros":
+            recurrent = [empty] * count
+        elif encoder_states is None:
+            raise ValueError(
+                f"AttentionDecoder: `encoder_states` is needed with bridge={self.bridge!r}. Got None"
+            )
+        else:
+            recurrent = [self._cast(state) for state in encoder_states]
+            if self.bridge == "dense":
+                recurrent = [
+                    self._cast(dense(ops.concatenate(group, axis=-1)))
+                    for group, layers in self._bridge_groups(recurrent)
+                    for dense in layers
+                ]
+        state = {
+            "recurrent": recurrent,
+            "fed": empty,
+            "position": ops.cast(zeros[:, 0], "int32"),
+        }
+        if self.attention.coverage:
+            state["coverage"] = ops.zeros_like(memory["values"][..., 0])
+        return state
+
+    def step(self, state: State, tokens: Any, memory: Memory) -> tuple[State, Any, Any]:
+        """One token: the next state, logits `[batch, vocabulary]`, weights `[batch, source]`.
+
+        Args:
+            state: from `initial_state` or an earlier step; it is not changed.
+            tokens: int `[batch]`, the tokens before those to be predicted.
+            memory: from `precompute`.
+        """
+        embedded = self.embedding.embed(tokens)
+        state, weights = self._advance(state, self._project_embedded(embedded), memory, None)
+        return state, self.embedding.project(state["fed"]), weights
+
+    def step_function(self, memory: Memory) -> Callable[[State, Any], tuple[State, Any, Any]]:
+        """`step` for one source: `(state, tokens) -> (state, logits, attention)`."""
+        return lambda state, tokens: self.step(state, tokens, memory)
+
+    def call(
+        self,
+        tokens: Any,
+        encoder_outputs: Any,
+        encoder_mask: Any = None,
+        encoder_states: Any = None,
+        mask: Any = None,
+        return_hidden: bool = False,
+        return_attention: bool = False,
+        training: bool | None = None,
+    ) -> Any:
+        check_rank("AttentionDecoder", "tokens", tokens.shape, "batch, time")
+        memory = self.precompute(encoder_outputs, encoder_mask)
+        state = self.initial_state(memory, encoder_states)
+        embedded = self.embedding_dropout(self.embedding.embed(tokens), training=training)
+        if mask is not None:
+            mask = check_mask("AttentionDecoder", mask, tokens)
+        in_turn = self.input_feeding or self.attend == "before" or self.attention.coverage
+        run = self._run_in_turn if in_turn else self._run_at_once
+        hidden, weights = run(embedded, state, memory, mask, training)
+        if mask is not None:
+            hidden = ops.where(mask[..., None], hidden, ops.zeros_like(hidden))
+            weights = ops.where(mask[..., None], weights, ops.zeros_like(weights))
+        hidden = self.output_dropout(hidden, training=training)
+        outputs = hidden if return_hidden else self.embedding.project(hidden)
+        return (outputs, weights) if return_attention else outputs
+
+    def _run_at_once(
+        self, embedded: Any, state: State, memory: Memory, mask: Any, training: bool | None
+    ) -> tuple[Any, Any]:
+        outputs, _ = self.recurrent(
+            embedded, mask=mask, initial_state=state["recurrent"], training=training
+        )
+        context, weights = self.attention.attend(
+            outputs, memory["keys"], memory["values"], memory.get("mask")
+        )
+        return self.combine(ops.concatenate([outputs, context], axis=-1)), weights
+
+    def _run_in_turn(
+        self, embedded: Any, state: State, memory: Memory, mask: Any, training: bool | None
+    ) -> tuple[Any, Any]:
+        """Step by step; what needs no earlier output is computed for all steps beforehand."""
+        projected = ops.transpose(self._project_embedded(embedded), (1, 0, 2))
+        drops = self._draw_dropout(ops.shape(embedded)[0], training)
+        count = len(state["recurrent"])
+
+        def unpack(carry: list[Any]) -> State:
+            found = {
+                "recurrent": carry[1 : 1 + count],
+                "fed": carry[0][:, : self.units],
+                "position": carry[1 + count],
+            }
+            if self.attention.coverage:
+                found["coverage"] = carry[2 + count]
+            return found
+
+        def pack(state: State, weights: Any) -> list[Any]:
+            first = ops.concatenate([state["fed"], weights], axis=-1)
+            more = [state["coverage"]] if self.attention.coverage else []
+            return [first, *state["recurrent"], state["position"], *more]
+
+        def step(carry: list[Any], now: list[Any]) -> list[Any]:
+            return pack(*self._advance(unpack(carry), now[0], memory, drops))
+
+        start = pack(state, ops.zeros_like(memory["values"][..., 0]))
+        outputs, _ = scan(step, start, [projected])
+        outputs = ops.transpose(outputs, (1, 0, 2))
+        return outputs[..., : self.units], outputs[..., self.units :]
+
+    def _draw_dropout(self, batch: Any, training: bool | None) -> list[Any] | None:
+        """One mask a sequence for each gap between layers, drawn before the loop."""
+        if not training or not self.dropout:
+            return None
+        ones = ops.ones((batch, self.units), dtype=self.compute_dtype)
+        return [
+            keras.random.dropout(ones, self.dropout, seed=self.seed_generator)
+            for _ in range(self.num_layers - 1)
+        ]
+
+    def _project_embedded(self, embedded: Any) -> Any:
+        """The part of the first cell's input product that the embeddings make."""
+        cell = self.recurrent.cells[0]
+        kernel = ops.copy(cell.kernel)[: self.embedding.embedding_dim]
+        return self._cast(ops.matmul(embedded, kernel) + cell.input_bias())
+
+    def _advance(
+        self, state: State, projected: Any, memory: Memory, drops: list[Any] | None
+    ) -> tuple[State, Any]:
+        """One step: the next state (its `fed` is `o_t`) and the attention weights."""
+        own = self.recurrent.states_per_cell
+        inputs, context, weights = [], None, None
+        if self.input_feeding:
+            inputs.append(state["fed"])
+        if self.attend == "before":
+            context, weights = self._look(state["recurrent"][-own], state, memory)
+            inputs.append(context)
+        if inputs:
+            kernel = ops.copy(self.recurrent.cells[0].kernel)[self.embedding.embedding_dim :]
+            projected = projected + ops.matmul(ops.concatenate(inputs, axis=-1), kernel)
+        recurrent: list[Any] = []
+        for layer, cell in enumerate(self.recurrent.cells):
+            old = state["recurrent"][layer * own : (layer + 1) * own]
+            if layer > 0:
+                below = recurrent[-own] if drops is None else recurrent[-own] * drops[layer - 1]
+                projected = cell.project(below)
+            recurrent.extend(self._cast(new) for new in cell.step(projected, old, None))
+        top = recurrent[-own]
+        if self.attend == "after":
+            context, weights = self._look(top, state, memory)
+        fed = self._cast(self.combine(ops.concatenate([top, context], axis=-1)))
+        new = {"recurrent": recurrent, "fed": fed, "position": state["position"] + 1}
+        if self.attention.coverage:
+            new["coverage"] = state["coverage"] + weights
+        return new, weights
+
+    def _look(self, query: Any, state: State, memory: Memory) -> tuple[Any, Any]:
+        context, weights = self.attention.step(
+            query,
+            memory["keys"],
+            memory["values"],
+            mask=memory.get("mask"),
+            position=state["position"],
+            coverage=state.get("coverage"),
+        )
+        return self._cast(context), self._cast(weights)
+
+    def _cast(self, value: Any) -> Any:
+        # A step outside the layer's call has no autocast, and a loop wants stable dtypes.
+        return ops.cast(value, self.compute_dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        attention: Any = self.attention_name
+        if attention is None:
+            attention = keras.saving.serialize_keras_object(self.attention)
+        return {
+            **super().get_config(),
+            "embedding": keras.saving.serialize_keras_object(self.embedding),
+            "units": self.units,
+            "num_layers": self.num_layers,
+            "cell": self.cell,
+            "attention": attention,
+            "attend": self.attend,
+            "input_feeding": self.input_feeding,
+            "bridge": self.bridge,
+            "dropout": self.dropout,
+            "use_cudnn": self.use_cudnn,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "AttentionDecoder":
+        config = dict(config)
+        for name in ("embedding", "attention"):
+            if isinstance(config[name], dict):
+                config[name] = keras.saving.deserialize_keras_object(config[name])
+        return cls(**config)

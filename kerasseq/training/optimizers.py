@@ -1,0 +1,84 @@
+"""Optimisers, and gradients in the form that they are right for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kerasseq.training.settings import TrainingSettings
+
+
+@keras.saving.register_keras_serializable(package="kerasseq")
+class LazyAdam(keras.optimizers.Adam):
+    """Adam (Kingma & Ba 2015) that touches only those rows of an embedding that a batch used.
+
+    The moments of the other rows stand still instead of decaying, so a step costs what the batch
+    holds and not what the vocabulary holds. For variables with dense gradients it is Adam. It is
+    the LazyAdam of TensorFlow Addons; ``amsgrad`` is not offered.
+    """
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Updates one variable; a sparse gradient must list each row once."""
+        if not isinstance(gradient, tf.IndexedSlices):
+            super().update_step(gradient, variable, learning_rate)
+            return
+        step = tf.cast(self.iterations + 1, variable.dtype)
+        rate = tf.cast(learning_rate, variable.dtype)
+        rate *= tf.sqrt(1 - self.beta_2**step) / (1 - self.beta_1**step)
+        index = self._get_variable_index(variable)
+        mean, square = self._momentums[index].value, self._velocities[index].value
+        rows, values = gradient.indices, gradient.values
+        new_mean = self.beta_1 * tf.gather(mean, rows) + (1 - self.beta_1) * values
+        new_square = self.beta_2 * tf.gather(square, rows) + (1 - self.beta_2) * values**2
+        mean.scatter_update(tf.IndexedSlices(new_mean, rows))
+        square.scatter_update(tf.IndexedSlices(new_square, rows))
+        change = rate * new_mean / (tf.sqrt(new_square) + self.epsilon)
+        weights = variable.value if isinstance(variable, keras.Variable) else variable
+        weights.scatter_sub(tf.IndexedSlices(change, rows))
+
+
+def make_optimizer(settings: TrainingSettings) -> keras.optimizers.Optimizer:
+    """The optimiser of some settings; with loss scaling under mixed_float16."""
+    kinds = {
+        "adam": keras.optimizers.Adam,
+        "lazy_adam": LazyAdam,
+        "adamw": keras.optimizers.AdamW,
+        "rmsprop": keras.optimizers.RMSprop,
+        "sgd": keras.optimizers.SGD,
+    }
+    options: dict[str, Any] = {}
+    if settings.optimizer == "sgd":
+        options = {"momentum": 0.9, "nesterov": True}
+    if settings.weight_decay or settings.optimizer == "adamw":
+        options["weight_decay"] = settings.weight_decay
+    optimizer = kinds[settings.optimizer](learning_rate=settings.learning_rate, **options)
+    if keras.mixed_precision.dtype_policy().compute_dtype == "float16":
+        return keras.optimizers.LossScaleOptimizer(optimizer)
+    return optimizer
+
+
+def clipped(gradients: Sequence[Any], norm: float, sparse: bool) -> list[Any]:
+    """Gradients scaled so that their global norm is at most ``norm``.
+
+    The sparse gradient of an embedding lists a token once for each occurrence. Its parts are
+    summed first: adaptive optimisers would square them one by one, and the norm would be theirs.
+
+    Args:
+        gradients: dense, or ``tf.IndexedSlices``.
+        norm: the bound.
+        sparse: whether to leave sparse gradients sparse, each row listed once.
+    """
+    merged = [_merge(g) if sparse else tf.convert_to_tensor(g) for g in gradients]
+    return tf.clip_by_global_norm(merged, norm)[0]
+
+
+def _merge(gradient: Any) -> Any:
+    if not isinstance(gradient, tf.IndexedSlices):
+        return gradient
+    rows, position = tf.unique(tf.reshape(gradient.indices, [-1]))
+    values = tf.reshape(gradient.values, [-1, *gradient.values.shape[-1:]])
+    summed = tf.math.unsorted_segment_sum(values, position, tf.size(rows))
+    return tf.IndexedSlices(summed, rows, gradient.dense_shape)

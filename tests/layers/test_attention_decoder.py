@@ -1,0 +1,187 @@
+"""AttentionDecoder: steps equal the teacher-forced pass, state is a value, ties survive."""
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from kerasseq.layers.additive_attention import AdditiveAttention
+from kerasseq.layers.attention_decoder import AttentionDecoder
+from kerasseq.layers.recurrent_stack import RecurrentStack
+from kerasseq.layers.tied_embedding import TiedEmbedding
+from tests.layers.contract import run_layer_contract
+
+SOURCE_MASK = np.array([[True, True, True, True], [True, True, False, False]])
+TARGET_MASK = np.array([[True, True, False], [True, True, True]])
+
+
+def arrays(seed=0):
+    rng = np.random.default_rng(seed)
+    return {
+        "tokens": rng.integers(0, 7, (2, 3)).astype("int32"),
+        "encoder_outputs": rng.normal(size=(2, 4, 6)).astype("float32"),
+        "encoder_mask": SOURCE_MASK,
+    }
+
+
+def states(layers, cell, seed=1):
+    rng = np.random.default_rng(seed)
+    count = layers * (2 if cell == "lstm" else 1)
+    return [rng.normal(size=(2, 6)).astype("float32") for _ in range(count)]
+
+
+def decoder(units=6, **kwargs):
+    return AttentionDecoder(TiedEmbedding(7, 5, hidden_dim=units), units, **kwargs)
+
+
+@pytest.mark.parametrize(
+    "kwargs", [{}, {"input_feeding": False}, {"attend": "before", "attention": "bilinear"}]
+)
+def test_contract(kwargs):
+    run_layer_contract(
+        AttentionDecoder,
+        {"embedding": TiedEmbedding(7, 5, hidden_dim=6), "units": 6, "bridge": "zeros", **kwargs},
+        {**arrays(), "mask": TARGET_MASK},
+        expected_output_shape=(2, 3, 7),
+        time_arguments={"tokens": 1, "mask": 1},
+        output_time_axis=1,
+        mixed_output_dtype="float32",
+    )
+
+
+SETTINGS = [
+    dict(zip(("attend", "input_feeding", "cell"), values, strict=True))
+    for values in itertools.product(("after", "before"), (True, False), ("lstm", "gru"))
+]
+SETTINGS += [
+    {"attention": "dot", "num_layers": 2, "bridge": "copy"},
+    {"attention": "scaled_dot", "bridge": "zeros", "cell": "simple_rnn"},
+    {"attention": "bilinear", "num_layers": 2, "input_feeding": False},
+    {"attention": AdditiveAttention(4, coverage=True), "input_feeding": False},
+    {"attention": AdditiveAttention(4, window=1)},
+]
+
+
+@pytest.mark.parametrize("kwargs", SETTINGS, ids=lambda kwargs: "-".join(map(str, kwargs.values())))
+def test_stepwise_equals_whole_sequence(kwargs):
+    layer = decoder(**kwargs)
+    inputs = arrays()
+    start = states(layer.num_layers, layer.cell)
+    logits, attention = layer(**inputs, encoder_states=start, return_attention=True)
+    memory = layer.precompute(inputs["encoder_outputs"], inputs["encoder_mask"])
+    state = layer.initial_state(memory, start)
+    advance = layer.step_function(memory)
+    for t in range(3):
+        before = {k: [np.array(x) for x in keras.tree.flatten(v)] for k, v in state.items()}
+        new, step_logits, weights = advance(state, inputs["tokens"][:, t])
+        np.testing.assert_allclose(np.asarray(step_logits), np.asarray(logits)[:, t], atol=1e-5)
+        np.testing.assert_allclose(np.asarray(weights), np.asarray(attention)[:, t], atol=1e-5)
+        for name, values in before.items():  # a state is never changed
+            for old, now in zip(values, keras.tree.flatten(state[name]), strict=True):
+                np.testing.assert_array_equal(old, np.asarray(now))
+        state = new
+    attention = np.asarray(attention)
+    np.testing.assert_allclose(attention.sum(axis=-1), 1.0, atol=1e-5)
+    assert not attention[1, :, 2:].any()
+
+
+def test_source_padding_invariance():
+    layer = decoder()
+    inputs, start = arrays(), states(1, "lstm")
+    whole = np.asarray(layer(**inputs, encoder_states=start))[1]
+    alone = layer(
+        inputs["tokens"][1:], inputs["encoder_outputs"][1:, :2],
+        encoder_states=[s[1:] for s in start],
+    )
+    np.testing.assert_allclose(whole, np.asarray(alone)[0], atol=1e-5)
+
+
+def test_later_tokens_have_no_influence():
+    layer = decoder(bridge="zeros")
+    inputs = arrays()
+    first = np.asarray(layer(**inputs))
+    inputs["tokens"][:, 2] = (inputs["tokens"][:, 2] + 1) % 7
+    np.testing.assert_array_equal(first[:, :2], np.asarray(layer(**inputs))[:, :2])
+
+
+def test_dropout_only_in_training():
+    layer = decoder(num_layers=2, dropout=0.5, seed=1, bridge="zeros")
+    inputs = arrays()
+    a, b = (np.asarray(layer(**inputs, training=True)) for _ in range(2))
+    assert not np.allclose(a, b)
+    c, d = (np.asarray(layer(**inputs, training=False)) for _ in range(2))
+    np.testing.assert_array_equal(c, d)
+
+
+def translation_model(three_way=True):
+    """Encoder and decoder around one embedding, as a user would write it."""
+    embedding = TiedEmbedding(9, 4, hidden_dim=6)
+    source, target = keras.Input((None,), dtype="int32"), keras.Input((None,), dtype="int32")
+    encoder = RecurrentStack(3, bidirectional=True, return_state=True)
+    outputs, final = encoder(embedding(source))
+    layer = AttentionDecoder(embedding, 6)
+    return keras.Model([source, target], layer(target, outputs, encoder_states=final))
+
+
+def test_three_way_tie_is_one_variable_after_reload(tmp_path):
+    model = translation_model()
+    rng = np.random.default_rng(0)
+    data = [rng.integers(0, 9, (4, n)).astype("int32") for n in (5, 3)]
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.fit(data, data[1], epochs=1, verbose=0, shuffle=False)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    tied = [w for w in again.weights if w.name == "embeddings"]
+    assert len(tied) == 1 and again.count_params() == model.count_params()
+    np.testing.assert_array_equal(np.asarray(model(data)), np.asarray(again(data)))
+    changed = np.zeros(tied[0].shape, "float32")
+    tied[0].assign(changed)  # lookup on both sides and output all read it
+    again.get_layer(index=-1).embedding.bias.assign(changed[:, 0])
+    assert not np.asarray(again(data)).any()
+
+
+def test_learns_to_copy_with_return_hidden():
+    keras.utils.set_random_seed(0)
+    model = translation_model()
+    rng = np.random.default_rng(0)
+    source = rng.integers(2, 9, (64, 4)).astype("int32")
+    target = np.concatenate([np.ones((64, 1), "int32"), source[:, :-1]], axis=1)
+    model.compile(
+        keras.optimizers.Adam(0.02), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    )
+    history = model.fit([source, target], source, epochs=12, batch_size=16, verbose=0)
+    assert history.history["loss"][-1] < 0.5 * history.history["loss"][0]
+
+
+def test_errors():
+    tied = TiedEmbedding(7, 5)
+    with pytest.raises(ValueError, match="hidden_dim=6.*embedding projects 5"):
+        AttentionDecoder(tied, 6)
+    with pytest.raises(ValueError, match="`embedding` must be a TiedEmbedding"):
+        AttentionDecoder(keras.layers.Embedding(7, 5), 5)
+    with pytest.raises(ValueError, match="`attention` must be one of 'additive'.*'bahdanov'"):
+        AttentionDecoder(tied, 5, attention="bahdanov")
+    with pytest.raises(ValueError, match="`encoder_states` is needed"):
+        AttentionDecoder(tied, 5)(**arrays())
+    with pytest.raises(ValueError, match=r"2 tensors of 5 features.*Received: features \[6, 6\]"):
+        AttentionDecoder(tied, 5, bridge="copy")(**arrays(), encoder_states=states(1, "lstm"))
+
+
+def test_step_in_a_while_loop_keeps_shapes_and_dtypes():
+    for policy in ("float32", "mixed_bfloat16"):
+        layer = AttentionDecoder(TiedEmbedding(7, 5), 5, bridge="zeros", dtype=policy)
+        memory = layer.precompute(ops.convert_to_tensor(arrays()["encoder_outputs"]))
+        state = layer.initial_state(memory)
+        advance = layer.step_function(memory)
+
+        def body(state, tokens, advance=advance):
+            state, logits, _ = advance(state, tokens)
+            return state, ops.cast(ops.argmax(logits, axis=-1), "int32")
+
+        tokens = ops.ones((2,), "int32")
+        state, tokens = ops.while_loop(
+            lambda state, tokens: state["position"][0] < 4, body, (state, tokens)
+        )
+        assert np.asarray(state["position"]).tolist() == [4, 4]

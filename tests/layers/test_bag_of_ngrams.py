@@ -1,0 +1,61 @@
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kerasseq.layers import BagOfNgrams
+from kerasseq.layers.bag_of_ngrams import _hashes
+from tests.layers.contract import run_layer_contract
+
+sequences = st.lists(st.lists(st.integers(1, 6), min_size=1, max_size=9), min_size=1, max_size=5)
+
+
+def test_contract():
+    ids = np.array([[2, 5, 6, 7], [2, 5, 0, 0], [2, 0, 0, 0]], np.int32)
+    run_layer_contract(
+        BagOfNgrams,
+        init_kwargs={"rows": 20, "size": 4, "longest": 2},
+        inputs={"ids": ids, "mask": ids != 0},
+        expected_output_shape=(3, 4),
+        time_arguments={"ids": 1, "mask": 1},
+        fit=False,  # no n-gram is known before adapt, so nothing would train
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(sequences, st.integers(1, 4), st.integers(1, 3))
+def test_equals_counting_by_hand(rows, longest, min_documents):
+    def ngrams(row):
+        return [
+            tuple(row[i : i + n]) for n in range(1, longest + 1) for i in range(len(row) - n + 1)
+        ]
+
+    documents = {}
+    for row in rows:
+        for gram in set(ngrams(row)):
+            documents[gram] = documents.get(gram, 0) + 1
+    known = {gram for gram, count in documents.items() if count >= min_documents}
+    layer = BagOfNgrams(rows=500, size=3, longest=longest)
+    assert layer.adapt(rows, min_documents) == len(known)
+    keys, vectors = np.asarray(layer.keys), np.asarray(layer.embeddings)
+    vector = {
+        gram: vectors[np.searchsorted(keys, _hashes(np.array(gram), longest)[len(gram) - 1][0])]
+        for gram in known
+    }
+    width = max(map(len, rows))
+    ids = np.zeros((len(rows), width), np.int32)
+    for i, row in enumerate(rows):
+        ids[i, : len(row)] = row
+    outputs = np.asarray(layer(ids, mask=ids != 0))
+    for row, output in zip(rows, outputs, strict=True):
+        found = [vector[gram] for gram in ngrams(row) if gram in known]
+        expected = np.sum(found, axis=0) / np.sqrt(len(found)) if found else np.zeros(3)
+        np.testing.assert_allclose(output, expected, atol=1e-5)
+
+
+def test_the_most_widespread_are_kept():
+    layer = BagOfNgrams(rows=2, size=3, longest=1)
+    assert layer.adapt([[5, 6], [5, 7], [5, 6]], min_documents=1) == 2
+    outputs = np.asarray(layer(np.array([[5], [6], [7]])))
+    assert np.any(outputs[0])
+    assert np.any(outputs[1])
+    assert not np.any(outputs[2])
