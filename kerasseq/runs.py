@@ -77,6 +77,8 @@ def fit(task: Task, settings: TaskSettings, run: RunFolder, download: bool) -> t
 
     keras.utils.set_random_seed(settings.seed)
     model = task.build_model(settings, assets)
+    for line in task.adapt(model, settings, data):
+        say(f"  {line}")
     for name, kernel in recurrent_kernels(model):
         say(f"  {name}: {kernel}")
     say(f"  parameters: {model.count_params():,}")

@@ -126,6 +126,10 @@ class Task(ABC, Generic[T, D, A]):
     def build_model(self, settings: T, assets: A, portable: bool = False) -> "keras.Model":
         """The untrained model; ``portable`` keeps kernels out of it that need a GPU."""
 
+    def adapt(self, model: "keras.Model", settings: T, data: D) -> list[str]:
+        """Sets what layers take from the training data before training; says what it did."""
+        return []
+
     @abstractmethod
     def loss(self, settings: T) -> "Loss":
         """The training loss."""

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from kerasseq.training.run_folder import RunFolder
 
 POOLINGS = ("last", "mean", "max", "attention")
+NGRAMS = "ngrams"  # the layer's name
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,15 @@ class ModelSettings(Settings):
     """Whether to read the text in both directions."""
     pooling: str = "mean+max"
     """Sequence to vector: last, mean, max or attention, or several joined by +."""
+    ngrams: int = setting(3, ge=0, le=8)
+    """Longest n-gram of the wide path, a bag of frequent n-grams beside the recurrent network;
+    0 turns it off."""
+    ngram_rows: int = setting(300_000, ge=1)
+    """Most n-grams known to the wide path."""
+    ngram_size: int = setting(8, ge=1)
+    """Size of an n-gram's vector."""
+    ngram_documents: int = setting(3, ge=1)
+    """An n-gram must occur in this many training texts."""
     word_dropout: float = setting(0.1, ge=0, lt=1)
     """Share of words that become unknown in training."""
     embedding_dropout: float = setting(0.3, ge=0, lt=1)
@@ -213,10 +223,25 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
             name="recurrent",
         )(x, mask=mask)
         pooled = [poolings[name]()(x, mask=mask) for name in options.pooling.split("+")]
+        if options.ngrams:
+            bag = layers.BagOfNgrams(
+                options.ngram_rows, options.ngram_size, options.ngrams, name=NGRAMS
+            )
+            pooled.append(bag(ids, mask=mask))
         x = keras.layers.Concatenate(name="pooled")(pooled) if len(pooled) > 1 else pooled[0]
         x = keras.layers.Dropout(options.output_dropout, name="output_dropout")(x)
         logits = keras.layers.Dense(len(assets.class_names), dtype="float32", name="logits")(x)
         return keras.Model(ids, logits, name=self.name)
+
+    def adapt(
+        self, model: "keras.Model", settings: SentimentSettings, data: LabelledData
+    ) -> list[str]:
+        if not settings.model.ngrams:
+            return []
+        known = model.get_layer(NGRAMS).adapt(
+            data.splits["train"].sequences, settings.model.ngram_documents
+        )
+        return [f"wide path: {known:,} n-grams of up to {settings.model.ngrams} words"]
 
     def loss(self, settings: SentimentSettings) -> Callable[[Any, Mapping[str, Any]], Any]:
         import keras

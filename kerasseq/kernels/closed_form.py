@@ -60,7 +60,7 @@ def run_layer(
     lengths = None if mask is None else tf.reduce_sum(tf.cast(mask, tf.int32), 1)
     outputs, finals = [], []
     for direction in directions:
-        x = _flip(time_major, lengths) if direction.reverse else time_major
+        x = flip(time_major, lengths) if direction.reverse else time_major
         arguments = (x, direction.weights, direction.states, direction.state_mask)
         if cell == "lstm":
             sequences = list(lstm(*arguments, with_cells=final_states, xla=xla))
@@ -68,7 +68,7 @@ def run_layer(
             sequences = [gru(*arguments, reset_after=reset_after, xla=xla)]
         else:
             sequences = [simple_rnn(*arguments, xla=xla)]
-        output = _flip(sequences[0], lengths) if direction.reverse else sequences[0]
+        output = flip(sequences[0], lengths) if direction.reverse else sequences[0]
         outputs.append(tf.transpose(output, (1, 0, 2)))
         if final_states:
             pairs = zip(sequences, direction.states, strict=True)
@@ -76,7 +76,7 @@ def run_layer(
     return outputs, finals
 
 
-def _flip(x: Any, lengths: Any) -> Any:
+def flip(x: Any, lengths: Any) -> Any:
     """Each row's valid steps in reverse, padding where it was."""
     if lengths is None:
         return tf.reverse(x, [0])

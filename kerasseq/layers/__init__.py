@@ -1,13 +1,32 @@
 """Layers for sequences, on keras.ops alone; masks are always arguments."""
 
+from kerasseq.layers.adaptive_softmax import AdaptiveSoftmax as AdaptiveSoftmax
+from kerasseq.layers.additive_attention import AdditiveAttention as AdditiveAttention
+from kerasseq.layers.attention_decoder import AttentionDecoder as AttentionDecoder
 from kerasseq.layers.attention_pooling import AttentionPooling as AttentionPooling
 from kerasseq.layers.bag_of_ngrams import BagOfNgrams as BagOfNgrams
+from kerasseq.layers.bilinear_attention import BilinearAttention as BilinearAttention
+from kerasseq.layers.character_encoder import CharacterEncoder as CharacterEncoder
+from kerasseq.layers.chunked_cross_entropy import ChunkedCrossEntropy as ChunkedCrossEntropy
+from kerasseq.layers.chunked_cross_entropy import chunked_cross_entropy as chunked_cross_entropy
+from kerasseq.layers.crf import CRF as CRF
+from kerasseq.layers.crf import iob2_constraints as iob2_constraints
+from kerasseq.layers.dot_attention import DotAttention as DotAttention
 from kerasseq.layers.gru_cell import GRUCell as GRUCell
 from kerasseq.layers.last_pooling import LastPooling as LastPooling
 from kerasseq.layers.locked_dropout import LockedDropout as LockedDropout
+from kerasseq.layers.losses import CRFLoss as CRFLoss
+from kerasseq.layers.losses import MaskedSparseCrossentropy as MaskedSparseCrossentropy
 from kerasseq.layers.lstm_cell import LSTMCell as LSTMCell
 from kerasseq.layers.max_pooling import MaxPooling as MaxPooling
 from kerasseq.layers.mean_pooling import MeanPooling as MeanPooling
+from kerasseq.layers.metrics import BitsPerCharacter as BitsPerCharacter
+from kerasseq.layers.metrics import CRFAccuracy as CRFAccuracy
+from kerasseq.layers.metrics import Perplexity as Perplexity
+from kerasseq.layers.metrics import SentenceAccuracy as SentenceAccuracy
+from kerasseq.layers.metrics import TokenAccuracy as TokenAccuracy
 from kerasseq.layers.recurrent_stack import RecurrentStack as RecurrentStack
+from kerasseq.layers.sampled_softmax import SampledSoftmax as SampledSoftmax
 from kerasseq.layers.simple_rnn_cell import SimpleRNNCell as SimpleRNNCell
+from kerasseq.layers.tied_embedding import TiedEmbedding as TiedEmbedding
 from kerasseq.layers.word_dropout import WordDropout as WordDropout

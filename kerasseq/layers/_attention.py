@@ -3,6 +3,7 @@
 from typing import Any
 
 from keras import ops
+from keras.src.backend import AutocastScope  # not exported; methods outside a call need it
 
 from kerasseq.layers._checks import check_choice, check_mask, check_positive, check_rank
 from kerasseq.layers._explicit_mask import ExplicitMaskLayer
@@ -26,12 +27,17 @@ def masked_softmax(scores: Any, mask: Any = None) -> Any:
     return exponentials / ops.where(total > 0.0, total, 1.0)
 
 
+def autocast(layer: Any) -> Any:
+    """The scope in which `layer`'s weights are read in its compute dtype, as they are in a call."""
+    return AutocastScope(layer.compute_dtype)
+
+
 class AttentionBase(ExplicitMaskLayer):
     """Weights over `values` for a query, and their weighted mean.
 
     Keys are made from the values once, by `precompute`; a decoder then calls `step` with one
     query at a time, and training calls the layer with all queries. A subclass says what keys
-    are and how they are scored (`precompute`, `score`).
+    are and how they are scored (`make_keys`, `score`).
     """
 
     # Whether `score` reads the coverage.
@@ -64,6 +70,11 @@ class AttentionBase(ExplicitMaskLayer):
 
     def precompute(self, values: Any) -> Any:
         """The keys of `values`, to be made once a sequence: `[batch, time, key features]`."""
+        with autocast(self):
+            return self.make_keys(ops.cast(values, self.compute_dtype))
+
+    def make_keys(self, values: Any) -> Any:
+        """What the score reads of `values`."""
         return values
 
     def score(self, query: Any, keys: Any, coverage: Any = None) -> Any:
@@ -96,12 +107,12 @@ class AttentionBase(ExplicitMaskLayer):
         positions = None
         if position is not None:
             positions = ops.reshape(ops.cast(position, "float32"), (-1, 1))
-        context, weights = self._attend(query[:, None], keys, values, mask, positions, coverage)
+        query, keys, values = (ops.cast(x, self.compute_dtype) for x in (query, keys, values))
+        with autocast(self):
+            context, weights = self._attend(query[:, None], keys, values, mask, positions, coverage)
         return context[:, 0], weights[:, 0]
 
-    def call(
-        self, query: Any, values: Any, mask: Any = None, return_weights: bool = False
-    ) -> Any:
+    def call(self, query: Any, values: Any, mask: Any = None, return_weights: bool = False) -> Any:
         name = type(self).__name__
         check_rank(name, "query", query.shape, "batch, queries, query features")
         check_rank(name, "values", values.shape, "batch, time, value features")
@@ -145,9 +156,7 @@ class AttentionBase(ExplicitMaskLayer):
         _, (_, _, contexts, weights) = ops.scan(step, start, ops.transpose(query, (1, 0, 2)))
         return ops.transpose(contexts, (1, 0, 2)), ops.transpose(weights, (1, 0, 2))
 
-    def _apply_window(
-        self, scores: Any, query: Any, mask: Any, positions: Any
-    ) -> tuple[Any, Any]:
+    def _apply_window(self, scores: Any, query: Any, mask: Any, positions: Any) -> tuple[Any, Any]:
         """Scores, and which steps lie in the window, [B, T, S] (Luong et al., 2015, 3.2)."""
         steps = ops.cast(ops.arange(ops.shape(scores)[-1]), "float32")
         if mask is None:

@@ -82,6 +82,8 @@ def _not_cudnn(stack: Any, backend: str) -> str:
         return f"the backend is {backend}"
     if stack.cell == "simple_rnn":
         return "a simple recurrent cell has no cuDNN form here"
+    if stack.cell == "gru" and not stack.reset_after:
+        return "cuDNN knows the reset-after GRU only"
     if stack.compute_dtype not in ("float16", "float32"):
         return f"cuDNN has no {stack.compute_dtype}"
     if not _gpu_present():

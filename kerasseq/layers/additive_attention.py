@@ -83,8 +83,8 @@ class AdditiveAttention(AttentionBase):
         if self.coverage:
             self.coverage_kernel = add("coverage_kernel", 1, self.units)
 
-    def precompute(self, values: Any) -> Any:
-        """The keys `x U + b`."""
+    def make_keys(self, values: Any) -> Any:
+        """`x U + b`."""
         keys = ops.matmul(values, self.key_kernel)
         return keys + self.bias if self.use_bias else keys
 

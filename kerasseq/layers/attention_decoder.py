@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from kerasseq.kernels.scan import scan
-from kerasseq.layers._attention import AttentionBase
+from kerasseq.layers._attention import AttentionBase, autocast
 from kerasseq.layers._checks import check_choice, check_mask, check_positive, check_rank, check_rate
 from kerasseq.layers._explicit_mask import ExplicitMaskLayer
 from kerasseq.layers.additive_attention import AdditiveAttention
@@ -109,7 +109,9 @@ class AttentionDecoder(ExplicitMaskLayer):
         super().__init__(**kwargs)
         name = "AttentionDecoder"
         if not isinstance(embedding, TiedEmbedding):
-            raise ValueError(f"{name}: `embedding` must be a TiedEmbedding. Received: {embedding!r}")
+            raise ValueError(
+                f"{name}: `embedding` must be a TiedEmbedding. Received: {embedding!r}"
+            )
         check_positive(name, "units", units)
         width = embedding.hidden_dim or embedding.embedding_dim
         if width != units:
@@ -267,8 +269,9 @@ class AttentionDecoder(ExplicitMaskLayer):
             tokens: int `[batch]`, the tokens before those to be predicted.
             memory: from `precompute`.
         """
-        embedded = self.embedding.embed(tokens)
-        state, weights = self._advance(state, self._project_embedded(embedded), memory, None)
+        with autocast(self):
+            projected = self._project_embedded(self.embedding.embed(tokens))
+            state, weights = self._advance(state, projected, memory, None)
         return state, self.embedding.project(state["fed"]), weights
 
     def step_function(self, memory: Memory) -> Callable[[State, Any], tuple[State, Any, Any]]:
@@ -342,7 +345,8 @@ class AttentionDecoder(ExplicitMaskLayer):
         start = pack(state, ops.zeros_like(memory["values"][..., 0]))
         outputs, _ = scan(step, start, [projected])
         outputs = ops.transpose(outputs, (1, 0, 2))
-        return outputs[..., : self.units], outputs[..., self.units :]
+        hidden = ops.reshape(outputs[..., : self.units], (*ops.shape(outputs)[:2], self.units))
+        return hidden, outputs[..., self.units :]
 
     def _draw_dropout(self, batch: Any, training: bool | None) -> list[Any] | None:
         """One mask a sequence for each gap between layers, drawn before the loop."""
@@ -357,8 +361,8 @@ class AttentionDecoder(ExplicitMaskLayer):
     def _project_embedded(self, embedded: Any) -> Any:
         """The part of the first cell's input product that the embeddings make."""
         cell = self.recurrent.cells[0]
-        kernel = ops.copy(cell.kernel)[: self.embedding.embedding_dim]
-        return self._cast(ops.matmul(embedded, kernel) + cell.input_bias())
+        kernel = self._cast(ops.copy(cell.kernel))[: self.embedding.embedding_dim]
+        return ops.matmul(self._cast(embedded), kernel) + self._cast(cell.input_bias())
 
     def _advance(
         self, state: State, projected: Any, memory: Memory, drops: list[Any] | None
@@ -372,7 +376,8 @@ class AttentionDecoder(ExplicitMaskLayer):
             context, weights = self._look(state["recurrent"][-own], state, memory)
             inputs.append(context)
         if inputs:
-            kernel = ops.copy(self.recurrent.cells[0].kernel)[self.embedding.embedding_dim :]
+            kernel = self._cast(ops.copy(self.recurrent.cells[0].kernel))
+            kernel = kernel[self.embedding.embedding_dim :]
             projected = projected + ops.matmul(ops.concatenate(inputs, axis=-1), kernel)
         recurrent: list[Any] = []
         for layer, cell in enumerate(self.recurrent.cells):

@@ -63,8 +63,8 @@ class BilinearAttention(AttentionBase):
             name="kernel", shape=(value_size, query_size), initializer=self.kernel_initializer
         )
 
-    def precompute(self, values: Any) -> Any:
-        """The keys `W x`."""
+    def make_keys(self, values: Any) -> Any:
+        """`W x`."""
         return ops.matmul(values, self.kernel)
 
     def score(self, query: Any, keys: Any, coverage: Any = None) -> Any:

@@ -131,9 +131,7 @@ class CRF(ExplicitMaskLayer):
                 f"Received: emissions.shape={tuple(shape)}"
             )
 
-    def call(
-        self, emissions: Any, mask: Any = None, tags: Any = None, output: str = "tags"
-    ) -> Any:
+    def call(self, emissions: Any, mask: Any = None, tags: Any = None, output: str = "tags") -> Any:
         check_choice("CRF", "output", output, OUTPUTS)
         if tags is not None:
             mask = self._mask(emissions, mask)

@@ -127,7 +127,7 @@ class Trainer:
         def step(batch: Mapping[str, Any], rate: Any) -> None:
             optimizer.learning_rate.assign(rate)
             with tf.GradientTape() as tape:
-                total, weight = loss(model, batch)
+                total, weight = (tf.cast(part, tf.float32) for part in loss(model, batch))
                 scaled = optimizer.scale_loss(total / weight)
             variables = [v.value for v in model.trainable_variables]
             bound = norm * getattr(optimizer, "dynamic_scale", 1.0)  # the gradients are scaled too

@@ -93,8 +93,12 @@ def test_equals_numpy_and_steps(layer_class, kwargs):
         np.testing.assert_allclose(np.asarray(weights)[row], wanted[1], atol=1e-5)
     for t in range(3):
         one, w = layer.step(
-            ops.convert_to_tensor(query[:, t]), keys, ops.convert_to_tensor(values),
-            mask=ops.convert_to_tensor(MASK), position=t, coverage=covered,
+            ops.convert_to_tensor(query[:, t]),
+            keys,
+            ops.convert_to_tensor(values),
+            mask=ops.convert_to_tensor(MASK),
+            position=t,
+            coverage=covered,
         )
         covered = covered + np.asarray(w)
         np.testing.assert_allclose(np.asarray(one), np.asarray(context)[:, t], atol=1e-6)

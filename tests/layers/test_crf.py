@@ -73,8 +73,13 @@ def test_equals_enumeration(size, steps, length, scale, seed):
     assert abs(float(crf.sequence_score(emissions, tags, mask)[0]) - score) < tolerance
     assert abs(float(crf.log_likelihood(emissions, tags, mask)[0]) - (score - log_z)) < tolerance
     decoded = np.asarray(crf.decode(emissions, mask))[0]
-    assert abs(path_score(emissions[0, :length], *parts, decoded[:length])
-               - path_score(emissions[0, :length], *parts, best)) < tolerance
+    assert (
+        abs(
+            path_score(emissions[0, :length], *parts, decoded[:length])
+            - path_score(emissions[0, :length], *parts, best)
+        )
+        < tolerance
+    )
     assert not decoded[length:].any()
     got = np.asarray(crf.marginals(emissions, mask))[0]
     np.testing.assert_allclose(got[:length], nodes, atol=1e-5)
@@ -189,8 +194,15 @@ def test_compile_fit_reload_with_crf_loss(tmp_path):
     model = keras.Model([inputs, masks], crf(emissions, mask=masks, output="potentials"))
     model.compile(keras.optimizers.Adam(0.1), loss=CRFLoss(), weighted_metrics=[CRFAccuracy()])
     weights = mask.astype("float32")
-    history = model.fit([features, mask], tags, sample_weight=weights, epochs=25, verbose=0,
-                        batch_size=16, shuffle=False)
+    history = model.fit(
+        [features, mask],
+        tags,
+        sample_weight=weights,
+        epochs=25,
+        verbose=0,
+        batch_size=16,
+        shuffle=False,
+    )
     assert history.history["crf_accuracy"][-1] > 0.9
     assert history.history["loss"][-1] < 0.3 * history.history["loss"][0]
     model.save(tmp_path / "m.keras")

@@ -184,7 +184,7 @@ def test_averaged_weights_are_what_is_kept(tmp_path):
         if step % 8 == 0:
             keep = min(0.6**8, step / (72 + step))
             by_hand = [keep * a + (1 - keep) * w for a, w in zip(by_hand, weights, strict=True)]
-        for ours, theirs in zip(averaged[step], by_hand, strict=True):
+        for ours, theirs in zip(averaged[step - 1], by_hand, strict=True):
             np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 

@@ -1,0 +1,262 @@
+"""TiedEmbedding and the output losses on it, against their dense forms."""
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from keras import ops
+
+from kerasseq.layers.adaptive_softmax import AdaptiveSoftmax
+from kerasseq.layers.chunked_cross_entropy import ChunkedCrossEntropy, chunked_cross_entropy
+from kerasseq.layers.losses import token_nll
+from kerasseq.layers.sampled_softmax import SampledSoftmax
+from kerasseq.layers.tied_embedding import TiedEmbedding
+from tests.layers.contract import run_layer_contract
+from tests.layers.gradients import compiled, gradients
+
+MASK = np.array([[True, True, True], [True, False, False]])
+
+
+def arrays(seed=0, size=11, width=4):
+    rng = np.random.default_rng(seed)
+    hidden = rng.normal(size=(2, 3, width)).astype("float32")
+    return {
+        "hidden": hidden,
+        "targets": rng.integers(0, size, (2, 3)).astype("int32"),
+        "mask": MASK,
+    }
+
+
+def embedding(size=11, width=4, seed=0, **kwargs):
+    layer = TiedEmbedding(size, width, **kwargs)
+    layer.build()
+    rng = np.random.default_rng(seed)
+    for weight in layer.weights:
+        weight.assign(rng.normal(size=weight.shape).astype("float32"))
+    return layer
+
+
+# ---- TiedEmbedding
+
+
+def test_lookup_contract():
+    run_layer_contract(
+        TiedEmbedding,
+        {"vocabulary_size": 11, "embedding_dim": 4, "pad_to_multiple_of": 8, "use_bias": False},
+        {"inputs": arrays()["targets"]},
+        expected_output_shape=(2, 3, 4),
+    )
+
+
+def test_projection_contract():
+    run_layer_contract(
+        TiedEmbedding,
+        {"vocabulary_size": 11, "embedding_dim": 5, "hidden_dim": 4, "pad_to_multiple_of": 8},
+        {"inputs": arrays()["hidden"]},
+        expected_output_shape=(2, 3, 11),
+        call_kwargs={"project": True},
+        mixed_output_dtype="float32",
+    )
+
+
+@pytest.mark.parametrize("hidden_dim", [None, 3])
+def test_lookup_and_projection_equal_numpy(hidden_dim):
+    layer = embedding(hidden_dim=hidden_dim, pad_to_multiple_of=8)
+    weights = {w.name: np.asarray(ops.convert_to_numpy(ops.copy(w))) for w in layer.weights}
+    assert weights["embeddings"].shape == (16, 4)
+    ids = np.array([[3, 10]])
+    np.testing.assert_array_equal(np.asarray(layer(ids)), weights["embeddings"][ids])
+    hidden = np.random.default_rng(1).normal(size=(2, hidden_dim or 4)).astype("float32")
+    states = hidden @ weights["projection"] if hidden_dim else hidden
+    wanted = states @ weights["embeddings"][:11].T + weights["bias"][:11]
+    np.testing.assert_allclose(np.asarray(layer(hidden, project=True)), wanted, atol=1e-5)
+
+
+def test_padded_rows_get_no_gradient():
+    layer = embedding(pad_to_multiple_of=8)
+    hidden = arrays()["hidden"]
+    with_padding = np.asarray(layer(hidden, project=True))
+    assert with_padding.shape[-1] == 11
+    kernel, bias = layer.output_weights()
+    assert tuple(kernel.shape) == (11, 4) and tuple(bias.shape) == (11,)
+
+
+def test_logits_are_float32_under_mixed_precision():
+    layer = TiedEmbedding(11, 4, dtype="mixed_float16")
+    vectors = layer(np.array([[1]]))
+    assert keras.backend.standardize_dtype(vectors.dtype) == "float16"
+    logits = layer(vectors, project=True)
+    assert keras.backend.standardize_dtype(logits.dtype) == "float32"
+
+
+def test_tie_is_one_variable_after_reload(tmp_path):
+    ids = keras.Input((None,), dtype="int32")
+    tied = TiedEmbedding(11, 4, use_bias=False)
+    model = keras.Model(ids, tied(keras.layers.Dense(4)(tied(ids)), project=True))
+    assert len(model.weights) == 3
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert len(again.weights) == 3
+    x = arrays()["targets"]
+    np.testing.assert_array_equal(np.asarray(model(x)), np.asarray(again(x)))
+    next(w for w in again.weights if w.name == "embeddings").assign(np.zeros((11, 4)))
+    assert not np.asarray(again(x)).any()
+
+
+def test_tied_embedding_errors():
+    with pytest.raises(ValueError, match="`vocabulary_size` must be a positive"):
+        TiedEmbedding(0, 4)
+    with pytest.raises(ValueError, match=r"must have 4 features.*Received: inputs.shape=\(2, 3\)"):
+        TiedEmbedding(11, 4)(np.zeros((2, 3), "float32"), project=True)
+
+
+# ---- The losses
+
+
+@pytest.mark.parametrize(
+    ("layer_class", "kwargs"),
+    [
+        (ChunkedCrossEntropy, {"chunk_size": 2, "label_smoothing": 0.1}),
+        (SampledSoftmax, {"num_sampled": 5, "seed": 1, "chunk_size": 4}),
+        (AdaptiveSoftmax, {"cutoffs": [3, 6]}),
+    ],
+)
+def test_loss_contract(layer_class, kwargs):
+    run_layer_contract(
+        layer_class,
+        {"embedding": TiedEmbedding(11, 4), **kwargs},
+        arrays(),
+        expected_output_shape=(2, 3),
+        time_arguments={"hidden": 1, "targets": 1, "mask": 1},
+        output_time_axis=1,
+        zero_at_padding=True,
+        mixed_output_dtype="float32",
+        all_weights_train=False,  # a class that no token needs may get no gradient
+    )
+
+
+@settings(deadline=None, max_examples=20)
+@given(
+    count=st.integers(1, 9),
+    size=st.integers(1, 7),
+    chunk=st.integers(1, 12),
+    smoothing=st.sampled_from([0.0, 0.2]),
+    scale=st.sampled_from([1.0, 50.0]),
+)
+def test_chunked_equals_dense(count, size, chunk, smoothing, scale):
+    rng = np.random.default_rng(count)
+    values = [
+        (scale * rng.normal(size=s)).astype("float32") for s in ((count, 3), (size, 3), (size,))
+    ]
+    targets, weights = rng.integers(0, size, count), rng.normal(size=count).astype("float32")
+    targets = targets.astype("int32")
+
+    def ours(h, k, b):
+        return ops.sum(weights * chunked_cross_entropy(h, k, b, targets, smoothing, chunk))
+
+    def dense(h, k, b):
+        logits = ops.matmul(h, ops.transpose(k)) + b
+        return ops.sum(weights * token_nll(targets, logits, smoothing))
+
+    tensors = [ops.convert_to_tensor(v) for v in values]
+    np.testing.assert_allclose(
+        float(ours(*tensors)), float(dense(*tensors)), rtol=1e-5, atol=1e-5 * scale
+    )
+    for a, b in zip(gradients(ours, *values), gradients(dense, *values), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * scale)
+
+
+def test_chunked_compiled():
+    values = arrays()
+    layer = ChunkedCrossEntropy(embedding(), chunk_size=4)
+    plain = np.asarray(layer(**values))
+    run = compiled(lambda hidden, targets, mask: layer(hidden, targets, mask=mask))
+    np.testing.assert_allclose(np.asarray(run(**values)), plain, atol=1e-6)
+    logits = layer.embedding(values["hidden"], project=True)
+    wanted = np.where(MASK, np.asarray(token_nll(values["targets"], logits)), 0.0)
+    np.testing.assert_allclose(plain, wanted, atol=1e-5)
+
+
+def test_sampled_normaliser_is_unbiased():
+    size, count = 50, 4000
+    layer = SampledSoftmax(embedding(size), num_sampled=4, seed=0)
+    states = 0.5 * np.random.default_rng(0).normal(size=(1, 4)).astype("float32")
+    target = np.array([7], "int32")
+    logits = np.asarray(layer.embedding.project(states))[0]
+    run = compiled(lambda ids: layer._sampled(ops.convert_to_tensor(states), target, ids))
+    rng = np.random.default_rng(1)
+    mass = np.log1p(1 / (np.arange(size) + 1.0)) / np.log(size + 1.0)
+    assert abs(mass.sum() - 1) < 1e-9
+    draws = rng.choice(size, p=mass, size=(count, 4)).astype("int32")
+    nll = np.array([float(run(ids)[0]) for ids in draws])
+    estimates = np.exp(nll + logits[7])  # the estimated normaliser of each draw
+    error = estimates.std() / np.sqrt(count)
+    assert abs(estimates.mean() - np.exp(logits).sum()) < 4 * error
+
+
+def test_candidates_are_log_uniform():
+    layer = SampledSoftmax(TiedEmbedding(20, 4), num_sampled=50_000, seed=0)
+    ids = np.asarray(layer.sample())
+    mass = np.exp(np.asarray(layer.log_expected_count(np.arange(20)))) / 50_000
+    np.testing.assert_allclose(np.bincount(ids, minlength=20) / 50_000, mass, atol=5e-3)
+
+
+def test_sampled_tends_to_the_full_loss():
+    values = arrays(size=30)
+    errors = []
+    for num_sampled in (10, 20_000):
+        layer = SampledSoftmax(embedding(30), num_sampled=num_sampled, seed=3)
+        full = np.asarray(layer(**values, training=False))
+        errors.append(np.abs(np.asarray(layer(**values, training=True)) - full).max())
+    assert errors[1] < 0.05 < errors[0]
+
+
+def test_adaptive_is_a_distribution_and_its_own_loss():
+    values = arrays()
+    values["targets"] = np.array([[0, 4, 10], [7, 2, 3]], "int32")
+    layer = AdaptiveSoftmax(embedding(), cutoffs=[3, 6])
+    nll = np.asarray(layer(**values))
+    log_prob = np.asarray(layer.log_prob(values["hidden"]))
+    np.testing.assert_allclose(np.exp(log_prob).sum(axis=-1), 1.0, atol=1e-5)
+    wanted = -np.take_along_axis(log_prob, values["targets"][..., None], -1)[..., 0]
+    np.testing.assert_allclose(nll, np.where(MASK, wanted, 0.0), atol=1e-5)
+
+
+def test_adaptive_by_hand():
+    layer = AdaptiveSoftmax(embedding(6), cutoffs=[2])
+    hidden = np.random.default_rng(2).normal(size=(1, 4)).astype("float32")
+    layer(hidden[None], np.array([[0]], "int32"))
+    cluster = np.random.default_rng(3).normal(size=(1, 4)).astype("float32")
+    layer.cluster_kernel.assign(cluster)
+    kernel, bias = (np.asarray(w) for w in layer.embedding.output_weights())
+    scores = (hidden @ kernel.T + bias)[0].astype("float64")
+    head = np.exp(np.concatenate([scores[:2], (hidden @ cluster.T)[0]]))
+    tail = np.exp(scores[2:])
+    wanted = np.concatenate([head[:2] / head.sum(), head[2] / head.sum() * tail / tail.sum()])
+    np.testing.assert_allclose(np.exp(np.asarray(layer.log_prob(hidden)))[0], wanted, rtol=1e-5)
+
+
+def test_one_variable_after_reload(tmp_path):
+    tied = TiedEmbedding(11, 4)
+    ids, targets = keras.Input((None,), dtype="int32"), keras.Input((None,), dtype="int32")
+    nll = ChunkedCrossEntropy(tied)(tied(ids), targets)
+    model = keras.Model([ids, targets], nll)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert len(again.weights) == 2
+    x = arrays()["targets"]
+    np.testing.assert_array_equal(np.asarray(model([x, x])), np.asarray(again([x, x])))
+
+
+def test_loss_errors():
+    tied = TiedEmbedding(11, 4)
+    with pytest.raises(ValueError, match="`cutoffs` must rise within 1 .. .* = 10"):
+        AdaptiveSoftmax(tied, cutoffs=[3, 11])
+    with pytest.raises(ValueError, match="`embedding` must be a TiedEmbedding"):
+        ChunkedCrossEntropy(keras.layers.Embedding(3, 3))
+    with pytest.raises(ValueError, match="`num_sampled` must be a positive"):
+        SampledSoftmax(tied, num_sampled=0)
+    values = arrays()
+    with pytest.raises(ValueError, match="`targets` must have the shape of `hidden` without"):
+        ChunkedCrossEntropy(tied)(values["hidden"], values["targets"][:, :2])
