@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import keras
 import yaml
 
+import kerasseq.layers  # noqa: F401 (registers the layers that a saved model names)
 from kerasseq.config import from_dict
 from kerasseq.errors import UserError
 from kerasseq.evaluation import plots

@@ -58,6 +58,8 @@ class ModelSettings(Settings):
     """Size of an n-gram's vector."""
     ngram_documents: int = setting(3, ge=1)
     """An n-gram must occur in this many training texts."""
+    ngram_ratios: bool = True
+    """Whether n-gram vectors start from naive Bayes log-count ratios (Wang & Manning 2012)."""
     word_dropout: float = setting(0.1, ge=0, lt=1)
     """Share of words that become unknown in training."""
     embedding_dropout: float = setting(0.3, ge=0, lt=1)
@@ -238,8 +240,11 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
     ) -> list[str]:
         if not settings.model.ngrams:
             return []
+        train = data.splits["train"]
         known = model.get_layer(NGRAMS).adapt(
-            data.splits["train"].sequences, settings.model.ngram_documents
+            train.sequences,
+            settings.model.ngram_documents,
+            train.labels if settings.model.ngram_ratios else None,
         )
         return [f"wide path: {known:,} n-grams of up to {settings.model.ngrams} words"]
 

@@ -32,14 +32,16 @@ def loop(
         widths: the last axis of each of the ys, which are `[batch, width]` and of the dtype of
             the carry.
         reverse: whether to run from the last step to the first; ys stay in order.
-        xla: whether to compile. Time is cut into chunks of 32 steps with a step count that is
-            data, so that the length of a batch is no part of what is compiled.
+        xla: whether to compile (where a graph is being traced). Time is cut into chunks of 32
+            steps with a step count that is data, so that the length of a batch is no part of
+            what is compiled.
 
     Returns:
         The ys, each `[time, batch, width]`, and the last carry.
     """
     constants, carry, xs = tuple(constants), tuple(carry), tuple(xs)
-    run = _chunks if xla else _steps
+    # Outside a graph a tape would ask the compiled function for a gradient of its own.
+    run = _chunks if xla and not tf.executing_eagerly() else _steps
     return run(step, constants, carry, xs, tuple(widths), reverse)
 
 
@@ -60,7 +62,7 @@ def _steps(
     for width in widths:
         array = tf.TensorArray(dtype, length, element_shape=(batch, width))
         if count is not None:
-            array = array.unstack(tf.zeros((length, batch, width), dtype))
+            array = array.unstack(tf.zeros((length, tf.shape(carry[0])[0], width), dtype))
         outputs.append(array)
     last = (length if count is None else count) - 1
 
@@ -97,29 +99,46 @@ def _chunks(
     reverse: bool,
 ) -> tuple[Tensors, Tensors]:
     length = tf.shape(xs[0])[0]
-    chunks = (length + CHUNK - 1) // CHUNK
-    padding = chunks * CHUNK - length
-    cut = []
-    for x in xs:
-        x = tf.pad(x, [[0, padding], *([[0, 0]] * (len(x.shape) - 1))])
-        shape = tf.concat([[chunks, CHUNK], tf.shape(x)[1:]], 0)
-        cut.append(tf.ensure_shape(tf.reshape(x, shape), (None, CHUNK, *x.shape[1:])))
+    whole, rest = length // CHUNK, length % CHUNK
     dtype, batch = carry[0].dtype, carry[0].shape[0]
     outputs = tuple(
-        tf.TensorArray(dtype, chunks, element_shape=(CHUNK, batch, width)) for width in widths
+        tf.TensorArray(dtype, whole + 1, element_shape=(None, batch, width), infer_shape=False)
+        for width in widths
     )
     compiled = _compiled(step, widths, reverse)
 
-    def body(k: Any, carry: Tensors, outputs: Tensors) -> Any:
-        at = chunks - 1 - k if reverse else k
-        count = tf.minimum(CHUNK, length - at * CHUNK)
-        ys, new = compiled(constants, carry, tuple(x[at] for x in cut), count)
-        return k + 1, new, tuple(a.write(at, y) for a, y in zip(outputs, ys, strict=True))
+    def write(outputs: Tensors, at: Any, ys: Tensors) -> Tensors:
+        return tuple(array.write(at, y) for array, y in zip(outputs, ys, strict=True))
 
-    _, carry, written = tf.while_loop(
-        lambda k, *_: k < chunks,
+    def run_rest(carry: Tensors, outputs: Tensors) -> tuple[Tensors, Tensors]:
+        """The steps after the last whole chunk, as one that is filled up and cut again."""
+        cut = tuple(
+            tf.ensure_shape(
+                tf.pad(x[whole * CHUNK :], [[0, CHUNK - rest], *([[0, 0]] * (len(x.shape) - 1))]),
+                (CHUNK, *x.shape[1:]),
+            )
+            for x in xs
+        )
+        ys, new = compiled(constants, carry, cut, rest)
+        return new, write(outputs, whole, tuple(y[:rest] for y in ys))
+
+    def body(k: Any, carry: Tensors, outputs: Tensors) -> Any:
+        at = whole - 1 - k if reverse else k
+        # A slice of the first axis is a view, so that whole chunks are not copied.
+        cut = tuple(
+            tf.ensure_shape(x[at * CHUNK : (at + 1) * CHUNK], (CHUNK, *x.shape[1:])) for x in xs
+        )
+        ys, new = compiled(constants, carry, cut, CHUNK)
+        return k + 1, new, write(outputs, at, ys)
+
+    if reverse:
+        carry, outputs = run_rest(carry, outputs)
+    _, carry, outputs = tf.while_loop(
+        lambda k, *_: k < whole,
         body,
         (tf.constant(0), carry, outputs),
-        maximum_iterations=chunks,
+        maximum_iterations=whole,
     )
-    return tuple(array.concat()[:length] for array in written), carry
+    if not reverse:
+        carry, outputs = run_rest(carry, outputs)
+    return tuple(array.concat() for array in outputs), carry

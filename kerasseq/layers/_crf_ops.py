@@ -12,7 +12,7 @@ from keras import ops
 # Relative sums below this may have lost terms to float32's range and are redone in log space.
 _TINY = 1e-30
 # From this many tags on, one matrix product a step beats the [B, N, N] sum of exponentials.
-_MATMUL_TAGS = 32
+_MATMUL_TAGS = 8
 _CHUNK_CELLS = 1 << 19
 
 

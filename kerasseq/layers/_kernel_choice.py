@@ -6,6 +6,7 @@ import keras
 
 KERNELS = ("auto", "cudnn", "closed_form", "loop")
 XLA_CHOICES = ("auto", True, False)
+XLA_UNITS = (32, 256)
 
 
 class KernelChoice(NamedTuple):
@@ -50,13 +51,38 @@ def choose_kernel(stack: Any) -> KernelChoice:
             f"RecurrentStack: kernel='closed_form' cannot be used: {fused}. Expected "
             "kernel='auto' or 'loop'."
         )
-    if wanted != "auto":
-        return KernelChoice(wanted, "asked for", stack.xla is True and wanted == "closed_form")
-    if not cudnn:
-        return KernelChoice("cudnn", "a GPU is present and the settings are those of cuDNN")
-    if not fused:
-        return KernelChoice("closed_form", f"closed-form gradients; not cuDNN: {cudnn}")
-    return KernelChoice("loop", f"step by step: {fused}")
+    if wanted == "auto":
+        wanted = "cudnn" if not cudnn else "closed_form" if not fused else "loop"
+        reasons = {
+            "cudnn": "a GPU is present and the settings are those of cuDNN",
+            "closed_form": f"hand-written backward pass; not cuDNN: {cudnn}",
+            "loop": f"step by step: {fused}",
+        }
+        reason = reasons[wanted]
+    else:
+        reason = "asked for"
+    if wanted != "closed_form":
+        return KernelChoice(wanted, reason)
+    xla, why = _choose_xla(stack)
+    return KernelChoice(wanted, f"{reason}; {why}", xla)
+
+
+def _choose_xla(stack: Any) -> tuple[bool, str]:
+    """Whether the closed-form kernel's training step is compiled, and why.
+
+    What is compiled is a chunk of steps for a batch size and a width, whatever the lengths; it
+    takes 1 to 3 seconds for each batch size.
+    """
+    if stack.xla != "auto":
+        return stack.xla, f"xla={stack.xla} was asked for"
+    low, high = XLA_UNITS
+    if stack.units < low:
+        return False, f"not compiled: under {low} units compiling is not worth its seconds"
+    if stack.units > high:
+        return False, f"not compiled: above {high} units XLA's products are the slower ones"
+    if _gpu_present():
+        return False, "not compiled: measured on CPUs only"
+    return True, f"compiled once a batch size: {low} to {high} units were faster so on CPUs"
 
 
 def _special(stack: Any) -> str:

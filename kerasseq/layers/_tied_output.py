@@ -33,18 +33,27 @@ class TiedOutputLoss(ExplicitMaskLayer):
             bias = ops.zeros((self.embedding.vocabulary_size,), "float32")
         return kernel, bias
 
-    def _flatten(self, hidden: Any, targets: Any) -> tuple[Any, Any]:
-        """States [N, E] after the projection, and int32 targets [N]."""
-        name = type(self).__name__
+    def compute_output_spec(
+        self, hidden: Any, targets: Any, mask: Any = None, training: Any = None
+    ) -> Any:
+        # Tracing would do, were it not that jax's symbolic sizes know no chunks.
+        self._check_shapes(hidden, targets)
+        return keras.KerasTensor(targets.shape, dtype="float32")
+
+    def _check_shapes(self, hidden: Any, targets: Any) -> None:
         if len(targets.shape) != len(hidden.shape) - 1 or any(
             a is not None and b is not None and a != b
             for a, b in zip(targets.shape, hidden.shape[:-1], strict=True)
         ):
             raise ValueError(
-                f"{name}: `targets` must have the shape of `hidden` without its last axis. "
-                f"Received: hidden.shape={tuple(hidden.shape)}, "
+                f"{type(self).__name__}: `targets` must have the shape of `hidden` without its "
+                f"last axis. Received: hidden.shape={tuple(hidden.shape)}, "
                 f"targets.shape={tuple(targets.shape)}"
             )
+
+    def _flatten(self, hidden: Any, targets: Any) -> tuple[Any, Any]:
+        """States [N, E] after the projection, and int32 targets [N]."""
+        self._check_shapes(hidden, targets)
         states = self.embedding.project_hidden(hidden)
         return (
             ops.reshape(states, (-1, self.embedding.embedding_dim)),

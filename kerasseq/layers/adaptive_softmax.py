@@ -1,5 +1,6 @@
 """A softmax in clusters of falling word frequency."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -54,7 +55,7 @@ class AdaptiveSoftmax(TiedOutputLoss):
         super().__init__(embedding, **kwargs)
         cutoffs = [int(c) for c in cutoffs]
         edges = [0, *cutoffs, embedding.vocabulary_size]
-        if not cutoffs or any(a >= b for a, b in zip(edges, edges[1:], strict=False)):
+        if not cutoffs or any(a >= b for a, b in itertools.pairwise(edges)):
             raise ValueError(
                 "AdaptiveSoftmax: `cutoffs` must rise within 1 .. vocabulary_size - 1 = "
                 f"{embedding.vocabulary_size - 1}. Received: cutoffs={cutoffs}"
@@ -119,7 +120,7 @@ class AdaptiveSoftmax(TiedOutputLoss):
 
     def _clusters(self) -> list[tuple[int, int]]:
         edges = [*self.cutoffs, self.embedding.vocabulary_size]
-        return list(zip(edges, edges[1:], strict=False))
+        return list(itertools.pairwise(edges))
 
     def _head(self, states: Any) -> Any:
         words = self._tail(states, 0, self.cutoffs[0])

@@ -242,7 +242,8 @@ class AttentionDecoder(ExplicitMaskLayer):
             recurrent = [empty] * count
         elif encoder_states is None:
             raise ValueError(
-                f"AttentionDecoder: `encoder_states` is needed with bridge={self.bridge!r}. Got None"
+                "AttentionDecoder: `encoder_states` is needed with "
+                f"bridge={self.bridge!r}. Got None"
             )
         else:
             recurrent = [self._cast(state) for state in encoder_states]

@@ -13,6 +13,8 @@ from kerasseq.layers._explicit_mask import ExplicitMaskLayer
 # FNV-1a: the same 32-bit arithmetic in NumPy and in the graph.
 _OFFSET, _PRIME = 2166136261, 16777619
 _NO_KEY = np.iinfo(np.int32).max
+# Ratios are of the order of 1; initial vectors are to be small.
+_RATIO_SCALE = 0.1
 
 
 @keras.saving.register_keras_serializable(package="kerasseq")
@@ -83,19 +85,21 @@ class BagOfNgrams(ExplicitMaskLayer):
         )
         self.built = True
 
-    def adapt(self, sequences: Iterable[Any], min_documents: int = 3) -> int:
+    def adapt(self, sequences: Iterable[Any], min_documents: int = 3, labels: Any = None) -> int:
         """Learns which n-grams are known: the most widespread ones.
 
         Args:
             sequences: id vectors.
             min_documents: an n-gram must occur in this many sequences.
+            labels: class indices of the sequences. With them the first components of a known
+                n-gram's vector start from its naive Bayes log-count ratios, one for each class
+                (Wang & Manning, 2012), instead of at random.
 
         Returns:
             How many n-grams are known.
         """
         found = [
-            np.unique(np.concatenate(hashes))
-            for hashes in (_hashes(np.asarray(ids), self.longest) for ids in sequences)
+            np.unique(np.concatenate(_hashes(np.asarray(ids), self.longest))) for ids in sequences
         ]
         keys, documents = np.unique(np.concatenate(found), return_counts=True)
         order = np.argsort(-documents, kind="stable")[: self.rows]
@@ -103,6 +107,11 @@ class BagOfNgrams(ExplicitMaskLayer):
         padded = np.full(self.rows, _NO_KEY, np.int32)
         padded[: len(known)] = known
         self.keys.assign(padded)
+        if labels is not None and len(known):
+            ratios = _RATIO_SCALE * _log_count_ratios(known, found, np.asarray(labels))
+            vectors = np.array(ops.convert_to_numpy(self.embeddings))
+            vectors[: len(known), : ratios.shape[1]] = ratios[:, : self.size]
+            self.embeddings.assign(vectors)
         return len(known)
 
     def call(self, ids: Any, mask: Any = None) -> Any:
@@ -152,3 +161,23 @@ def _hashes(ids: np.ndarray, longest: int) -> list[np.ndarray]:
         hashes = (hashes[: len(ids) - n] ^ ids[n:]) * np.uint32(_PRIME)
         result.append((hashes >> np.uint32(1)).astype(np.int32))
     return result
+
+
+def _log_count_ratios(known: np.ndarray, found: list[np.ndarray], labels: np.ndarray) -> np.ndarray:
+    """`log P(g | class) / P(g | other classes)`, by documents, add-one smoothed.
+
+    Args:
+        known: sorted hashes.
+        found: the distinct hashes of each document.
+        labels: the class of each document.
+
+    Returns:
+        float64 `[known, classes]`.
+    """
+    counts = np.ones((int(labels.max()) + 1, len(known)))
+    for hashes, label in zip(found, labels, strict=True):
+        index = np.minimum(np.searchsorted(known, hashes), len(known) - 1)
+        counts[label, index[known[index] == hashes]] += 1
+    others = counts.sum(axis=0) - counts
+    share, other_share = (c / c.sum(axis=1, keepdims=True) for c in (counts, others))
+    return np.log(share / other_share).T

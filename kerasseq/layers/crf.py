@@ -59,7 +59,7 @@ class CRF(ExplicitMaskLayer):
     Example:
 
     >>> import numpy as np
-    >>> crf = CRF(2, forbidden_transitions=[(0, 1)])
+    >>> crf = CRF(2, forbidden_transitions=[(0, 1)], transitions_initializer="zeros")
     >>> emissions = np.array([[[1.0, 0.0], [0.0, 0.5], [0.0, 0.0]]], "float32")
     >>> np.asarray(crf(emissions, mask=np.array([[True, True, False]]))).tolist()
     [[0, 0, 0]]

@@ -147,7 +147,7 @@ class CRFLoss(keras.losses.Loss):
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
         check_rank("CRFLoss", "y_true", y_true.shape, "batch, time")
-        *potentials, mask = _crf_ops.unpack_potentials(ops.cast(y_pred, "float32"))
+        emissions, moves, start, end, mask = _crf_ops.unpack_potentials(ops.cast(y_pred, "float32"))
         weights = ops.ones_like(y_pred[:, 0, 0])
         if sample_weight is not None:
             sample_weight = ops.convert_to_tensor(sample_weight)
@@ -155,7 +155,7 @@ class CRFLoss(keras.losses.Loss):
                 mask = ops.logical_and(mask, ops.cast(sample_weight, "float32") > 0.0)
             else:
                 weights = ops.cast(sample_weight, "float32")
-        likelihoods = _crf_ops.log_likelihood(*potentials, mask, y_true)
+        likelihoods = _crf_ops.log_likelihood(emissions, moves, start, end, mask, y_true)
         tokens = ops.sum(ops.cast(mask, "float32"), axis=1)
         return -ops.divide_no_nan(ops.sum(weights * likelihoods), ops.sum(weights * tokens))
 

@@ -223,7 +223,7 @@ class CRFAccuracy(_Accuracy):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
-        *potentials, mask = _crf_ops.unpack_potentials(ops.cast(y_pred, "float32"))
-        tags = _crf_ops.viterbi(*potentials, mask)
+        potentials = _crf_ops.unpack_potentials(ops.cast(y_pred, "float32"))
+        tags = _crf_ops.viterbi(*potentials)
         weights = token_weights(y_true, sample_weight, self.ignore_class)
-        self._add(self._hits(y_true, tags), weights * ops.cast(mask, "float32"))
+        self._add(self._hits(y_true, tags), weights * ops.cast(potentials[-1], "float32"))

@@ -69,7 +69,10 @@ def reference(layer, query, values, length):
     return np.array(contexts), np.array(all_weights)
 
 
-@pytest.mark.parametrize(("layer_class", "kwargs"), LAYERS, ids=IDS)
+CONTRACT = [0, 1, 2, 4, 5]  # every class and every option once
+
+
+@pytest.mark.parametrize(("layer_class", "kwargs"), [LAYERS[i] for i in CONTRACT])
 def test_contract(layer_class, kwargs):
     query, values = arrays()
     run_layer_contract(
@@ -123,7 +126,8 @@ def test_weights_sum_to_one_and_are_zero_on_padding(which, queries, lengths, sca
     full = np.broadcast_to(np.array(lengths)[:, None] > 0, weights.shape[:2])
     np.testing.assert_allclose(weights.sum(axis=-1), full.astype("float32"), atol=1e-5)
     assert not weights[np.broadcast_to(~mask[:, None], weights.shape)].any()
-    assert (weights >= 0).all() and np.isfinite(context).all()
+    assert (weights >= 0).all()
+    assert np.isfinite(context).all()
     assert not context[np.array(lengths) == 0].any()
 
 
@@ -136,7 +140,8 @@ def test_fully_masked_row_has_zero_gradient(layer_class, kwargs):
     mask[2] = False
     for grad in gradients(lambda q, v: ops.sum(layer(q, v, mask=mask) ** 2), query, values):
         assert np.isfinite(grad).all()
-        assert not grad[2].any() and grad[0].any()
+        assert not grad[2].any()
+        assert grad[0].any()
 
 
 def test_single_source_step():
@@ -147,7 +152,7 @@ def test_single_source_step():
 
 def test_errors():
     query, values = arrays()
-    with pytest.raises(ValueError, match="same features.*query features 5, value features 4"):
+    with pytest.raises(ValueError, match=r"same features.*query features 5, value features 4"):
         DotAttention()(query, values[..., :4])
     with pytest.raises(ValueError, match=r"`query` must have shape \[batch, queries"):
         BilinearAttention()(query[:, 0], values)

