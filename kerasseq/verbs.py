@@ -194,7 +194,7 @@ def describe(task: Task, options: Namespace) -> None:
         table.add_column(column)
     table.add_column("parameters", justify="right")
     for layer in model.layers:
-        shape = getattr(layer, "output", None)
+        shape: Any = getattr(layer, "output", None)
         table.add_row(
             layer.name,
             type(layer).__name__,

@@ -185,10 +185,11 @@ def read_table(path: Path, text_column: str, label_column: str, encoding: str) -
 def _delimited_rows(content: str, path: Path, delimiter: str) -> Iterator[tuple[int, dict]]:
     csv.field_size_limit(2**31 - 1)
     # quotes are plain characters in the TSV files of the field (SST-2, GLUE)
-    quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
-    reader = csv.DictReader(
-        io.StringIO(content, newline=""), delimiter=delimiter, quoting=quoting, strict=True
-    )
+    lines = io.StringIO(content, newline="")
+    if delimiter == "\t":
+        reader = csv.DictReader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
+    else:
+        reader = csv.DictReader(lines, delimiter=delimiter, strict=True)
     try:
         for row in reader:
             yield reader.line_num, row

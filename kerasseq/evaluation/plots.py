@@ -70,8 +70,8 @@ def confusion(
     axis.set_ylabel("true")
     axis.set_title(title)
     size = 11 if len(names) <= 10 else 6
-    for i in ticks:
-        for j in ticks:
+    for i in range(len(names)):
+        for j in range(len(names)):
             colour = "white" if shares[i, j] > 0.5 else "black"
             axis.text(j, i, f"{counts[i, j]:,}", ha="center", va="center", color=colour, size=size)
     _save(figure, path)

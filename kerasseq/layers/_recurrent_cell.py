@@ -81,7 +81,7 @@ class RecurrentCell(keras.layers.Layer):
             shape=(self.units, width),
             initializer=self.recurrent_initializer,
         )
-        self.bias = self._add_bias(width) if self.use_bias else None
+        self.bias: Any = self._add_bias(width) if self.use_bias else None
         if self.layer_norm:
             self.input_scale = self._add_scale("input_scale", width)
             self.recurrent_scale = self._add_scale("recurrent_scale", width)

@@ -201,7 +201,8 @@ class RecurrentStack(ExplicitMaskLayer):
                 "RecurrentStack: the features of `inputs` must be known. "
                 f"Received: inputs.shape={tuple(inputs_shape)}"
             )
-        choose_kernel(self)
+        # As Keras does for cuDNN: a model that is compiled as a whole cannot hold these kernels.
+        self.supports_jit = choose_kernel(self).name == "loop"
         features = inputs_shape[-1]
         for layer in range(self.num_layers):
             for cell in self._cells_of(layer):
@@ -234,7 +235,8 @@ class RecurrentStack(ExplicitMaskLayer):
             initial_state = self.get_initial_state(ops.shape(inputs)[0])
         states = self._split_states(list(initial_state))
         choice = choose_kernel(self)
-        outputs, final = inputs, []
+        outputs = inputs
+        final: list[Any] = []
         for layer in range(self.num_layers):
             layer_inputs = outputs
             if layer > 0:
@@ -361,7 +363,8 @@ class RecurrentStack(ExplicitMaskLayer):
                 "RecurrentStack: `step` needs a stack of one direction. Received: "
                 "bidirectional=True"
             )
-        outputs, final = inputs, []
+        outputs = inputs
+        final: list[Any] = []
         for layer, old in enumerate(self._split_states(list(states))):
             written, new = self.cells[layer](outputs, old, training=False)
             outputs = written + outputs if self.residual and layer > 0 else written

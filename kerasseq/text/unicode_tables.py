@@ -80,7 +80,8 @@ def regex_set(kind: int, last: int) -> str:
 
 
 def _expansions(changed: dict[int, str]) -> Expansions:
-    starts, values = [0], []
+    starts: list[int] = [0]
+    values: list[int] = []
     for text in changed.values():
         values += map(ord, text)
         starts.append(len(values))

@@ -8,7 +8,7 @@ import pytest
 from kerasseq.data.files import read_path, read_table
 from kerasseq.errors import UserError
 
-ROWS = [("a fine, \"odd\" film\nover two lines", "pos"), ("ßad", "neg"), ("so so", "meh")]
+ROWS = [('a fine, "odd" film\nover two lines', "pos"), ("ßad", "neg"), ("so so", "meh")]
 
 
 def read(path, **changes):

@@ -97,5 +97,3 @@ def test_vocabulary_comes_from_train_only_and_empty_rows_are_counted():
 def test_only_empty_texts_are_refused():
     with pytest.raises(UserError, match="every text is empty"):
         encode_split(Examples([" "], ["a"]), ["a", "b"], Vocabulary(SPECIAL_TOKENS), TextSettings())
-
-

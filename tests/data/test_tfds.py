@@ -48,7 +48,7 @@ def test_prepared_data_is_read(data_dir):
 
 def test_unprepared_data_is_not_fetched_silently(data_dir):
     start = time.perf_counter()
-    with pytest.raises(UserError, match="is not prepared in .* add --download"):
+    with pytest.raises(UserError, match=r"is not prepared in .* add --download"):
         read_labelled("imdb_reviews", "text", "label", download=False)
     assert time.perf_counter() - start < 30
 

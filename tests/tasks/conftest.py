@@ -1,6 +1,8 @@
 """A small made-up corpus and a run trained on it, through the command line as a user would."""
 
+import contextlib
 import csv
+import io
 import random
 import subprocess
 import sys
@@ -8,14 +10,36 @@ from pathlib import Path
 
 import pytest
 
+from kerasseq import cli
+from tasks.sentiment import Sentiment
+
 ROOT = Path(__file__).parent.parent.parent
-GOOD = "wonderful moving brilliant touching superb funny".split()
-BAD = "dreadful boring awful clumsy tedious painful".split()
-FILLER = "the film was a story of two people in some town with music and an ending".split()
+GOOD = ["wonderful", "moving", "brilliant", "touching", "superb", "funny"]
+BAD = ["dreadful", "boring", "awful", "clumsy", "tedious", "painful"]
+FILLER = [
+    "the",
+    "film",
+    "was",
+    "a",
+    "story",
+    "of",
+    "two",
+    "people",
+    "in",
+    "some",
+    "town",
+    "with",
+    "music",
+    "and",
+    "an",
+    "ending",
+]
 
 SMALL = [
     "--model.embedding=8", "--model.units=4", "--batches.size=8", "--text.min_count=1",
-    "--training.learning_rate=0.03", "--training.epochs=4", "--held_out=0.15",
+    "--model.ngrams=1", "--model.ngram_rows=500", "--model.embedding_dropout=0",
+    "--model.output_dropout=0.2", "--training.learning_rate=0.1", "--training.epochs=4",
+    "--training.average=0.9", "--held_out=0.15",
 ]  # fmt: skip
 
 
@@ -23,15 +47,25 @@ def command(verb, *words):
     return [sys.executable, "-m", "tasks.sentiment", verb, *map(str, words)]
 
 
-def call(verb, *words, status=0, stdin=None):
-    """Runs a verb; returns what it printed (its error line if ``status`` is not 0)."""
-    done = subprocess.run(
-        command(verb, *words), cwd=ROOT, capture_output=True, text=True, check=False, input=stdin
-    )
-    assert done.returncode == status, done.stderr + done.stdout
+def call(verb, *words, status=0):
+    """Runs a verb in this process; returns what it printed (its error line if it fails)."""
+    out, errors = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
+        got = cli.run(Sentiment(), [verb, *map(str, words)])
+    assert got == status, errors.getvalue() + out.getvalue()
     if status:
-        assert done.stderr.count("\n") == 1, done.stderr
-        return done.stderr
+        assert errors.getvalue().count("\n") == 1, errors.getvalue()
+        return errors.getvalue()
+    return out.getvalue()
+
+
+def spawn(verb, *words):
+    """Runs a verb in a process of its own, as a shell does; returns what it printed."""
+    done = subprocess.run(
+        command(verb, *words), cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
     return done.stdout
 
 
@@ -58,5 +92,5 @@ def trained(tmp_path_factory, reviews):
     """A finished run, its exports, and what ``train`` printed."""
     folder = tmp_path_factory.mktemp("trained")
     where = ["--run", folder / "run", "--saved-models", folder / "saved_models"]
-    printed = call("train", "--data", reviews, *where, *SMALL)
+    printed = spawn("train", "--data", reviews, *where, *SMALL)
     return folder, printed

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import kerasseq.layers  # noqa: F401 (registers the layers of a saved model)
-from tests.tasks.conftest import ROOT, SMALL, call, command
+from tests.tasks.conftest import ROOT, SMALL, call, command, spawn
 
 OPTIONS = [
     *SMALL, "--only-train", "--device.deterministic=true", "--training.checkpoint_every=4",
@@ -56,7 +56,7 @@ def step_of(run):
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory, reviews):
     run = tmp_path_factory.mktemp("straight") / "run"
-    call("train", "--data", reviews, "--run", run, *OPTIONS)
+    spawn("train", "--data", reviews, "--run", run, *OPTIONS)
     return run
 
 
@@ -69,7 +69,7 @@ def test_killed_in_the_middle_of_an_epoch(straight, reviews, tmp_path):
     assert step % 21  # 21 steps an epoch
     assert not (run / "training.json").exists()
     assert "is not trained to the end" in call("predict", "a", "--run", run, status=2)
-    printed = call("train", "--data", reviews, "--run", run, *OPTIONS)
+    printed = spawn("train", "--data", reviews, "--run", run, *OPTIONS)
     assert f"resumed at step {step} of 84" in printed
     same(run, straight)
 
@@ -85,7 +85,7 @@ def test_interrupted_by_ctrl_c(straight, reviews, tmp_path):
     status, errors = interrupt(run, reviews, signal.SIGINT, after=8)
     assert status == 130
     assert "the same command continues from there" in errors
-    call("train", "--data", reviews, "--run", run, *OPTIONS)
+    spawn("train", "--data", reviews, "--run", run, *OPTIONS)
     same(run, straight)
 
 
@@ -108,7 +108,7 @@ def test_a_full_disk_leaves_the_previous_checkpoint(straight, reviews, tmp_path)
     assert done.stderr.count("\n") == 1
     assert step_of(run) == step
     assert not list(run.glob(".*.tmp"))
-    call("train", "--data", reviews, "--run", run, *OPTIONS)
+    spawn("train", "--data", reviews, "--run", run, *OPTIONS)
     same(run, straight)
 
 

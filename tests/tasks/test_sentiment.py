@@ -1,6 +1,7 @@
 import json
 import shutil
 import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -42,14 +43,16 @@ def test_other_settings_are_refused_with_the_difference(trained, reviews):
     assert "other settings (seed: 1 -> 2)" in line
 
 
-def test_predict_reads_arguments_files_and_standard_input(trained, tmp_path):
+def test_predict_reads_arguments_files_and_standard_input(trained, tmp_path, monkeypatch):
     run = ["--run", trained[0] / "run"]
     texts = [f"the film was {word}" for word in (GOOD[0], BAD[0], GOOD[1])] + ["", "👍"]
     from_arguments = call("predict", *texts, *run, "--json")
     path = tmp_path / "texts.txt"
     path.write_text("".join(text + "\n" for text in texts), encoding="utf-8")
     assert call("predict", "--file", path, *run, "--json") == from_arguments
-    assert call("predict", *run, "--json", stdin=path.read_text(encoding="utf-8")) == from_arguments
+    with path.open(encoding="utf-8") as stream:
+        monkeypatch.setattr(sys, "stdin", stream)
+        assert call("predict", *run, "--json") == from_arguments
     results = [json.loads(line) for line in from_arguments.splitlines()]
     assert [result["text"] for result in results] == texts
     assert [result["label"] for result in results[:3]] == ["yes", "no", "yes"]
@@ -159,13 +162,19 @@ def test_tune_completes_and_writes_usable_settings(reviews, tmp_path):
     assert "units:" in call("describe", "--config", best)
 
 
-@pytest.mark.parametrize("cell", ["simple_rnn", "gru"])
-@pytest.mark.parametrize("pooling", ["last", "attention+mean"])
-def test_model_variants(reviews, tmp_path, cell, pooling):
-    call(
+VARIANTS = [
+    ("simple_rnn", "last", "false", 2),
+    ("gru", "attention+mean", "true", 0),
+    ("lstm", "max", "true", 0),
+]
+
+
+@pytest.mark.parametrize(("cell", "pooling", "bidirectional", "ngrams"), VARIANTS)
+def test_model_variants_train_and_export(reviews, tmp_path, cell, pooling, bidirectional, ngrams):
+    printed = call(
         "train", "--data", reviews, "--run", tmp_path / "run", *SMALL, "--training.epochs=1",
         f"--model.cell={cell}", f"--model.pooling={pooling}", "--model.layers=2",
-        f"--model.bidirectional={'true' if cell == 'gru' else 'false'}", "--saved-models",
-        tmp_path / "saved",
+        f"--model.bidirectional={bidirectional}", f"--model.ngrams={ngrams}",
+        "--label_smoothing=0.1", "--saved-models", tmp_path / "saved",
     )  # fmt: skip
-    assert (tmp_path / "saved/sentiment/1/saved_model.pb").exists()
+    assert "exported to" in printed

@@ -130,7 +130,7 @@ def test_float16_gradients_are_clipped_unscaled(tmp_path):
 
 
 def test_the_best_weights_are_kept(tmp_path):
-    result, run = train(tmp_path, small_model(), [0.5, 0.9, 0.7], epochs=3)
+    result, _run = train(tmp_path, small_model(), [0.5, 0.9, 0.7], epochs=3)
     assert result.metrics["accuracy"] == 0.9
     assert (result.best_step, result.steps) == (12, 18)
     model = small_model()

@@ -1,0 +1,193 @@
+"""IMDB sentiment: quality on the official split, the README's first command, time to 0.85.
+
+KERASSEQ_DATA=... python -m benchmarks.imdb official|plain|embedded|time-to-085
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import yaml
+
+from benchmarks.record import data_folder, record
+
+HERE = Path(__file__).parent
+RUNS = Path("runs/benchmarks")
+
+
+def train(name: str, *words: str) -> tuple[dict, float]:
+    """Runs the train verb (or continues it); returns the run's records and the wall time."""
+    run = RUNS / name
+    start = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-m", "tasks.sentiment", "train", "--run", str(run),
+         "--saved-models", str(RUNS / "saved_models" / name), *words],
+        check=True,
+    )  # fmt: skip
+    seconds = time.perf_counter() - start
+    return {
+        "test": json.loads((run / "evaluation/test.json").read_text()),
+        "training": json.loads((run / "training.json").read_text()),
+        "data": json.loads((run / "data.json").read_text()),
+        "settings": yaml.safe_load((run / "settings.yaml").read_text()),
+    }, seconds
+
+
+def tf_idf() -> dict:
+    """TF-IDF of uni- and bigrams with logistic regression, on the official split."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+
+    from kerasseq.data.files import read_archive
+
+    start = time.perf_counter()
+    splits = read_archive(archive(), "utf-8").splits
+    vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=3, sublinear_tf=True)
+    model = LogisticRegression(C=10, max_iter=200)
+    model.fit(vectorizer.fit_transform(splits["train"].texts), splits["train"].labels)
+    accuracy = model.score(vectorizer.transform(splits["test"].texts), splits["test"].labels)
+    return {"accuracy": round(float(accuracy), 4), "seconds": round(time.perf_counter() - start, 1)}
+
+
+def archive() -> Path:
+    """The aclImdb archive."""
+    return data_folder() / "imdb/aclImdb_v1_labelled.tar.gz"
+
+
+def quality(name: str, config: Path, seeds: list[int]) -> None:
+    """Test accuracy on the official split, one value a seed."""
+    results = [
+        train(f"{name}-{seed}", "--config", str(config), "--data", str(archive()),
+              "--seed", str(seed))[0]
+        for seed in seeds
+    ]  # fmt: skip
+    settings = results[0]["settings"]
+    settings["data"] = "aclImdb_v1_labelled.tar.gz"
+    record(
+        name,
+        metric="accuracy",
+        split="test (official, 25,000 reviews)",
+        values=[r["test"]["accuracy"] for r in results],
+        seconds=[r["training"]["seconds"] for r in results],
+        reference={
+            "TF-IDF (1-2)-grams + logistic regression, same run": tf_idf(),
+            "validation accuracy": [r["training"]["validation"]["accuracy"] for r in results],
+            "log-loss": [r["test"]["log_loss"] for r in results],
+            "padding waste": results[0]["data"]["batches"]["padding waste"],
+        },
+        settings={**settings, "seeds": seeds},
+    )
+
+
+def embedded() -> None:
+    """What the README's first command does, after installation."""
+    result, seconds = train("imdb-embedded")
+    record(
+        "imdb-embedded",
+        metric="accuracy",
+        split="test (10 % of the embedded reviews, 2,490)",
+        values=[result["test"]["accuracy"]],
+        seconds=[round(seconds, 1)],
+        reference={
+            "seconds of training within": result["training"]["seconds"],
+            "95 % interval": result["test"]["accuracy_95"],
+            "padding waste": result["data"]["batches"]["padding waste"],
+        },
+        settings=result["settings"],
+    )
+
+
+def time_to_accuracy(accuracy: float, epochs: int) -> None:
+    """Seconds from reading the data to a test accuracy, against the stock script."""
+    ours = _ours(accuracy)
+    from benchmarks.stock_lstm import seconds_to
+
+    stock = seconds_to(accuracy, archive(), epochs, seed=1)
+    base = stock["seconds"] or stock["history"][-1]["seconds"]
+    record(
+        "imdb-time-to-085",
+        metric="stock seconds over ours, to a test accuracy of 0.85",
+        split="test (official)",
+        values=[round(base / ours["seconds"], 2)],
+        seconds=[ours["seconds"]],
+        reference={"stock": stock, "ours": ours},
+        settings={"accuracy": accuracy, "config": "defaults of tasks.sentiment"},
+    )
+
+
+def _ours(accuracy: float) -> dict:
+    """The task's defaults, looked at every 25 steps; looking is not counted."""
+    import tempfile
+
+    import keras
+
+    from kerasseq.evaluation.classifier import Classifier
+    from kerasseq.training.run_folder import RunFolder
+    from kerasseq.training.settings import TrainingSettings
+    from kerasseq.training.trainer import Trainer
+    from tasks.sentiment import Sentiment, SentimentSettings
+
+    start = time.perf_counter()
+    task, settings = Sentiment(), SentimentSettings(data=str(archive()))
+    keras.utils.set_random_seed(settings.seed)
+    data = task.load_data(settings, download=False)
+    model = task.build_model(settings, task.assets(data))
+    task.adapt(model, settings, data)
+    classify, test = Classifier(model), data.splits["test"]
+    looking = 0.0
+    history = []
+
+    def look() -> dict[str, float]:
+        nonlocal looking
+        began = time.perf_counter()
+        reached = float((classify(test.sequences).argmax(axis=1) == test.labels).mean())
+        now = time.perf_counter()
+        looking += now - began
+        history.append({"seconds": round(now - start - looking, 1), "accuracy": round(reached, 4)})
+        print(f"ours: {history[-1]}", flush=True)
+        if reached >= accuracy:
+            raise StopIteration
+        return {"accuracy": reached}
+
+    options = settings.training
+    watched = TrainingSettings(
+        **{**options.__dict__, "evaluate_every": 25, "monitor": "accuracy", "average": 0.9}
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        run = RunFolder(Path(folder) / "run")
+        with run.open(task.name, {}):
+            trainer = Trainer(
+                model, task.loss(settings), task.batches(settings, data), look,
+                {"accuracy": "max"}, watched, run,
+            )  # fmt: skip
+            with contextlib.suppress(StopIteration):
+                trainer.fit()
+    waste = data.report["batches"]["padding waste"]
+    return {"seconds": history[-1]["seconds"], "history": history, "padding waste": waste}
+
+
+def main() -> None:
+    """Measures one figure."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("figure", choices=["official", "plain", "embedded", "time-to-085"])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--epochs", type=int, default=5, help="most epochs of the stock script")
+    options = parser.parse_args()
+    if options.figure == "official":
+        quality("imdb-official", HERE / "imdb_official.yaml", options.seeds)
+    elif options.figure == "plain":
+        quality("imdb-official-plain", HERE / "imdb_official_plain.yaml", options.seeds)
+    elif options.figure == "embedded":
+        embedded()
+    else:
+        time_to_accuracy(0.85, options.epochs)
+
+
+if __name__ == "__main__":
+    main()

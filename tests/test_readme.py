@@ -1,0 +1,83 @@
+"""The commands that the README shows exist and parse."""
+
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from kerasseq import cli
+from kerasseq.cli import common_verbs
+from tasks.sentiment import Sentiment
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```(?:bash|sh)\n(.*?)```", README, re.DOTALL)
+LINES = [
+    line
+    for block in BLOCKS
+    for line in block.replace("\\\n", " ").splitlines()
+    if line.strip() and not line.startswith("#")
+]
+
+
+def commands():
+    for line in LINES:
+        for part in re.split(r"&&|\|(?!\|)", line):
+            yield shlex.split(part.split(" > ")[0], comments=True)
+
+
+TASK_COMMANDS = [
+    c[c.index("-m") + 1 :] for c in commands() if "-m" in c and "tasks." in c[c.index("-m") + 1]
+]
+
+
+def test_the_two_commands_come_first():
+    first, second = LINES[:2]
+    for line in (first, second):
+        assert line.startswith("python3 -m venv .venv && .venv/bin/pip install ")
+    assert "tasks.sentiment train" in first
+    assert ".venv/bin/python -m pytest" in second
+
+
+def test_extras_exist():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    shown = set(re.findall(r"\.\[([\w,]+)\]", README))
+    assert shown
+    assert {e for group in shown for e in group.split(",")} <= set(project["optional-dependencies"])
+
+
+@pytest.mark.parametrize("words", TASK_COMMANDS, ids=" ".join)
+def test_task_commands_parse(words):
+    module, *arguments = words
+    assert module == "tasks.sentiment"
+    task = Sentiment()
+    if "--help" in arguments:
+        return
+    cli.parse(task, {verb.name: verb for verb in common_verbs(task)}, arguments)
+
+
+@pytest.mark.parametrize(
+    "module", sorted({c[c.index("-m") + 1] for c in commands() if "-m" in c} - {"venv"})
+)
+def test_modules_exist(module):
+    import importlib.util
+
+    assert importlib.util.find_spec(module), module
+
+
+def test_files_that_are_linked_exist():
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_ci_runs_the_readme_test_command():
+    assert "grep -m1 'pytest' README.md" in (ROOT / ".ci/run").read_text(encoding="utf-8")
+    assert next(line for line in README.splitlines() if "pytest" in line) == LINES[1]
+
+
+def test_result_tables_are_those_of_the_records():
+    from benchmarks.tables import updated
+
+    assert updated(README) == README
