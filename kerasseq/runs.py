@@ -12,10 +12,11 @@ import kerasseq.layers  # noqa: F401 (registers the layers that a saved model na
 from kerasseq.config import from_dict
 from kerasseq.errors import UserError
 from kerasseq.evaluation import plots
+from kerasseq.storage import write_json
 from kerasseq.task import Task, TaskSettings
 from kerasseq.training import devices
 from kerasseq.training.progress import clock
-from kerasseq.training.run_folder import RunFolder, versions, write_json
+from kerasseq.training.run_folder import RunFolder, versions
 from kerasseq.training.trainer import BEST, CHECKPOINT, Trainer
 
 MODEL, SUMMARY = "model.keras", "training.json"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 from kerasseq.config import Settings, group, setting
+from kerasseq.export.serving import Serving
 from kerasseq.training.devices import DeviceSettings
 
 if TYPE_CHECKING:  # tensorflow takes seconds to import, and --help needs none of it
@@ -36,24 +37,6 @@ class TaskSettings(Settings):
 T = TypeVar("T", bound=TaskSettings)
 D = TypeVar("D")
 A = TypeVar("A")
-
-
-@dataclass(frozen=True)
-class Serving:
-    """A module that takes raw strings, ready to be saved.
-
-    Attributes:
-        module: a ``tf.Module`` that tracks every variable and table.
-        signatures: the served functions by name; each is a ``tf.function`` with an input
-            signature and a dict of outputs.
-        reference: what ``serving_default`` must give for some texts, computed in Python and Keras.
-        samples: held-out texts to verify with.
-    """
-
-    module: Any
-    signatures: Mapping[str, Any]
-    reference: Callable[[list[str]], dict[str, Any]]
-    samples: list[str]
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,10 @@ from kerasseq.data.files import open_lines
 from kerasseq.errors import UserError
 from kerasseq.export import saved_model
 from kerasseq.runs import SUMMARY, Trained, data_lines, fit, load_run, recurrent_kernels, say
+from kerasseq.storage import write_json
 from kerasseq.task import Task
 from kerasseq.training import devices
-from kerasseq.training.run_folder import RunFolder, versions, write_json
+from kerasseq.training.run_folder import RunFolder, versions
 
 # -- train -----------------------------------------------------------------------------------------
 

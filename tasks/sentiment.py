@@ -19,7 +19,8 @@ from kerasseq.config import Settings, group, setting
 from kerasseq.data.batches import BatchSettings
 from kerasseq.data.encoded import LabelledData, TextSettings
 from kerasseq.errors import UserError
-from kerasseq.task import Serving, Task, TaskSettings
+from kerasseq.export.serving import Serving
+from kerasseq.task import Task, TaskSettings
 from kerasseq.text.vocabulary import PAD, SPECIAL_TOKENS, Vocabulary
 from kerasseq.training.settings import TrainingSettings
 from kerasseq.tuning.space import Choice, Range
@@ -180,7 +181,7 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
         return Assets(data.vocabulary, data.class_names)
 
     def save_assets(self, assets: Assets, run: "RunFolder") -> None:
-        from kerasseq.training.run_folder import write_json
+        from kerasseq.storage import write_json
 
         assets.vocabulary.save(run / "vocabulary.txt")
         write_json(run / "classes.json", assets.class_names)

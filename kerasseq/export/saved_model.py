@@ -10,17 +10,15 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from kerasseq.data.batches import blocks
 from kerasseq.errors import UserError
-from kerasseq.training.run_folder import write_json
-
-if TYPE_CHECKING:
-    from kerasseq.task import Serving
+from kerasseq.export.serving import Serving
+from kerasseq.storage import write_json
 
 MANIFEST = "manifest.json"
 FORMAT = 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import platform
 import sys
 from collections.abc import Iterator, Mapping
@@ -17,6 +16,7 @@ import numpy as np
 
 from kerasseq.config import differences
 from kerasseq.errors import UserError
+from kerasseq.storage import replacing, write_json
 
 PACKAGES = ("kerasseq", "keras", "tensorflow", "numpy")
 
@@ -30,34 +30,6 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             found[package] = "not installed"
     return found
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Writes JSON whole or not at all."""
-    with replacing(path) as temporary:
-        temporary.write_text(
-            json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path that takes the place of ``path`` once it is written and on the disk.
-
-    Raises:
-        UserError: if it cannot be written; what stood at ``path`` is untouched.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        kept = "; the previous one is intact" if path.exists() else ""
-        raise UserError(f"{path} could not be written: {error.strerror or error}{kept}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 class RunFolder:
