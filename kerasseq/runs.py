@@ -16,10 +16,8 @@ from kerasseq.storage import write_json
 from kerasseq.task import Task, TaskSettings
 from kerasseq.training import devices
 from kerasseq.training.progress import clock
-from kerasseq.training.run_folder import RunFolder, versions
-from kerasseq.training.trainer import BEST, CHECKPOINT, Trainer
-
-MODEL, SUMMARY = "model.keras", "training.json"
+from kerasseq.training.run_folder import BEST, CHECKPOINT, MODEL, SUMMARY, RunFolder, versions
+from kerasseq.training.trainer import Trainer
 
 
 def say(text: str = "") -> None:
@@ -57,23 +55,40 @@ def load_run(task: Task, path: Path) -> Trained:
     return Trained(run, settings, task.load_assets(run), model, summary)
 
 
-def fit(task: Task, settings: TaskSettings, run: RunFolder, download: bool) -> tuple[Any, Any]:
-    """Trains in an open run folder and writes the final model.
+class Prepared(NamedTuple):
+    """What training starts from."""
 
-    Returns:
-        The summary, as ``training.json`` holds it, and the data.
-    """
+    plan: devices.DevicePlan
+    data: Any
+
+
+def prepare(task: Task, settings: TaskSettings, download: bool) -> Prepared:
+    """Sets up the devices and reads the data; says both. Nothing is written yet."""
+    monitor = settings.training.monitor  # type: ignore[attr-defined]
+    if monitor not in task.goals:
+        raise UserError(
+            f"training.monitor: no metric {monitor!r}; there are {', '.join(task.goals)}"
+        )
     plan = devices.plan(devices.detect(), settings.device)
     devices.apply(plan)
     for line in plan.lines():
         say(f"  {line}")
     data = task.load_data(settings, download)
-    report = task.data_report(data)
-    for line in data_lines(report):
+    for line in data_lines(task.data_report(data)):
         say(f"  {line}")
+    return Prepared(plan, data)
+
+
+def fit(task: Task, settings: TaskSettings, run: RunFolder, prepared: Prepared) -> dict[str, Any]:
+    """Trains in an open run folder and writes the final model.
+
+    Returns:
+        The summary, as ``training.json`` holds it.
+    """
+    plan, data = prepared
     assets = task.assets(data)
     run.write_text("settings.yaml", yaml.safe_dump(settings.to_dict(), sort_keys=False))
-    write_json(run / "data.json", report)
+    write_json(run / "data.json", task.data_report(data))
     write_json(run / "samples.json", task.samples(data))
     task.save_assets(assets, run)
 
@@ -115,7 +130,7 @@ def fit(task: Task, settings: TaskSettings, run: RunFolder, download: bool) -> t
         f"trained {result.steps} steps in {clock(result.seconds)}; kept step {result.best_step}: "
         + ", ".join(f"validation {name} {value:.4f}" for name, value in result.metrics.items())
     )
-    return summary, data
+    return summary
 
 
 def recurrent_kernels(model: keras.Model) -> list[tuple[str, Any]]:

@@ -17,11 +17,11 @@ from rich.table import Table
 from kerasseq.data.files import open_lines
 from kerasseq.errors import UserError
 from kerasseq.export import saved_model
-from kerasseq.runs import SUMMARY, Trained, data_lines, fit, load_run, recurrent_kernels, say
+from kerasseq.runs import Trained, data_lines, fit, load_run, prepare, recurrent_kernels, say
 from kerasseq.storage import write_json
 from kerasseq.task import Task
 from kerasseq.training import devices
-from kerasseq.training.run_folder import RunFolder, versions
+from kerasseq.training.run_folder import SUMMARY, RunFolder, versions
 
 # -- train -----------------------------------------------------------------------------------------
 
@@ -30,17 +30,22 @@ def train(task: Task, options: Namespace) -> None:
     """Trains, then scores the test split, shows examples, and exports."""
     settings = options.settings
     run = RunFolder(options.run)
-    with run.open(task.name, settings.to_dict()) as existed:
-        if run.read_json(SUMMARY) is None:
-            say(f"{task.title}: {'continuing' if existed else 'training'} in {run.path}/")
-            data = fit(task, settings, run, options.download)[1]
+    existed = run.check(task.name, settings.to_dict())
+    prepared = None
+    if not existed or run.read_json(SUMMARY) is None:
+        say(f"{task.title}: {'continuing' if existed else 'training'} in {run.path}/")
+        prepared = prepare(task, settings, options.download)
+    with run.open(task.name, settings.to_dict()):
+        if prepared:
+            fit(task, settings, run, prepared)
         else:
             say(f"{run.path}/ is trained already")
-            data = None
         if options.only_train:
             return
         trained = load_run(task, run.path)
-        _evaluate_split(task, trained, "test", options.download, data)
+        _evaluate_split(
+            task, trained, "test", options.download, prepared.data if prepared else None
+        )
         if task.examples:
             say("\nexamples:")
             _predict_and_show(task, trained, iter(task.examples), as_json=False)

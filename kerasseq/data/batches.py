@@ -20,8 +20,8 @@ class BatchSettings(Settings):
     pool: int = setting(100, ge=1)
     """Batches' worth of shuffled sequences that are sorted by length together: more wastes less
     padding, fewer mixes lengths better."""
-    pad_to_multiple: int = setting(8, ge=1)
-    """Batch lengths are rounded up to a multiple of this, so that there are few distinct shapes."""
+    pad_to_multiple: int = setting(1, ge=1)
+    """Batch lengths are rounded up to a multiple of this, for kernels that like few shapes."""
 
 
 def pad(sequences: Sequence[np.ndarray], multiple: int = 1) -> tuple[np.ndarray, np.ndarray]:

@@ -37,7 +37,6 @@ def learning_curves(
     if "validation_loss" in history[0]:
         axes[0].plot(epochs, [r["validation_loss"] for r in history], "o-", label="validation")
     axes[0].set_ylabel("loss (nats)")
-    axes[0].legend()
     for axis, name in zip(axes[1:], metrics, strict=True):
         axis.plot(epochs, [r[f"validation_{name}"] for r in history], "o-", color="tab:orange")
         axis.set_ylabel(f"validation {name}")
@@ -47,7 +46,8 @@ def learning_curves(
         axis.grid(alpha=0.3)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         if best is not None:
-            axis.axvline(best, color="grey", linestyle=":")
+            axis.axvline(best, color="grey", linestyle=":", label="weights kept")
+    axes[0].legend()
     figure.suptitle(title)
     _save(figure, path)
 

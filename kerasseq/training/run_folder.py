@@ -18,6 +18,14 @@ from kerasseq.config import differences
 from kerasseq.errors import UserError
 from kerasseq.storage import replacing, write_json
 
+CHECKPOINT, BEST, MODEL, SUMMARY = (
+    "checkpoint.npz",
+    "best.npz",
+    "model.keras",
+    "training.json",
+)
+WORTH_KEEPING = (CHECKPOINT, BEST, SUMMARY)
+
 PACKAGES = ("kerasseq", "keras", "tensorflow", "numpy")
 
 
@@ -63,11 +71,7 @@ class RunFolder:
             UserError: if the folder is another task's, has other settings, is in use, or is not a
                 run folder.
         """
-        existed = (self / "run.json").exists()
-        if existed:
-            self._check_same(task, settings)
-        elif self.path.exists() and any(self.path.iterdir()):
-            raise UserError(f"{self.path} is not empty and is not a run folder")
+        existed = self.check(task, settings)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -85,14 +89,25 @@ class RunFolder:
                 )
             yield existed
 
-    def _check_same(self, task: str, settings: Mapping[str, Any]) -> None:
-        record = self.record(task)
-        changed = differences(record["settings"], settings)
-        if changed:
+    def check(self, task: str, settings: Mapping[str, Any]) -> bool:
+        """Whether the run exists and can be continued.
+
+        A run that stopped before it had anything to lose is started anew.
+
+        Raises:
+            UserError: as :meth:`open`.
+        """
+        if not (self / "run.json").exists():
+            if self.path.exists() and any(p.name != ".lock" for p in self.path.iterdir()):
+                raise UserError(f"{self.path} is not empty and is not a run folder")
+            return False
+        changed = differences(self.record(task)["settings"], settings)
+        if changed and any((self / name).exists() for name in WORTH_KEEPING):
             raise UserError(
                 f"{self.path} holds a run with other settings ({'; '.join(changed)}): "
                 "give another --run, or the same settings to continue it"
             )
+        return not changed
 
     @contextmanager
     def _lock(self) -> Iterator[None]:

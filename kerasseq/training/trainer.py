@@ -22,11 +22,9 @@ import tensorflow as tf
 from kerasseq.errors import UserError
 from kerasseq.training.optimizers import clipped, make_optimizer
 from kerasseq.training.progress import TrainingProgress, clock
-from kerasseq.training.run_folder import RunFolder
+from kerasseq.training.run_folder import BEST, CHECKPOINT, RunFolder
 from kerasseq.training.schedule import learning_rate
 from kerasseq.training.settings import TrainingSettings
-
-CHECKPOINT, BEST = "checkpoint.npz", "best.npz"
 
 AVERAGE_EVERY = 8
 """Steps between updates of the averaged weights, each with the decay of as many steps."""

@@ -1,4 +1,6 @@
-"""Random search over a task's settings; every trial is the training path of ``train``."""
+"""Random search over a task's settings; every trial is the training path of ``train``.
+
+The data is tokenised once for the whole sweep, so a space holds no setting of it."""
 
 from __future__ import annotations
 
@@ -12,9 +14,9 @@ from rich.table import Table
 
 from kerasseq.config import replace
 from kerasseq.errors import UserError
-from kerasseq.runs import SUMMARY, fit
+from kerasseq.runs import Prepared, fit, prepare
 from kerasseq.task import Task, TaskSettings
-from kerasseq.training.run_folder import RunFolder
+from kerasseq.training.run_folder import SUMMARY, RunFolder
 from kerasseq.tuning.space import Choice, Range
 
 
@@ -32,12 +34,14 @@ def sweep(
         raise UserError(f"--max-trials must be >= 1, got {max_trials}")
     monitor = settings.training.monitor  # type: ignore[attr-defined]
     goal = task.goals.get(monitor, "max")
+    RunFolder(folder).check(f"{task.name} sweep", settings.to_dict())
+    prepared = prepare(task, settings, download)
     with RunFolder(folder).open(f"{task.name} sweep", settings.to_dict()):
         tuner = _Tuner(
             task,
             settings,
             folder,
-            download,
+            prepared,
             oracle=keras_tuner.oracles.RandomSearchOracle(
                 objective=keras_tuner.Objective(monitor, goal),
                 max_trials=max_trials,
@@ -81,10 +85,10 @@ def _space(task: Task) -> keras_tuner.HyperParameters:
 
 class _Tuner(keras_tuner.Tuner):
     def __init__(
-        self, task: Task, settings: TaskSettings, folder: Path, download: bool, **options: Any
+        self, task: Task, settings: TaskSettings, folder: Path, prepared: Prepared, **options: Any
     ):
         self._task, self._base, self._folder = task, settings, folder
-        self._download = download
+        self._prepared = prepared
         super().__init__(**options)
 
     def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> dict[str, float]:
@@ -93,7 +97,7 @@ class _Tuner(keras_tuner.Tuner):
         with run.open(self._task.name, settings.to_dict()):
             summary = run.read_json(SUMMARY)
             if summary is None:
-                summary, _ = fit(self._task, settings, run, self._download)
+                summary = fit(self._task, settings, run, self._prepared)
         return summary["validation"]
 
     def load_model(self, trial: Any) -> Any:

@@ -43,7 +43,7 @@ CONTRACT = {
 def test_contract(name, kernel):
     init = CONTRACT[name]
     if kernel == "closed_form" and "layer_norm" in init:
-        kernel = "auto"
+        pytest.skip("only the step-by-step form")
     width = init["units"] * (2 if init.get("bidirectional") else 1)
     run_layer_contract(
         RecurrentStack,

@@ -178,3 +178,19 @@ def test_model_variants_train_and_export(reviews, tmp_path, cell, pooling, bidir
         "--label_smoothing=0.1", "--saved-models", tmp_path / "saved",
     )  # fmt: skip
     assert "exported to" in printed
+
+
+def test_a_failed_start_leaves_nothing_behind(reviews, tmp_path):
+    run = tmp_path / "run"
+    where = ["--run", run, "--only-train", *SMALL]
+    assert "does not exist" in call("train", "--data", tmp_path / "no.csv", *where, status=2)
+    assert "no metric 'f1'" in call(
+        "train", "--data", reviews, *where, "--training.monitor=f1", status=2
+    )
+    assert not run.exists()
+    line = call(
+        "train", "--data", reviews, *where, "--training.learning_rate=1e30",
+        "--training.clip_norm=1e30", status=2,
+    )  # fmt: skip
+    assert "the loss is" in line
+    assert "trained" in call("train", "--data", reviews, *where, "--training.epochs=1")
