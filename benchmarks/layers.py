@@ -1,33 +1,31 @@
 """Speed of the recurrent layers, beside the Keras built-ins and (if installed) PyTorch.
 
-    python benchmarks/layers.py                      # LSTM, all sizes, one and both directions
-    python benchmarks/layers.py --cell gru --repeats 5
-    python benchmarks/layers.py --torch_python /path/to/another/venv/bin/python
+    python -m benchmarks.layers                      # LSTM, all sizes, one and both directions
+    python -m benchmarks.layers --cell gru --repeats 5
+    python -m benchmarks.layers --torch_python /path/to/another/venv/bin/python
 
 Forward pass and training step (forward, backward to the inputs and all weights, a full-length
-batch) at each size, batch x time x input x units. The contestants take turns, so that a busy
-machine slows all of them, and a ratio is the median over the turns. PyTorch runs in a process of
-its own, which waits for its turn: the two libraries' thread pools would fight otherwise.
-Peak memory is what one training step adds to the resident set of a fresh process, by contestant.
+batch) at each size, batch x time x input x units; see benchmarks/turns.py for how it is timed.
+Peak memory is what the first steps add to the resident set of a fresh process, by contestant.
 """
 
+from __future__ import annotations
+
 import argparse
-import datetime
 import json
 import os
-import platform
-import resource
 import statistics
 import subprocess
 import sys
-import time
-from pathlib import Path
+from typing import Any
+
+from benchmarks.turns import Worker, cores, serve, speed_ratio, take_turns
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 SIZES = ("64x200x64x64", "32x200x128x64", "32x35x256x256", "64x35x650x650", "1x50x256x256")
 DIRECTIONS = ("uni", "bi")
-ROOT = Path(__file__).resolve().parent.parent
+TASKS = ("forward", "train")
 
 
 def parse() -> argparse.Namespace:
@@ -36,18 +34,13 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--sizes", nargs="+", default=list(SIZES))
     parser.add_argument("--directions", nargs="+", choices=DIRECTIONS, default=list(DIRECTIONS))
     parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--seconds", type=float, default=20.0, help="at most this long a size")
+    parser.add_argument("--seconds", type=float, default=20.0, help="about as long a size, at most")
     parser.add_argument("--torch_python", default=sys.executable, help="a Python that has torch")
-    parser.add_argument("--memory", action=argparse.BooleanOptionalAction, default=True)
-    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/layers-speed.json")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-# --- contestants: make(cell, size, both) -> {"forward": f, "train": g}
-
-
-def tensorflow_contestant(kind: str, cell: str, size: tuple[int, ...], both: bool) -> dict:
+def tensorflow_contestant(kind: str, cell: str, size: tuple[int, ...], both: bool) -> None:
     import keras
     import tensorflow as tf
 
@@ -57,7 +50,6 @@ def tensorflow_contestant(kind: str, cell: str, size: tuple[int, ...], both: boo
         layer = base(units, return_sequences=True)
         layer = keras.layers.Bidirectional(layer) if both else layer
     else:
-        sys.path.insert(0, str(ROOT))
         from kerasseq.layers import RecurrentStack
 
         layer = RecurrentStack(units, cell=cell, bidirectional=both)
@@ -77,17 +69,13 @@ def tensorflow_contestant(kind: str, cell: str, size: tuple[int, ...], both: boo
         return tape.gradient(loss, [x, *weights])
 
     plan = str(layer.kernel_plan()) if kind == "kerasseq" else "keras.layers"
-    return {
-        "forward": lambda: forward(x).numpy(),
-        "train": lambda: train(x)[-1].numpy(),
-        "plan": plan,
-    }
+    serve({"forward": lambda: forward(x).numpy(), "train": lambda: train(x)[-1].numpy()}, plan=plan)
 
 
-def torch_contestant(cell: str, size: tuple[int, ...], both: bool) -> dict:
+def torch_contestant(cell: str, size: tuple[int, ...], both: bool) -> None:
     import torch
 
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(cores())
     batch, steps, features, units = size
     base = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU}[cell]
     layer = base(features, units, batch_first=True, bidirectional=both)
@@ -102,62 +90,17 @@ def torch_contestant(cell: str, size: tuple[int, ...], both: bool) -> dict:
         x.grad = None
         layer(x)[0].mean().backward()
 
-    return {"forward": forward, "train": train, "plan": f"torch {torch.__version__}"}
-
-
-def make(kind: str, cell: str, size: tuple[int, ...], both: bool) -> dict:
-    if kind == "torch":
-        return torch_contestant(cell, size, both)
-    return tensorflow_contestant(kind, cell, size, both)
-
-
-def resident_kib() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    serve({"forward": forward, "train": train}, plan=f"torch {torch.__version__}")
 
 
 def work(spec: str) -> None:
-    """A contestant in a process of its own: a line in ("forward" or "train"), seconds out."""
+    """One contestant, in a process of its own."""
     kind, cell, size, direction = spec.split(",")
-    contestant = make(kind, cell, tuple(map(int, size.split("x"))), direction == "bi")
-    before = resident_kib()
-    for task in ("forward", "train"):
-        contestant[task]()
-    ready = {"memory_mib": (resident_kib() - before) / 1024, "plan": contestant["plan"]}
-    print(json.dumps(ready), flush=True)
-    for line in sys.stdin:
-        start = time.perf_counter()
-        contestant[line.strip()]()
-        print(json.dumps(time.perf_counter() - start), flush=True)
-
-
-class Worker:
-    """The other end of `work`."""
-
-    def __init__(self, python: str, spec: str) -> None:
-        command = [python, str(Path(__file__).resolve()), "--worker", spec]
-        self.process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        self.ready = json.loads(self._read())
-
-    def _read(self) -> str:
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError("the worker ended; run it by hand with --worker to see why")
-        return line
-
-    def time(self, task: str) -> float:
-        self.process.stdin.write(task + "\n")
-        self.process.stdin.flush()
-        return float(self._read())
-
-    def close(self) -> None:
-        self.process.stdin.close()
-        self.process.wait()
+    numbers, both = tuple(map(int, size.split("x"))), direction == "bi"
+    if kind == "torch":
+        torch_contestant(cell, numbers, both)
+    else:
+        tensorflow_contestant(kind, cell, numbers, both)
 
 
 def has_torch(python: str) -> bool:
@@ -165,75 +108,30 @@ def has_torch(python: str) -> bool:
 
 
 def measure(options: argparse.Namespace, size: str, direction: str, kinds: list[str]) -> dict:
-    """Seconds by contestant and task, in turns."""
+    """All figures of one size."""
     workers = {
         kind: Worker(
             options.torch_python if kind == "torch" else sys.executable,
+            "benchmarks.layers",
             f"{kind},{options.cell},{size},{direction}",
         )
         for kind in kinds
     }
-    times: dict = {kind: {"forward": [], "train": []} for kind in kinds}
-    end = time.perf_counter() + options.seconds
-    for turn in range(options.repeats + 1):
-        for task in ("forward", "train"):
-            for kind, worker in workers.items():
-                seconds = worker.time(task)
-                if turn:  # the first turn warms up
-                    times[kind][task].append(seconds)
-        if turn >= 3 and time.perf_counter() > end:
-            break
-    for kind, worker in workers.items():
-        times[kind].update(worker.ready)
-        worker.close()
-    return times
-
-
-def ratio(theirs: list[float], ours: list[float]) -> float:
-    return round(statistics.median(t / o for t, o in zip(theirs, ours, strict=True)), 3)
-
-
-def row(name: str, size: str, times: dict) -> dict:
+    found = take_turns(workers, TASKS, options.repeats, options.seconds)
     batch, steps, _, _ = map(int, size.split("x"))
-    tokens = batch * steps
-    result: dict = {"size": name, "plan": times["kerasseq"]["plan"]}
-    for kind, measured in times.items():
-        for task in ("forward", "train"):
-            result[f"{kind}_{task}_tokens_per_second"] = round(
-                tokens / statistics.median(measured[task])
+    ours = found["kerasseq"]
+    row: dict[str, Any] = {"size": f"{size}-{direction}"}
+    row["seconds"] = round(statistics.median(ours["train"]), 5)
+    for kind, measured in found.items():
+        row[f"{kind}_plan"] = measured["plan"]
+        for task in TASKS:
+            row[f"{kind}_{task}_tokens_per_second"] = round(
+                batch * steps / statistics.median(measured[task])
             )
             if kind != "kerasseq":
-                result[f"{task}_over_{kind}"] = ratio(measured[task], times["kerasseq"][task])
-        result[f"{kind}_memory_mib"] = round(measured["memory_mib"], 1)
-    return result
-
-
-def versions(torch_python: str, torch: bool) -> dict[str, str]:
-    from importlib.metadata import version
-
-    found = {name: version(name) for name in ("keras", "tensorflow", "numpy")}
-    found["python"] = platform.python_version()
-    if torch:
-        code = "import torch; print(torch.__version__)"
-        run = subprocess.run([torch_python, "-c", code], capture_output=True, text=True)
-        found["torch"] = run.stdout.strip()
-    return found
-
-
-def commit() -> str:
-    run = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    return run.stdout.strip() or "unknown"
-
-
-def machine() -> str:
-    model = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
-        model = names[0].split(":")[1].strip() if names else model
-    return f"{model}, {os.cpu_count()} cores"
+                row[f"{task}_over_{kind}"] = speed_ratio(ours[task], measured[task])
+        row[f"{kind}_memory_mib"] = round(measured["memory_mib"], 1)
+    return row
 
 
 def main() -> None:
@@ -241,37 +139,34 @@ def main() -> None:
     if options.worker:
         work(options.worker)
         return
+    from benchmarks.record import record
+
     torch = has_torch(options.torch_python)
     kinds = ["keras", "kerasseq"] + (["torch"] if torch else [])
-    rows, seconds = [], []
+    rows = []
     for direction in options.directions:
         for size in options.sizes:
-            times = measure(options, size, direction, kinds)
-            rows.append(row(f"{size}-{direction}", size, times))
-            seconds.append(statistics.median(times["kerasseq"]["train"]))
+            rows.append(measure(options, size, direction, kinds))
             shown = {k: v for k, v in rows[-1].items() if "_over_" in k}
             print(rows[-1]["size"], json.dumps(shown), flush=True)
-    command = " ".join(["python", "benchmarks/layers.py", *sys.argv[1:]])
-    reference = {"keras": "keras.layers, the same weights' shapes: 1.0"}
+    reference: dict[str, Any] = {"Keras built-in, same run": 1.0}
     if torch:
-        reference["torch"] = {r["size"]: r["train_over_torch"] for r in rows}
-    result = {
-        "name": "layers-speed",
-        "command": command,
-        "metric": "training step, times the speed of the Keras built-in (median of ratios)",
-        "split": [r["size"] for r in rows],
-        "values": [r["train_over_keras"] for r in rows],
-        "seconds": [round(s, 5) for s in seconds],
-        "reference": reference,
-        "settings": {"cell": options.cell, "repeats": options.repeats, "rows": rows},
-        "versions": versions(options.torch_python, torch),
-        "commit": commit(),
-        "machine": machine(),
-        "date": datetime.date.today().isoformat(),
-    }
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(result, indent=1) + "\n")
-    print(f"written: {options.out}")
+        reference["PyTorch, same run: ours over theirs"] = {
+            row["size"]: row["train_over_torch"] for row in rows
+        }
+    record(
+        "layers-speed" if options.cell == "lstm" else f"layers-speed-{options.cell}",
+        metric="training step: speed over the Keras built-in's, median of ratios, one a size",
+        split="random batches of full length",
+        values=[row["train_over_keras"] for row in rows],
+        seconds=[row["seconds"] for row in rows],
+        reference={**reference, "measured": rows},
+        settings={
+            "cell": options.cell,
+            "sizes": [row["size"] for row in rows],
+            "repeats": options.repeats,
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ NGRAMS = "ngrams"  # the layer's name
 class ModelSettings(Settings):
     """Embedding, recurrent stack, pooling, softmax."""
 
-    embedding: int = setting(64, ge=1)
+    embedding: int = setting(96, ge=1)
     """Size of the word vectors."""
     cell: Literal["simple_rnn", "gru", "lstm"] = "lstm"
     """Recurrent cell of every layer."""
@@ -48,19 +48,17 @@ class ModelSettings(Settings):
     """Recurrent layers."""
     bidirectional: bool = True
     """Whether to read the text in both directions."""
-    pooling: str = "mean+max"
+    pooling: str = "max"
     """Sequence to vector: last, mean, max or attention, or several joined by +."""
     ngrams: int = setting(3, ge=0, le=8)
     """Longest n-gram of the wide path, a bag of frequent n-grams beside the recurrent network;
     0 turns it off."""
-    ngram_rows: int = setting(300_000, ge=1)
+    ngram_rows: int = setting(600_000, ge=1)
     """Most n-grams known to the wide path."""
     ngram_size: int = setting(8, ge=1)
     """Size of an n-gram's vector."""
-    ngram_documents: int = setting(3, ge=1)
+    ngram_documents: int = setting(2, ge=1)
     """An n-gram must occur in this many training texts."""
-    ngram_ratios: bool = True
-    """Whether n-gram vectors start from naive Bayes log-count ratios (Wang & Manning 2012)."""
     word_dropout: float = setting(0.1, ge=0, lt=1)
     """Share of words that become unknown in training."""
     embedding_dropout: float = setting(0.3, ge=0, lt=1)
@@ -68,7 +66,7 @@ class ModelSettings(Settings):
     layer_dropout: float = setting(0.3, ge=0, lt=1)
     """Variational dropout between recurrent layers."""
     recurrent_dropout: float = setting(0.0, ge=0, lt=1)
-    """Variational dropout of the recurrent state; slower, as only the plain loop has it."""
+    """Variational dropout of the recurrent state; cuDNN does not have it."""
     output_dropout: float = setting(0.5, ge=0, lt=1)
     """Dropout of the pooled vector."""
 
@@ -241,11 +239,8 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
     ) -> list[str]:
         if not settings.model.ngrams:
             return []
-        train = data.splits["train"]
         known = model.get_layer(NGRAMS).adapt(
-            train.sequences,
-            settings.model.ngram_documents,
-            train.labels if settings.model.ngram_ratios else None,
+            data.splits["train"].sequences, settings.model.ngram_documents
         )
         return [f"wide path: {known:,} n-grams of up to {settings.model.ngrams} words"]
 

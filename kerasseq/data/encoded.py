@@ -24,9 +24,9 @@ class TextSettings(Settings):
     """Most ids in the vocabulary, the 4 special ones included; built from the train split only."""
     min_count: int = setting(2, ge=1)
     """A token must occur this often in the train split to enter the vocabulary."""
-    max_length: int = setting(400, ge=1)
+    max_length: int = setting(800, ge=1)
     """Longest text kept, in tokens."""
-    keep: Keep = "head+tail"
+    keep: Keep = "tail"
     """What is kept of a longer text: its first tokens, its last, or half of them from either."""
 
 

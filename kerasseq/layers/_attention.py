@@ -5,7 +5,14 @@ from typing import Any
 from keras import ops
 from keras.src.backend import AutocastScope  # not exported; methods outside a call need it
 
-from kerasseq.layers._checks import check_choice, check_mask, check_positive, check_rank
+from kerasseq.layers._checks import (
+    check_choice,
+    check_features,
+    check_mask,
+    check_positive,
+    check_rank,
+    differ,
+)
 from kerasseq.layers._explicit_mask import ExplicitMaskLayer
 
 WINDOW_CENTERS = ("monotonic", "predictive")
@@ -63,6 +70,7 @@ class AttentionBase(ExplicitMaskLayer):
             self.center_kernel = self.add_weight(name="center_kernel", shape=(size, size))
             self.center_score = self.add_weight(name="center_score", shape=(size, 1))
         self.build_score(query_shape[-1], values_shape[-1])
+        self.built_features = (query_shape[-1], values_shape[-1])
         self.built = True
 
     def build_score(self, query_size: int, value_size: int) -> None:
@@ -70,6 +78,14 @@ class AttentionBase(ExplicitMaskLayer):
 
     def precompute(self, values: Any) -> Any:
         """The keys of `values`, to be made once a sequence: `[batch, time, key features]`."""
+        name = type(self).__name__
+        if not self.built:
+            raise ValueError(
+                f"{name}: call the layer once, or `build(query_shape, values_shape)` it, before "
+                "`precompute` and `step`: its weights need the shapes of both."
+            )
+        check_rank(name, "values", values.shape, "batch, time, value features")
+        check_features(name, "values", values.shape, self.built_features[1])
         with autocast(self):
             return self.make_keys(ops.cast(values, self.compute_dtype))
 
@@ -102,6 +118,7 @@ class AttentionBase(ExplicitMaskLayer):
         """
         name = type(self).__name__
         check_rank(name, "query", query.shape, "batch, query features")
+        check_features(name, "query", query.shape, self.built_features[0])
         if self.coverage and coverage is None:
             raise ValueError(f"{name}: `coverage` is needed in a step (coverage=True). Got None")
         positions = None
@@ -116,8 +133,14 @@ class AttentionBase(ExplicitMaskLayer):
         name = type(self).__name__
         check_rank(name, "query", query.shape, "batch, queries, query features")
         check_rank(name, "values", values.shape, "batch, time, value features")
+        check_features(name, "query", query.shape, self.built_features[0])
+        if differ(query.shape[:1], values.shape[:1]):
+            raise ValueError(
+                f"{name}: `query` and `values` must have the same batch. Received: "
+                f"query.shape={tuple(query.shape)}, values.shape={tuple(values.shape)}"
+            )
         if mask is not None:
-            mask = check_mask(name, mask, values)
+            mask = check_mask(name, mask, values, inputs_name="values")
         keys = self.precompute(values)
         if self.coverage:
             context, weights = self._attend_in_turn(query, keys, values, mask)

@@ -39,17 +39,34 @@ def check_rank(layer: str, name: str, shape: Sequence[int | None], axes: str) ->
         )
 
 
-def check_mask(layer: str, mask: Any, inputs: Any) -> Any:
+def differ(shape: Sequence[int | None], other: Sequence[int | None]) -> bool:
+    """Whether two shapes of one rank differ in an axis that both know."""
+    pairs = zip(shape, other, strict=True)
+    return any(a is not None and b is not None and a != b for a, b in pairs)
+
+
+def check_features(layer: str, name: str, shape: Sequence[int | None], wanted: int) -> None:
+    """Raise a `ValueError` unless the last axis is what the layer was built for."""
+    if shape[-1] is not None and shape[-1] != wanted:
+        raise ValueError(
+            f"{layer}: `{name}` must have {wanted} features, as when the layer was built. "
+            f"Received: {name}.shape={tuple(shape)}"
+        )
+
+
+def check_mask(
+    layer: str, mask: Any, inputs: Any, name: str = "mask", inputs_name: str = "inputs"
+) -> Any:
     """The mask as a bool tensor `[batch, time]`, checked against `inputs` `[batch, time, ...]`.
 
     Padding must be on the right; this is looked at where the values are known (eager calls).
+    `name` and `inputs_name` are what the layer calls the two.
     """
-    check_rank(layer, "mask", mask.shape, "batch, time")
-    pairs = zip(mask.shape, inputs.shape[:2], strict=True)
-    if any(a is not None and b is not None and a != b for a, b in pairs):
+    check_rank(layer, name, mask.shape, "batch, time")
+    if differ(mask.shape, inputs.shape[:2]):
         raise ValueError(
-            f"{layer}: `mask` must have the batch and time of `inputs`. "
-            f"Received: mask.shape={tuple(mask.shape)}, inputs.shape={tuple(inputs.shape)}"
+            f"{layer}: `{name}` must have the batch and time of `{inputs_name}`. Received: "
+            f"{name}.shape={tuple(mask.shape)}, {inputs_name}.shape={tuple(inputs.shape)}"
         )
     if keras.backend.standardize_dtype(mask.dtype) != "bool":
         mask = ops.cast(mask, "bool")
@@ -57,7 +74,7 @@ def check_mask(layer: str, mask: Any, inputs: Any) -> Any:
     if values is not None and (values[:, 1:] & ~values[:, :-1]).any():
         row = int((values[:, 1:] & ~values[:, :-1]).any(axis=1).argmax())
         raise ValueError(
-            f"{layer}: `mask` must be padded on the right: each row True up to its length, then "
+            f"{layer}: `{name}` must be padded on the right: each row True up to its length, then "
             f"False. Received: row {row} = {values[row].astype(int).tolist()}"
         )
     return mask

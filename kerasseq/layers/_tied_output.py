@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from kerasseq.layers._checks import check_mask
+from kerasseq.layers._checks import check_mask, differ
 from kerasseq.layers._explicit_mask import ExplicitMaskLayer
 from kerasseq.layers.tied_embedding import TiedEmbedding
 
@@ -41,10 +41,7 @@ class TiedOutputLoss(ExplicitMaskLayer):
         return keras.KerasTensor(targets.shape, dtype="float32")
 
     def _check_shapes(self, hidden: Any, targets: Any) -> None:
-        if len(targets.shape) != len(hidden.shape) - 1 or any(
-            a is not None and b is not None and a != b
-            for a, b in zip(targets.shape, hidden.shape[:-1], strict=True)
-        ):
+        if len(targets.shape) != len(hidden.shape) - 1 or differ(targets.shape, hidden.shape[:-1]):
             raise ValueError(
                 f"{type(self).__name__}: `targets` must have the shape of `hidden` without its "
                 f"last axis. Received: hidden.shape={tuple(hidden.shape)}, "
@@ -65,7 +62,7 @@ class TiedOutputLoss(ExplicitMaskLayer):
         if mask is None:
             return nll
         if len(targets.shape) == 2:
-            mask = check_mask(type(self).__name__, mask, targets)
+            mask = check_mask(type(self).__name__, mask, targets, inputs_name="targets")
         return ops.where(ops.cast(mask, "bool"), nll, 0.0)
 
     def get_config(self) -> dict[str, Any]:

@@ -8,12 +8,19 @@ from keras import ops
 
 from kerasseq.kernels.scan import scan
 from kerasseq.layers._attention import AttentionBase, autocast
-from kerasseq.layers._checks import check_choice, check_mask, check_positive, check_rank, check_rate
+from kerasseq.layers._checks import (
+    check_choice,
+    check_mask,
+    check_positive,
+    check_rank,
+    check_rate,
+    differ,
+)
 from kerasseq.layers._explicit_mask import ExplicitMaskLayer
 from kerasseq.layers.additive_attention import AdditiveAttention
 from kerasseq.layers.bilinear_attention import BilinearAttention
 from kerasseq.layers.dot_attention import DotAttention
-from kerasseq.layers.recurrent_stack import RecurrentStack
+from kerasseq.layers.recurrent_stack import CELLS, RecurrentStack
 from kerasseq.layers.tied_embedding import TiedEmbedding
 
 ATTENTIONS = ("additive", "dot", "scaled_dot", "bilinear")
@@ -119,6 +126,8 @@ class AttentionDecoder(ExplicitMaskLayer):
                 f"{name}: `embedding` must project states of `units` features: give it "
                 f"hidden_dim={units}. Received: units={units}, embedding projects {width}"
             )
+        check_positive(name, "num_layers", num_layers)
+        check_choice(name, "cell", cell, tuple(CELLS))
         if not isinstance(attention, AttentionBase):
             check_choice(name, "attention", attention, ATTENTIONS)
         check_choice(name, "attend", attend, ("after", "before"))
@@ -226,7 +235,9 @@ class AttentionDecoder(ExplicitMaskLayer):
             self.built = True
         memory = {"values": values, "keys": self._cast(self.attention.precompute(values))}
         if encoder_mask is not None:
-            memory["mask"] = check_mask("AttentionDecoder", encoder_mask, values)
+            memory["mask"] = check_mask(
+                "AttentionDecoder", encoder_mask, values, "encoder_mask", "encoder_outputs"
+            )
         return memory
 
     def initial_state(self, memory: Memory, encoder_states: Any = None) -> State:
@@ -290,12 +301,19 @@ class AttentionDecoder(ExplicitMaskLayer):
         return_attention: bool = False,
         training: bool | None = None,
     ) -> Any:
-        check_rank("AttentionDecoder", "tokens", tokens.shape, "batch, time")
+        name = "AttentionDecoder"
+        check_rank(name, "tokens", tokens.shape, "batch, time")
+        if differ(tokens.shape[:1], encoder_outputs.shape[:1]):
+            raise ValueError(
+                f"{name}: `tokens` and `encoder_outputs` must have the same batch. Received: "
+                f"tokens.shape={tuple(tokens.shape)}, "
+                f"encoder_outputs.shape={tuple(encoder_outputs.shape)}"
+            )
         memory = self.precompute(encoder_outputs, encoder_mask)
         state = self.initial_state(memory, encoder_states)
         embedded = self.embedding_dropout(self.embedding.embed(tokens), training=training)
         if mask is not None:
-            mask = check_mask("AttentionDecoder", mask, tokens)
+            mask = check_mask("AttentionDecoder", mask, tokens, inputs_name="tokens")
         in_turn = self.input_feeding or self.attend == "before" or self.attention.coverage
         run = self._run_in_turn if in_turn else self._run_at_once
         hidden, weights = run(embedded, state, memory, mask, training)

@@ -13,8 +13,6 @@ from kerasseq.layers._explicit_mask import ExplicitMaskLayer
 # FNV-1a: the same 32-bit arithmetic in NumPy and in the graph.
 _OFFSET, _PRIME = 2166136261, 16777619
 _NO_KEY = np.iinfo(np.int32).max
-# Ratios are of the order of 1; initial vectors are to be small.
-_RATIO_SCALE = 0.1
 
 
 @keras.saving.register_keras_serializable(package="kerasseq")
@@ -91,9 +89,6 @@ class BagOfNgrams(ExplicitMaskLayer):
         Args:
             sequences: id vectors.
             min_documents: an n-gram must occur in this many sequences.
-            labels: class indices of the sequences. With them the first components of a known
-                n-gram's vector start from its naive Bayes log-count ratios, one for each class
-                (Wang & Manning, 2012), instead of at random.
 
         Returns:
             How many n-grams are known.
@@ -107,11 +102,6 @@ class BagOfNgrams(ExplicitMaskLayer):
         padded = np.full(self.rows, _NO_KEY, np.int32)
         padded[: len(known)] = known
         self.keys.assign(padded)
-        if labels is not None and len(known):
-            ratios = _RATIO_SCALE * _log_count_ratios(known, found, np.asarray(labels))
-            vectors = np.array(ops.convert_to_numpy(self.embeddings))
-            vectors[: len(known), : ratios.shape[1]] = ratios[:, : self.size]
-            self.embeddings.assign(vectors)
         return len(known)
 
     def call(self, ids: Any, mask: Any = None) -> Any:
@@ -161,23 +151,3 @@ def _hashes(ids: np.ndarray, longest: int) -> list[np.ndarray]:
         hashes = (hashes[: len(ids) - n] ^ ids[n:]) * np.uint32(_PRIME)
         result.append((hashes >> np.uint32(1)).astype(np.int32))
     return result
-
-
-def _log_count_ratios(known: np.ndarray, found: list[np.ndarray], labels: np.ndarray) -> np.ndarray:
-    """`log P(g | class) / P(g | other classes)`, by documents, add-one smoothed.
-
-    Args:
-        known: sorted hashes.
-        found: the distinct hashes of each document.
-        labels: the class of each document.
-
-    Returns:
-        float64 `[known, classes]`.
-    """
-    counts = np.ones((int(labels.max()) + 1, len(known)))
-    for hashes, label in zip(found, labels, strict=True):
-        index = np.minimum(np.searchsorted(known, hashes), len(known) - 1)
-        counts[label, index[known[index] == hashes]] += 1
-    others = counts.sum(axis=0) - counts
-    share, other_share = (c / c.sum(axis=1, keepdims=True) for c in (counts, others))
-    return np.log(share / other_share).T

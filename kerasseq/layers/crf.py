@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from kerasseq.layers import _crf_ops
-from kerasseq.layers._checks import check_choice, check_mask, check_positive, check_rank
+from kerasseq.layers._checks import check_choice, check_mask, check_positive, check_rank, differ
 from kerasseq.layers._explicit_mask import ExplicitMaskLayer
 
 # What a forbidden move costs. Finite, so that a gold sequence with one has a finite loss.
@@ -169,14 +169,13 @@ class CRF(ExplicitMaskLayer):
     def _mask(self, emissions: Any, mask: Any) -> Any:
         if mask is None:
             return ops.ones_like(emissions[..., 0], dtype="bool")
-        return check_mask("CRF", mask, emissions)
+        return check_mask("CRF", mask, emissions, inputs_name="emissions")
 
     def _check_gold(self, emissions: Any, tags: Any) -> None:
         check_rank("CRF", "tags", tags.shape, "batch, time")
         if "float" in keras.backend.standardize_dtype(tags.dtype):
             raise ValueError(f"CRF: `tags` must be whole numbers. Received: dtype={tags.dtype}")
-        pairs = zip(tags.shape, emissions.shape[:2], strict=True)
-        if any(a is not None and b is not None and a != b for a, b in pairs):
+        if differ(tags.shape, emissions.shape[:2]):
             raise ValueError(
                 "CRF: `tags` must have the batch and time of `emissions`. Received: "
                 f"tags.shape={tuple(tags.shape)}, emissions.shape={tuple(emissions.shape)}"

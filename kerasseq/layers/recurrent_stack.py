@@ -8,13 +8,16 @@ from keras import ops
 from kerasseq.kernels.scan import scan
 from kerasseq.layers._checks import (
     check_choice,
+    check_features,
     check_mask,
     check_positive,
     check_rank,
     check_rate,
+    differ,
 )
 from kerasseq.layers._explicit_mask import ExplicitMaskLayer
 from kerasseq.layers._kernel_choice import KERNELS, XLA_CHOICES, KernelChoice, choose_kernel
+from kerasseq.layers._recurrent_cell import RecurrentCell
 from kerasseq.layers.gru_cell import GRUCell
 from kerasseq.layers.locked_dropout import LockedDropout
 from kerasseq.layers.lstm_cell import LSTMCell
@@ -116,6 +119,20 @@ class RecurrentStack(ExplicitMaskLayer):
         check_choice(name, "use_cudnn", use_cudnn, ("auto", True, False))
         check_choice(name, "xla", xla, XLA_CHOICES)
         check_rate(name, "dropout", dropout)
+        if self.custom_cell:
+            self._check_cell(cell, units)
+            added = {
+                "recurrent_dropout": recurrent_dropout,
+                "weight_drop": weight_drop,
+                "zoneout": zoneout,
+                "layer_norm": layer_norm,
+            }
+            for setting, value in added.items():
+                if value:
+                    raise ValueError(
+                        f"{name}: `{setting}` is for a cell that is given by its name; give it to "
+                        f"the cell itself. Received: {setting}={value!r}, cell={cell!r}"
+                    )
         if coupled_gates and cell != "lstm":
             raise ValueError(
                 f"{name}: `coupled_gates` is a setting of cell='lstm' (the GRU's gates are coupled "
@@ -158,6 +175,21 @@ class RecurrentStack(ExplicitMaskLayer):
             LockedDropout(dropout, seed=self._seed_of(1000 + layer), dtype=self.dtype_policy)
             for layer in range(1, num_layers)
         ]
+
+    @staticmethod
+    def _check_cell(cell: Any, units: int) -> None:
+        sizes = getattr(cell, "state_size", None)
+        if sizes is None:
+            raise ValueError(
+                "RecurrentStack: `cell` must be a Keras cell (a layer with `state_size` and "
+                f"`call(inputs, states)`), or a name. Received: cell={cell!r}"
+            )
+        sizes = list(sizes) if isinstance(sizes, list | tuple) else [sizes]
+        if any(size != units for size in sizes):
+            raise ValueError(
+                "RecurrentStack: `cell` must have states of `units` features. Received: "
+                f"units={units}, cell.state_size={sizes}"
+            )
 
     def _seed_of(self, index: int) -> int | None:
         return None if self.seed is None else self.seed + index
@@ -203,7 +235,7 @@ class RecurrentStack(ExplicitMaskLayer):
             )
         # As Keras does for cuDNN: a model that is compiled as a whole cannot hold these kernels.
         self.supports_jit = choose_kernel(self).name == "loop"
-        features = inputs_shape[-1]
+        features = self.built_features = inputs_shape[-1]
         for layer in range(self.num_layers):
             for cell in self._cells_of(layer):
                 if not cell.built:
@@ -229,11 +261,12 @@ class RecurrentStack(ExplicitMaskLayer):
         training: bool | None = None,
     ) -> Any:
         check_rank("RecurrentStack", "inputs", inputs.shape, "batch, time, features")
+        check_features("RecurrentStack", "inputs", inputs.shape, self.built_features)
         if mask is not None:
             mask = check_mask("RecurrentStack", mask, inputs)
         if initial_state is None:
             initial_state = self.get_initial_state(ops.shape(inputs)[0])
-        states = self._split_states(list(initial_state))
+        states = self._split_states(list(initial_state), inputs.shape[0])
         choice = choose_kernel(self)
         outputs = inputs
         final: list[Any] = []
@@ -248,7 +281,7 @@ class RecurrentStack(ExplicitMaskLayer):
             final.extend(state for direction in ended for state in direction)
         return (outputs, final) if self.return_state else outputs
 
-    def _split_states(self, flat: list[Any]) -> list[list[Any]]:
+    def _split_states(self, flat: list[Any], batch: int | None = None) -> list[list[Any]]:
         """The flat list of states as one list for each cell."""
         count = self.states_per_cell
         if len(flat) != count * len(self.cells):
@@ -257,6 +290,12 @@ class RecurrentStack(ExplicitMaskLayer):
                 f"tensors [batch, {self.units}] (layers x directions x states of a cell). "
                 f"Received: {len(flat)} tensors"
             )
+        for index, state in enumerate(flat):
+            if len(state.shape) != 2 or differ(state.shape, (batch, self.units)):
+                raise ValueError(
+                    f"RecurrentStack: `initial_state` must hold tensors [batch, {self.units}]. "
+                    f"Received: initial_state[{index}].shape={tuple(state.shape)}, batch={batch}"
+                )
         flat = [ops.cast(state, self.compute_dtype) for state in flat]
         return [flat[start : start + count] for start in range(0, len(flat), count)]
 
@@ -329,7 +368,7 @@ class RecurrentStack(ExplicitMaskLayer):
         training: bool | None,
     ) -> tuple[Any, list[Any]]:
         """One direction, step by step, by the cell's own equations."""
-        own = not self.custom_cell
+        own = isinstance(cell, RecurrentCell)
         steps = [ops.transpose(cell.project(inputs) if own else inputs, (1, 0, 2))]
         if mask is not None:
             steps.append(ops.transpose(mask)[..., None])

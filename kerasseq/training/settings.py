@@ -13,16 +13,16 @@ from kerasseq.training.schedule import Decay
 class TrainingSettings(Settings):
     """Optimisation."""
 
-    epochs: int = setting(4, ge=1)
+    epochs: int = setting(2, ge=1)
     """Passes over the training data, at most."""
     optimizer: Literal["adam", "lazy_adam", "adamw", "rmsprop", "sgd"] = "lazy_adam"
     """Update rule; lazy_adam updates only the embedding rows that a batch uses, sgd has Nesterov
     momentum 0.9."""
-    learning_rate: float = setting(2e-3, gt=0)
+    learning_rate: float = setting(3e-3, gt=0)
     """Highest learning rate."""
     warmup: float = setting(0.05, ge=0, lt=1)
     """Share of all steps during which the learning rate rises linearly."""
-    decay: Decay = "cosine"
+    decay: Decay = "linear"
     """How the learning rate falls to 0 after the warm-up."""
     weight_decay: float = setting(0.0, ge=0)
     """Decoupled weight decay."""

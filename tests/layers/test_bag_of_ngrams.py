@@ -59,13 +59,3 @@ def test_the_most_widespread_are_kept():
     assert np.any(outputs[0])
     assert np.any(outputs[1])
     assert not np.any(outputs[2])
-
-
-def test_labels_give_log_count_ratios():
-    layer = BagOfNgrams(rows=9, size=4, longest=1)
-    layer.adapt([[5, 6], [5], [6, 7], [7]], min_documents=1, labels=[0, 0, 1, 1])
-    # documents of class 0 / 1, plus one: 5: 3/1, 6: 2/2, 7: 1/3
-    by_hand = 0.1 * np.log([3.0, 1.0, 1 / 3])
-    for token, ratio in zip((5, 6, 7), by_hand, strict=True):
-        vector = np.asarray(layer(np.array([[token]])))[0]
-        np.testing.assert_allclose(vector[:2], [ratio, -ratio], atol=1e-6)

@@ -1,0 +1,39 @@
+"""On the real reviews: quick checks of the official archive, and slow training with a bar."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from kerasseq.data.files import read_archive
+from kerasseq.data.labelled import cut_splits
+from tests.tasks.conftest import spawn
+
+
+@pytest.fixture
+def archive():
+    folder = os.environ.get("KERASSEQ_DATA")
+    path = Path(folder or ".") / "imdb/aclImdb_v1_labelled.tar.gz"
+    if not folder or not path.exists():
+        pytest.skip("set KERASSEQ_DATA to a folder with imdb/aclImdb_v1_labelled.tar.gz")
+    return path
+
+
+def test_the_official_archive(archive):
+    corpus = cut_splits(read_archive(archive, "utf-8"), 0.1, seed=1)
+    sizes = {name: len(part) for name, part in corpus.splits.items()}
+    assert sizes == {"train": 22_414, "validation": 2_490, "test": 25_000}
+    assert corpus.splits["test"].labels.count("positive") == 12_500
+    assert corpus.notes[0] == "96 repeated texts removed before cutting"
+    assert not set(corpus.splits["train"].texts) & set(corpus.splits["validation"].texts)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_the_first_command_of_the_readme_reaches_its_bar(tmp_path):
+    spawn("train", "--run", tmp_path / "run", "--saved-models", tmp_path / "saved_models")
+    report = json.loads((tmp_path / "run/evaluation/test.json").read_text())
+    assert report["accuracy"] >= 0.87
+    data = json.loads((tmp_path / "run/data.json").read_text())
+    assert float(data["batches"]["padding waste"].split("%")[0]) <= 5
