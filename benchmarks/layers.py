@@ -2,7 +2,7 @@
 
     python -m benchmarks.layers                      # LSTM, all sizes, one and both directions
     python -m benchmarks.layers --cell gru --repeats 5
-    python -m benchmarks.layers --torch_python /path/to/another/venv/bin/python
+    TORCH_PYTHON=/path/to/a/venv/bin/python python -m benchmarks.layers  # PyTorch lives elsewhere
 
 Forward pass and training step (forward, backward to the inputs and all weights, a full-length
 batch) at each size, batch x time x input x units; see benchmarks/turns.py for how it is timed.
@@ -26,6 +26,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 SIZES = ("64x200x64x64", "32x200x128x64", "32x35x256x256", "64x35x650x650", "1x50x256x256")
 DIRECTIONS = ("uni", "bi")
 TASKS = ("forward", "train")
+# A Python that has torch; in the environment, since a record shows the command but no machine.
+TORCH_PYTHON = os.environ.get("TORCH_PYTHON", sys.executable)
 
 
 def parse() -> argparse.Namespace:
@@ -35,7 +37,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--directions", nargs="+", choices=DIRECTIONS, default=list(DIRECTIONS))
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=20.0, help="about as long a size, at most")
-    parser.add_argument("--torch_python", default=sys.executable, help="a Python that has torch")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -111,7 +112,7 @@ def measure(options: argparse.Namespace, size: str, direction: str, kinds: list[
     """All figures of one size."""
     workers = {
         kind: Worker(
-            options.torch_python if kind == "torch" else sys.executable,
+            TORCH_PYTHON if kind == "torch" else sys.executable,
             "benchmarks.layers",
             f"{kind},{options.cell},{size},{direction}",
         )
@@ -141,7 +142,7 @@ def main() -> None:
         return
     from benchmarks.record import record
 
-    torch = has_torch(options.torch_python)
+    torch = has_torch(TORCH_PYTHON)
     kinds = ["keras", "kerasseq"] + (["torch"] if torch else [])
     rows = []
     for direction in options.directions:

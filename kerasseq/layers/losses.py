@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from kerasseq.layers import _crf_ops
-from kerasseq.layers._checks import check_rank, check_rate
+from kerasseq.layers._checks import check_rank, check_rate, differ
 
 
 def token_nll(y_true: Any, logits: Any, label_smoothing: float = 0.0) -> Any:
@@ -60,6 +60,8 @@ class MaskedSparseCrossentropy(keras.losses.Loss):
 
     Output shape: a scalar, float32. Without any valid token it is 0.
 
+    Masking: tokens of weight 0 have no influence, whatever stands there.
+
     Example:
 
     >>> import numpy as np
@@ -90,9 +92,10 @@ class MaskedSparseCrossentropy(keras.losses.Loss):
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
         y_true = _squeeze_classes(y_true, y_pred)
-        if len(y_true.shape) != len(y_pred.shape) - 1:
+        if len(y_true.shape) != len(y_pred.shape) - 1 or differ(y_true.shape, y_pred.shape[:-1]):
             raise ValueError(
-                "MaskedSparseCrossentropy: `y_pred` must have one axis more than `y_true`. "
+                "MaskedSparseCrossentropy: `y_pred` must have one axis more than `y_true`, and "
+                "the others the same. "
                 f"Received: y_true.shape={tuple(y_true.shape)}, y_pred.shape={tuple(y_pred.shape)}"
             )
         weights = token_weights(y_true, sample_weight, self.ignore_class)
@@ -129,6 +132,8 @@ class CRFLoss(keras.losses.Loss):
             weight counts as 1: a CRF scores a sequence as a whole), or `[batch]`, `w`.
 
     Output shape: a scalar, float32.
+
+    Masking: that of the CRF's call is in the potentials; `sample_weight` may narrow it.
 
     Example:
 

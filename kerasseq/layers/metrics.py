@@ -73,6 +73,10 @@ class Perplexity(_NegativeLogLikelihood):
         y_pred: logits `[batch, time, classes]`, or nll `[batch, time]`.
         sample_weight: mask `[batch, time]`.
 
+    Result: a float32 scalar, 1 before any valid token.
+
+    Masking: tokens of weight 0 have no influence, whatever stands there.
+
     Example:
 
     >>> import numpy as np
@@ -98,7 +102,14 @@ class BitsPerCharacter(_NegativeLogLikelihood):
         from_nll: whether `y_pred` is each token's negative log-likelihood instead of logits.
         ignore_class: a class whose tokens do not count; `None` for none.
 
-    Call arguments: those of `Perplexity`.
+    Call arguments:
+        y_true: int `[batch, time]`.
+        y_pred: logits `[batch, time, classes]`, or nll `[batch, time]`.
+        sample_weight: mask `[batch, time]`.
+
+    Result: a float32 scalar, 0 before any valid token.
+
+    Masking: tokens of weight 0 have no influence, whatever stands there.
 
     Example:
 
@@ -155,6 +166,10 @@ class TokenAccuracy(_Accuracy):
         y_pred: scores `[batch, time, classes]`, or class ids `[batch, time]`.
         sample_weight: mask `[batch, time]`.
 
+    Result: a float32 scalar, 0 before any valid token.
+
+    Masking: tokens of weight 0 have no influence, whatever stands there.
+
     Example:
 
     >>> import numpy as np
@@ -172,8 +187,18 @@ class TokenAccuracy(_Accuracy):
 class SentenceAccuracy(_Accuracy):
     """Share of the sequences that are right at every valid token.
 
-    Args and call arguments: those of `TokenAccuracy`. Sequences without a valid token do not
-    count.
+    Args:
+        name: name of the metric.
+        ignore_class: a class whose tokens do not count; `None` for none.
+
+    Call arguments:
+        y_true: int `[batch, time]`.
+        y_pred: scores `[batch, time, classes]`, or class ids `[batch, time]`.
+        sample_weight: mask `[batch, time]`.
+
+    Result: a float32 scalar, 0 before any valid token.
+
+    Masking: tokens of weight 0 have no influence; a sequence without a valid token does not count.
 
     Example:
 
@@ -206,6 +231,10 @@ class CRFAccuracy(_Accuracy):
         y_true: int `[batch, time]`.
         y_pred: `CRF(...)(emissions, mask=mask, output="potentials")`, the mask included.
         sample_weight: mask `[batch, time]`.
+
+    Result: a float32 scalar, 0 before any valid token.
+
+    Masking: tokens of weight 0 have no influence, whatever stands there.
 
     Example:
 

@@ -5,7 +5,6 @@ from typing import Any
 import keras
 from keras import ops
 
-from kerasseq.kernels.scan import scan
 from kerasseq.layers._checks import (
     check_choice,
     check_features,
@@ -17,7 +16,7 @@ from kerasseq.layers._checks import (
 )
 from kerasseq.layers._explicit_mask import ExplicitMaskLayer
 from kerasseq.layers._kernel_choice import KERNELS, XLA_CHOICES, KernelChoice, choose_kernel
-from kerasseq.layers._recurrent_cell import RecurrentCell
+from kerasseq.layers._layer_run import run_layer
 from kerasseq.layers.gru_cell import GRUCell
 from kerasseq.layers.locked_dropout import LockedDropout
 from kerasseq.layers.lstm_cell import LSTMCell
@@ -276,7 +275,7 @@ class RecurrentStack(ExplicitMaskLayer):
                 layer_inputs = self.dropouts[layer - 1](outputs, training=training)
             cells = self._cells_of(layer)
             begin = states[layer * self.directions : (layer + 1) * self.directions]
-            written, ended = self._run_layer(choice, cells, layer_inputs, mask, begin, training)
+            written, ended = run_layer(self, choice, cells, layer_inputs, mask, begin, training)
             outputs = written + outputs if self.residual and layer > 0 else written
             final.extend(state for direction in ended for state in direction)
         return (outputs, final) if self.return_state else outputs
@@ -298,99 +297,6 @@ class RecurrentStack(ExplicitMaskLayer):
                 )
         flat = [ops.cast(state, self.compute_dtype) for state in flat]
         return [flat[start : start + count] for start in range(0, len(flat), count)]
-
-    def _run_layer(
-        self,
-        choice: KernelChoice,
-        cells: list[Any],
-        inputs: Any,
-        mask: Any,
-        states: list[list[Any]],
-        training: bool | None,
-    ) -> tuple[Any, list[list[Any]]]:
-        """One layer, all directions: its output, zero at padded steps, and final states."""
-        if choice.name == "loop":
-            results = [
-                self._loop(cell, inputs, mask, begin, bool(direction), training)
-                for direction, (cell, begin) in enumerate(zip(cells, states, strict=True))
-            ]
-            outputs, finals = [r[0] for r in results], [r[1] for r in results]
-        else:
-            outputs, finals = self._fused(choice, cells, inputs, mask, states, training)
-        joined = ops.concatenate(outputs, axis=-1) if len(outputs) > 1 else outputs[0]
-        if mask is not None:
-            joined = ops.where(mask[..., None], joined, ops.zeros_like(joined))
-        return joined, finals
-
-    def _fused(
-        self,
-        choice: KernelChoice,
-        cells: list[Any],
-        inputs: Any,
-        mask: Any,
-        states: list[list[Any]],
-        training: bool | None,
-    ) -> tuple[list[Any], list[list[Any]]]:
-        """One layer by a kernel that runs whole sequences."""
-        from kerasseq.kernels.closed_form import Direction, run_layer
-
-        directions = []
-        for index, (cell, begin) in enumerate(zip(cells, states, strict=True)):
-            noise = cell.draw_noise(ops.shape(inputs)[0], training)
-            recurrent = cell.recurrent_kernel if noise is None else noise.recurrent_kernel
-            weights = [
-                ops.cast(ops.convert_to_tensor(weight), self.compute_dtype)
-                for weight in (cell.kernel, recurrent, cell.bias)
-            ]
-            state_mask = None if noise is None else noise.state_mask
-            directions.append(Direction(tuple(weights), begin, state_mask, index == 1))
-        if choice.name == "cudnn":
-            from kerasseq.kernels.cudnn import run_layer as run_cudnn
-
-            return run_cudnn(self.cell, inputs, mask, directions)
-        return run_layer(
-            self.cell,
-            inputs,
-            mask,
-            directions,
-            final_states=self.return_state,
-            reset_after=self.reset_after,
-            xla=choice.xla and bool(training),
-        )
-
-    def _loop(
-        self,
-        cell: Any,
-        inputs: Any,
-        mask: Any,
-        states: list[Any],
-        reverse: bool,
-        training: bool | None,
-    ) -> tuple[Any, list[Any]]:
-        """One direction, step by step, by the cell's own equations."""
-        own = isinstance(cell, RecurrentCell)
-        steps = [ops.transpose(cell.project(inputs) if own else inputs, (1, 0, 2))]
-        if mask is not None:
-            steps.append(ops.transpose(mask)[..., None])
-        noise, zoneout = None, None
-        if own:
-            shape = ops.shape(inputs)
-            noise = cell.draw_noise(shape[0], training)
-            zoneout = cell.draw_zoneout((shape[1], shape[0], self.units), training)
-            steps.extend(zoneout or [])
-
-        def step(old: list[Any], now: list[Any]) -> list[Any]:
-            if own:
-                keep = now[len(now) - len(zoneout) :] if zoneout else None
-                new = cell.zone(cell.step(now[0], old, noise), old, keep)
-            else:
-                new = list(cell(now[0], old, training=training)[1])
-            if mask is not None:
-                new = [ops.where(now[1], n, o) for n, o in zip(new, old, strict=True)]
-            return new
-
-        outputs, final = scan(step, states, steps, reverse)
-        return ops.transpose(outputs, (1, 0, 2)), final
 
     def step(self, inputs: Any, states: list[Any]) -> tuple[Any, list[Any]]:
         """One step without dropout, for decoding: `[batch, features]` and states -> the same.

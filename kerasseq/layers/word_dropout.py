@@ -43,6 +43,8 @@ class WordDropout(keras.layers.Layer):
 
     Output shape: that of `ids`, or of `vectors` where these are given.
 
+    Masking: padding is a special id, and is never dropped.
+
     Example:
 
     >>> import numpy as np

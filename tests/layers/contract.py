@@ -131,7 +131,7 @@ class _Context:
     def symbols(self, dynamic: bool = False) -> dict[str, Any]:
         return {
             name: keras.Input(
-                shape=_free_time(value.shape[1:]) if dynamic else value.shape[1:],
+                shape=_free_time(value) if dynamic else value.shape[1:],
                 dtype=str(value.dtype),
                 name=name,
             )
@@ -143,9 +143,11 @@ class _Context:
         return keras.Model(symbols, self.call(layer, symbols))
 
 
-def _free_time(shape: tuple[int, ...]) -> tuple[int | None, ...]:
+def _free_time(value: np.ndarray) -> tuple[int | None, ...]:
     """The time axis (the first after the batch) left open, where there is one to leave open."""
-    return (None, *shape[1:]) if shape else shape
+    shape = value.shape[1:]
+    vectors = value.ndim == 2 and _is_float(value)
+    return (None, *shape[1:]) if shape and not vectors else shape
 
 
 def _leaves(structure: Any) -> list[Any]:

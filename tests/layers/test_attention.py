@@ -164,8 +164,16 @@ def test_errors():
         DotAttention()(query, values, mask=MASK[:, ::-1].copy())
     with pytest.raises(ValueError, match=r"mask.shape=\(3, 3\)"):
         DotAttention()(query, values, mask=MASK[:, :3])
+    with pytest.raises(ValueError, match=r"same batch.*query.shape=\(2, 3, 5\)"):
+        DotAttention()(query[:2], values)
     layer = AdditiveAttention(4, coverage=True)
+    with pytest.raises(ValueError, match="call the layer once"):
+        layer.precompute(values)
     layer(query, values)
+    with pytest.raises(ValueError, match=r"`values` must have 5 features.*shape=\(3, 4, 2\)"):
+        layer.precompute(values[..., :2])
+    with pytest.raises(ValueError, match=r"`query` must have 5 features.*shape=\(3, 3, 2\)"):
+        layer(query[..., :2], values)
     with pytest.raises(ValueError, match="`coverage` is needed"):
         layer.step(query[:, 0], layer.precompute(values), values)
     layer = DotAttention(window=1)

@@ -6,6 +6,7 @@ import pytest
 
 from kerasseq.layers import GRUCell, LSTMCell, SimpleRNNCell
 from tests.layers import recurrent_reference as reference
+from tests.layers.contract import run_layer_contract
 from tests.layers.gradients import gradients
 
 CELLS = {
@@ -152,6 +153,37 @@ def test_zoneout_keeps_old_values_in_training():
     for before, after in zip(old, cell(x, old, training=True)[1], strict=True):
         kept = (np.asarray(after) == before).mean()
         assert 0.25 < kept < 0.55
+
+
+@keras.saving.register_keras_serializable(package="kerasseq_tests")
+class OneStep(keras.layers.Layer):
+    """A cell as a layer of one input and one state, which the contract can call."""
+
+    def __init__(self, cell, settings, **kwargs):
+        super().__init__(**kwargs)
+        self.name_of_cell, self.settings = cell, settings
+        self.cell = CELLS[cell][0](UNITS, **settings, dtype=self.dtype_policy)
+
+    def build(self, inputs_shape, hidden_shape):
+        self.cell.build(inputs_shape)
+
+    def call(self, inputs, hidden):
+        return self.cell(inputs, [hidden] * self.cell.state_count)[0]
+
+    def get_config(self):
+        return {**super().get_config(), "cell": self.name_of_cell, "settings": dict(self.settings)}
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_contract(name):
+    inputs, hidden = arrays(0, (BATCH, FEATURES), (BATCH, UNITS))
+    settings = {**CELLS[name][1], "layer_norm": True, "zoneout": 0.1}
+    run_layer_contract(
+        OneStep,
+        {"cell": name, "settings": settings},
+        {"inputs": inputs, "hidden": hidden},
+        expected_output_shape=(BATCH, UNITS),
+    )
 
 
 @pytest.mark.parametrize("name", CELLS)

@@ -224,6 +224,18 @@ def test_a_cell_of_ones_own_is_copied_and_reloads(tmp_path):
     np.testing.assert_array_equal(again(X), model(X))
 
 
+def test_a_cell_of_ours_that_is_given_as_a_layer_keeps_what_it_adds():
+    settings = {"zoneout": 0.1, "weight_drop": 0.3, "recurrent_dropout": 0.2, "seed": 5}
+    given = RecurrentStack(4, cell=LSTMCell(4, **settings))
+    named = RecurrentStack(4, **settings)
+    for stack in (given, named):
+        stack.build(X.shape)
+    named.set_weights(given.get_weights())
+    for training in (True, False):
+        outputs = [np.asarray(s(X, mask=MASK, training=training)) for s in (given, named)]
+        np.testing.assert_allclose(*outputs, atol=1e-6)
+
+
 def test_residual_and_locked_dropout_between_layers():
     stack = RecurrentStack(5, num_layers=2, dropout=0.5, residual=True, seed=3)
     assert len(stack.dropouts) == 1
@@ -263,6 +275,9 @@ def test_kernel_settings_survive_the_config():
         ({"units": 4, "dropout": 1.5}, "`dropout` must be a number"),
         ({"units": 4, "cell": "gru", "coupled_gates": True}, "`coupled_gates`.*cell='gru'"),
         ({"units": 4, "use_cudnn": False, "kernel": "cudnn"}, "contradict"),
+        ({"units": 4, "cell": keras.layers.GRUCell(5)}, r"units=4, cell.state_size=\[5\]"),
+        ({"units": 4, "cell": keras.layers.Dense(4)}, "`cell` must be a Keras cell"),
+        ({"units": 4, "cell": LSTMCell(4), "zoneout": 0.1}, "`zoneout` is for a cell .* by its na"),
     ],
 )
 def test_wrong_settings_are_named(init, message):
@@ -282,6 +297,10 @@ def test_wrong_calls_are_named():
         stack(X, mask=MASK[:, :3])
     with pytest.raises(ValueError, match=r"`initial_state` must be a list of 2 tensors"):
         stack(X, initial_state=[np.zeros((3, 4), "float32")])
+    with pytest.raises(ValueError, match=r"initial_state\[1\].shape=\(3, 5\)"):
+        stack(X, initial_state=[np.zeros((3, n), "float32") for n in (4, 5)])
+    with pytest.raises(ValueError, match=r"`inputs` must have 5 features.*shape=\(3, 6, 2\)"):
+        stack(X[..., :2])
     with pytest.raises(ValueError, match="one direction"):
         RecurrentStack(4, bidirectional=True).step(X[:, 0], [])
 
