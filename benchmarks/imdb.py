@@ -18,6 +18,7 @@ import yaml
 from benchmarks.record import data_folder, record
 
 RUNS = Path("runs/benchmarks")
+LOOK = 25
 
 # beside the task's defaults, which were chosen on validation data
 OFFICIAL = ["--held_out", "0.05"]
@@ -27,6 +28,8 @@ PLAIN = [*OFFICIAL, "--model.ngrams", "0", "--model.pooling", "mean+max", "--tra
 def train(name: str, *words: str) -> tuple[dict, float]:
     """Runs the train verb (or continues it); returns the run's records and the wall time."""
     run = RUNS / name
+    if (run / "training.json").exists():
+        sys.exit(f"{run} is a finished run, maybe of other code: remove it to measure again")
     start = time.perf_counter()
     subprocess.run(
         [sys.executable, "-m", "tasks.sentiment", "train", "--run", str(run),
@@ -90,6 +93,10 @@ def quality(name: str, words: list[str], seeds: list[int]) -> None:
 
 def embedded() -> None:
     """What the README's first command does, after installation."""
+    if (RUNS / "imdb-embedded").exists():
+        sys.exit(
+            f"{RUNS / 'imdb-embedded'} exists: remove it, since the time is that of a whole run"
+        )
     result, seconds = train("imdb-embedded")
     record(
         "imdb-embedded",
@@ -108,24 +115,26 @@ def embedded() -> None:
 
 def time_to_accuracy(accuracy: float, epochs: int) -> None:
     """Seconds from reading the data to a test accuracy, against the stock script."""
-    ours = _ours(accuracy)
+    ours, settings = _ours(accuracy)
     from benchmarks.stock_lstm import seconds_to
 
     stock = seconds_to(accuracy, archive(), epochs, seed=1)
     base = stock["seconds"] or stock["history"][-1]["seconds"]
     record(
         "imdb-time-to-085",
-        metric="stock seconds over ours, to a test accuracy of 0.85",
+        metric="stock seconds over ours, to a test accuracy of 0.85 (stock looked at after every "
+        f"epoch, ours every {LOOK} steps; looking is not counted)"
+        + ("" if stock["seconds"] else "; stock did not reach it, so the ratio is a lower bound"),
         split="test (official)",
         values=[round(base / ours["seconds"], 2)],
         seconds=[ours["seconds"]],
         reference={"stock": stock, "ours": ours},
-        settings={"accuracy": accuracy, "config": "defaults of tasks.sentiment"},
+        settings=settings,
     )
 
 
-def _ours(accuracy: float) -> dict:
-    """The task's defaults, looked at every 25 steps; looking is not counted."""
+def _ours(accuracy: float) -> tuple[dict, dict]:
+    """The task with a short-memory average, looked at often; looking is not counted."""
     import tempfile
 
     import keras
@@ -160,7 +169,7 @@ def _ours(accuracy: float) -> dict:
 
     options = settings.training
     watched = TrainingSettings(
-        **{**options.__dict__, "evaluate_every": 25, "monitor": "accuracy", "average": 0.9}
+        **{**options.__dict__, "evaluate_every": LOOK, "monitor": "accuracy", "average": 0.9}
     )
     with tempfile.TemporaryDirectory() as folder:
         run = RunFolder(Path(folder) / "run")
@@ -172,7 +181,8 @@ def _ours(accuracy: float) -> dict:
             with contextlib.suppress(StopIteration):
                 trainer.fit()
     waste = data.report["batches"]["padding waste"]
-    return {"seconds": history[-1]["seconds"], "history": history, "padding waste": waste}
+    used = {**settings.to_dict(), "data": archive().name, "training": watched.to_dict()}
+    return {"seconds": history[-1]["seconds"], "history": history, "padding waste": waste}, used
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from kerasseq.layers.attention_decoder import AttentionDecoder
 from kerasseq.layers.recurrent_stack import RecurrentStack
 from kerasseq.layers.tied_embedding import TiedEmbedding
 from tests.layers.contract import run_layer_contract
+from tests.layers.recurrent_reference import lstm_step, weights_of
 
 SOURCE_MASK = np.array([[True, True, True, True], [True, True, False, False]])
 TARGET_MASK = np.array([[True, True, False], [True, True, True]])
@@ -85,6 +86,29 @@ def test_stepwise_equals_whole_sequence(kwargs):
     attention = np.asarray(attention)
     np.testing.assert_allclose(attention.sum(axis=-1), 1.0, atol=1e-5)
     assert not attention[1, :, 2:].any()
+
+
+def test_equals_numpy():
+    """Luong's equations by loops: dot attention after the step, input feeding, two layers."""
+    layer = decoder(attention="dot", num_layers=2, bridge="copy")
+    inputs, start = arrays(), states(2, "lstm")
+    logits = np.asarray(layer(**inputs, encoder_states=start))
+    cells = [weights_of(cell) for cell in layer.recurrent.cells]
+    tied, dense = weights_of(layer.embedding), weights_of(layer.combine)
+    for row in range(2):
+        source = inputs["encoder_outputs"][row][SOURCE_MASK[row]].astype("float64")
+        now = [s[row].astype("float64") for s in start]
+        fed = np.zeros(6)
+        for t, token in enumerate(inputs["tokens"][row]):
+            x = np.concatenate([tied["embeddings"][token], fed])
+            for level in range(2):
+                now[2 * level : 2 * level + 2] = lstm_step(x, *now[2 * level :][:2], cells[level])
+                x = now[2 * level]
+            weights = np.exp(source @ x)
+            context = weights / weights.sum() @ source
+            fed = np.tanh(np.concatenate([x, context]) @ dense["kernel"] + dense["bias"])
+            wanted = fed @ tied["projection"] @ tied["embeddings"].T + tied["bias"]
+            np.testing.assert_allclose(logits[row, t], wanted, atol=1e-5)
 
 
 def test_source_padding_invariance():

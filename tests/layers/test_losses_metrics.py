@@ -128,6 +128,18 @@ def test_in_compile_and_fit():
     assert 0 <= history["token_accuracy"][0] <= 1
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_logits_are_scored_in_float32(dtype):
+    y_true, logits, mask = next(batches())
+    half = keras.ops.cast(logits, dtype)
+    exact = keras.ops.cast(half, "float32")
+    loss = MaskedSparseCrossentropy()
+    assert keras.backend.standardize_dtype(loss(y_true, half, mask).dtype) == "float32"
+    np.testing.assert_allclose(
+        float(loss(y_true, half, mask)), float(loss(y_true, exact, mask)), rtol=1e-6
+    )
+
+
 def test_errors():
     y_true, logits, _ = next(batches())
     with pytest.raises(ValueError, match="`y_pred` must have one axis more"):

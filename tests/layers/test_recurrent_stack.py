@@ -109,19 +109,31 @@ def test_equals_numpy(kernel, cell, extra):
 
 
 @pytest.mark.skipif(len(KERNELS) < 2, reason="one kernel on this backend")
-@pytest.mark.parametrize("drop", [{"weight_drop": 0.4}, {"recurrent_dropout": 0.4}])
+@pytest.mark.parametrize("drop", [{}, {"weight_drop": 0.4}, {"recurrent_dropout": 0.4}])
 @pytest.mark.parametrize("cell", ["lstm", "gru", "simple_rnn"])
-def test_kernels_agree_under_dropout(cell, drop):
+def test_kernels_agree_in_training_with_their_gradients(cell, drop):
     """The same seed draws the same masks, so that training steps can be compared too."""
+    import tensorflow as tf
+
     results = []
+    target = np.random.default_rng(2).normal(size=(3, 6, 8)).astype("float32")
+    x = tf.constant(X)
     for kernel in KERNELS:
-        stack = RecurrentStack(4, cell=cell, kernel=kernel, seed=7, **drop)
+        stack = RecurrentStack(4, cell=cell, kernel=kernel, bidirectional=True, seed=7, **drop)
         stack.build(X.shape)
         rng = np.random.default_rng(1)
         stack.set_weights([rng.normal(size=w.shape) * 0.4 for w in stack.get_weights()])
-        results.append(np.asarray(stack(X, mask=MASK, training=True)))
-        assert np.abs(results[-1] - np.asarray(stack(X, mask=MASK))).max() > 1e-3
-    np.testing.assert_allclose(*results, atol=1e-6)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = stack(x, mask=MASK, training=True)
+            loss = tf.reduce_sum(y * target)
+        weights = [weight.value for weight in stack.trainable_weights]
+        results.append([y, *tape.gradient(loss, [x, *weights])])
+        changed = np.abs(y - np.asarray(stack(X, mask=MASK))).max() > 1e-3
+        assert changed == bool(drop)
+    for one, other in zip(*results, strict=True):
+        scale = max(np.abs(one).max(), 1.0)
+        np.testing.assert_allclose(one / scale, other / scale, atol=1e-5)
 
 
 @pytest.mark.skipif(len(KERNELS) < 2, reason="one kernel on this backend")
