@@ -151,7 +151,6 @@ def data_lines(report: dict[str, Any]) -> list[str]:
         lines.append(
             f"  {name}: {split['examples']:,} ({labels}), {split['tokens']:,} tokens; lengths "
             f"{spread}; cut {split['cut_share']:.1%}, unknown {split['unknown_share']:.1%}"
-            + (f"; {split['empty_dropped']} empty dropped" if split["empty_dropped"] else "")
         )
     for name, value in report.get("batches", {}).items():
         lines.append(f"  {name}: {value}")

@@ -153,12 +153,17 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
         self, settings: SentimentSettings, assets: Assets, source: str, download: bool
     ) -> LabelledData:
         from kerasseq.data import encoded, labelled
+        from kerasseq.text.tokenizer import tokenize
 
-        corpus = self._read(settings, source, download)
+        corpus = labelled.without_empty(self._read(settings, source, download))
         examples = corpus.splits.get("test") or next(iter(corpus.splits.values()))
         labelled.check_labels(examples, assets.class_names, corpus.source)
         split, summary = encoded.encode_split(
-            examples, assets.class_names, assets.vocabulary, settings.text
+            examples,
+            map(tokenize, examples.texts),
+            assets.class_names,
+            assets.vocabulary,
+            settings.text,
         )
         report = {
             "source": corpus.source,

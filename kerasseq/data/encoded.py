@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +12,6 @@ import numpy as np
 
 from kerasseq.config import Settings, setting
 from kerasseq.data.labelled import Corpus, Examples
-from kerasseq.errors import UserError
 from kerasseq.text.cut import Keep, cut
 from kerasseq.text.tokenizer import tokenize
 from kerasseq.text.vocabulary import BOS, UNK, Vocabulary
@@ -57,55 +58,50 @@ def _with_bos(ids: np.ndarray, settings: TextSettings) -> np.ndarray:
 
 
 def encode_split(
-    examples: Examples, names: list[str], vocabulary: Vocabulary, settings: TextSettings
+    examples: Examples,
+    tokens: Iterable[list[str]],
+    names: list[str],
+    vocabulary: Vocabulary,
+    settings: TextSettings,
 ) -> tuple[EncodedSplit, dict[str, Any]]:
     """Encodes a split and says what it holds.
 
-    Texts without any token are dropped and counted.
-
     Args:
         examples: texts and labels.
+        tokens: of each text; at least one.
         names: the classes; a label's index is its position here.
         vocabulary: of the train split.
         settings: the cut.
-
-    Raises:
-        UserError: if nothing is left.
     """
-    return _finish(examples, [vocabulary.encode(tokenize(t)) for t in examples.texts],
-                   names, settings)  # fmt: skip
-
-
-def _finish(
-    examples: Examples, encoded: list[np.ndarray], names: list[str], settings: TextSettings
-) -> tuple[EncodedSplit, dict[str, Any]]:
-    full = np.array([len(ids) for ids in encoded])
-    kept = np.flatnonzero(full)
-    if not len(kept):
-        raise UserError("every text is empty after tokenising")
+    encoded = [vocabulary.encode(words) for words in tokens]
+    lengths = np.array([len(ids) for ids in encoded])
     index = {name: position for position, name in enumerate(names)}
-    examples = examples.take(kept)
     split = EncodedSplit(
-        [_with_bos(encoded[i], settings) for i in kept],
+        [_with_bos(ids, settings) for ids in encoded],
         np.array([index[label] for label in examples.labels], np.int32),
         examples.texts,
     )
-    tokens = int(full.sum())
     unknown = sum(int(np.count_nonzero(ids == UNK)) for ids in encoded)
     percentiles = (5, 25, 50, 75, 95, 100)
-    summary = {
+    spread = np.percentile(lengths, percentiles).astype(int).tolist()
+    counts = Counter(examples.labels)
+    return split, {
         "examples": len(split),
-        "empty_dropped": len(full) - len(kept),
-        "labels": {name: Counter(examples.labels)[name] for name in names},
-        "tokens": tokens,
-        "unknown_share": round(unknown / tokens, 4),
-        "length_percentiles": {
-            f"p{p}": int(v) for p, v in zip(percentiles, np.percentile(full[kept], percentiles),
-                                            strict=True)
-        },
-        "cut_share": round(float(np.mean(full[kept] > settings.max_length)), 4),
-    }  # fmt: skip
-    return split, summary
+        "labels": {name: counts[name] for name in names},
+        "tokens": int(lengths.sum()),
+        "unknown_share": round(unknown / int(lengths.sum()), 4),
+        "length_percentiles": {f"p{p}": n for p, n in zip(percentiles, spread, strict=True)},
+        "cut_share": round(float(np.mean(lengths > settings.max_length)), 4),
+        "sha256": _digest(examples),
+    }
+
+
+def _digest(examples: Examples) -> str:
+    """Of the texts and labels, in order: a run refuses to go on with other data."""
+    digest = hashlib.sha256()
+    for text, label in zip(examples.texts, examples.labels, strict=True):
+        digest.update(f"{len(text)} {text} {label}\n".encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -127,8 +123,9 @@ def encode_corpus(corpus: Corpus, names: list[str], settings: TextSettings) -> L
     )
     splits, reports = {}, {}
     for name, part in corpus.splits.items():
-        encoded = [vocabulary.encode(words) for words in tokens.pop(name)]
-        splits[name], reports[name] = _finish(part, encoded, names, settings)
+        splits[name], reports[name] = encode_split(
+            part, tokens.pop(name), names, vocabulary, settings
+        )
     report = {
         "source": corpus.source,
         "notes": corpus.notes,

@@ -44,7 +44,7 @@ def read_path(path: Path, text_column: str, label_column: str, encoding: str) ->
             return _read_folder(path, text_column, label_column, encoding)
         if not path.exists():
             raise UserError(f"{path} does not exist")
-        if path.name.endswith((".tar.gz", ".tgz", ".tar")):
+        if path.name.endswith((".tar.gz", ".tgz")):
             return read_archive(path, encoding)
         if table_suffix(path):
             return Corpus(str(path), {"all": read_table(path, text_column, label_column, encoding)})
@@ -66,7 +66,7 @@ def decode(content: bytes, encoding: str, where: str) -> str:
     except UnicodeDecodeError as error:
         raise UserError(
             f"{where} is not {encoding}: byte 0x{content[error.start]:02x} at offset "
-            f"{error.start}; if it is in another encoding, say so, as in --encoding latin-1"
+            f"{error.start}; if it is in another encoding, give it with --encoding"
         ) from None
     except LookupError:
         raise UserError(f"unknown encoding {encoding!r}") from None
@@ -112,7 +112,7 @@ def read_archive(path: Path, encoding: str) -> Corpus:
     """Reads an aclImdb archive as a stream; nothing is unpacked."""
 
     def files() -> Iterator[tuple[PurePosixPath, bytes]]:
-        with tarfile.open(path, "r|*") as archive:
+        with gzip.open(path) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
             for member in archive:
                 name = PurePosixPath(member.name)
                 if name.is_absolute() or ".." in name.parts:
@@ -120,10 +120,13 @@ def read_archive(path: Path, encoding: str) -> Corpus:
                 content = archive.extractfile(member) if member.isfile() else None
                 if content and name.suffix == ".txt" and len(name.parts) >= 3:
                     yield PurePosixPath(*name.parts[-3:]), content.read()
+            # tarfile takes a cut or damaged header for the end; gzip's checksum tells
+            while stream.read(1 << 20):
+                pass
 
     try:
         return _acl_corpus(str(path), files(), encoding)
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError) as error:
         raise UserError(f"{path} is damaged or truncated: {error}") from None
 
 
@@ -173,7 +176,7 @@ def read_table(path: Path, text_column: str, label_column: str, encoding: str) -
                     f"{path}: no column {column!r}; it has {', '.join(map(repr, row))} "
                     "(see --text_column and --label_column)"
                 )
-            if row[column] is None:
+            if row[column] is None or (column == label_column and not str(row[column]).strip()):
                 raise UserError(f"{path}:{where}: no value in column {column!r}")
         examples.texts.append(str(row[text_column]))
         examples.labels.append(str(row[label_column]).strip())
@@ -203,7 +206,8 @@ def _json_rows(content: str, path: Path) -> Iterator[tuple[int, dict]]:
             continue
         try:
             row = json.loads(line)
-        except json.JSONDecodeError as error:
+            json.dumps(row, ensure_ascii=False).encode()  # half a surrogate pair is no text
+        except (ValueError, RecursionError) as error:
             raise UserError(f"{path}:{number}: not JSON: {error}") from None
         if not isinstance(row, dict):
             raise UserError(f"{path}:{number}: expected a JSON object, got {line[:40]}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from kerasseq.errors import UserError
+from kerasseq.text.tokenizer import has_token
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,24 @@ def without_duplicates(examples: Examples) -> Examples:
     return examples.take(first.values())
 
 
+def without_empty(corpus: Corpus) -> Corpus:
+    """The corpus without the texts that have no token, which are counted in its notes.
+
+    Raises:
+        UserError: if a split has nothing else.
+    """
+    splits, notes = {}, list(corpus.notes)
+    for name, part in corpus.splits.items():
+        kept = [i for i, text in enumerate(part.texts) if has_token(text)]
+        if not kept:
+            raise UserError(f"{corpus.source}: every text is empty after tokenising")
+        if len(kept) < len(part):
+            where = "" if name == "all" else f" of {name}"
+            notes.append(f"{len(part) - len(kept):,} texts{where} without any token dropped")
+        splits[name] = part.take(kept)
+    return Corpus(corpus.source, splits, notes)
+
+
 def stratified(labels: list[str], fractions: list[float], seed: int) -> list[np.ndarray]:
     """Cuts positions into parts with the same balance of labels, shuffled by ``seed``.
 
@@ -70,7 +90,8 @@ def stratified(labels: list[str], fractions: list[float], seed: int) -> list[np.
 def cut_splits(corpus: Corpus, fraction: float, seed: int) -> Corpus:
     """Completes a corpus to train, validation and test.
 
-    An official test split stays what it is. Repeated texts are removed from what is cut, so that
+    Texts without any token go first. An official test split stays what it is. Repeated texts are
+    removed from what is cut, so that
     no text stands on both sides of a cut.
 
     Args:
@@ -81,6 +102,7 @@ def cut_splits(corpus: Corpus, fraction: float, seed: int) -> Corpus:
     Raises:
         UserError: if a split would be empty or train has fewer than two classes.
     """
+    corpus = without_empty(corpus)
     splits, notes = dict(corpus.splits), list(corpus.notes)
     whole = splits.pop("all", None) or splits.pop("train")
     train = without_duplicates(whole)
@@ -99,9 +121,10 @@ def cut_splits(corpus: Corpus, fraction: float, seed: int) -> Corpus:
             f"{corpus.source}: a classifier needs at least two classes, but every label in train "
             f"is {splits['train'].labels[0]!r}"
         )
-    shared = len(set(splits["train"].texts) & set(splits["test"].texts))
-    if shared:
-        notes.append(f"{shared:,} texts occur in both train and test (kept, as published)")
+    for first, second in itertools.combinations(("train", "validation", "test"), 2):
+        shared = len(set(splits[first].texts) & set(splits[second].texts))
+        if shared:
+            notes.append(f"{shared:,} texts occur in both {first} and {second} (kept as they came)")
     ordered = {name: splits[name] for name in ("train", "validation", "test")}
     return Corpus(corpus.source, ordered, notes)
 

@@ -30,6 +30,11 @@ def normalize(text: str) -> str:
     return unicodedata.normalize("NFC", _markup.sub(" ", text)).casefold()
 
 
+def has_token(text: str) -> bool:
+    """Whether :func:`tokenize` gives anything."""
+    return _token_pattern(False).search(normalize(text)) is not None
+
+
 def tokenize(text: str) -> list[str]:
     """Splits a text into words and single punctuation marks.
 

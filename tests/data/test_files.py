@@ -63,6 +63,9 @@ def test_a_text_of_10_mb_is_read(tmp_path):
         ("a.csv", "text,label\n", "has a header but no rows"),
         ("a.csv", "review,label\nx,y\n", "no column 'text'; it has 'review', 'label'"),
         ("a.csv", "text,label\nok,x\nshort\n", "a.csv:3: no value in column 'label'"),
+        ("a.csv", "text,label\nfine,x\nodd, \n", "a.csv:3: no value in column 'label'"),
+        ("a.jsonl", '{"text": "\\ud800", "label": 1}\n', "a.jsonl:1: not JSON"),
+        ("a.jsonl", "[" * 100_000, "a.jsonl:1: not JSON"),
         ("a.csv", 'text,label\n"open,x\n', "a.csv:2: unexpected end"),
         ("a.csv", b"text,label\ncaf\xe9,x\n", "not utf-8: byte 0xe9 at offset 14"),
         ("a.jsonl", '{"text": "a", "label": 1}\n{oops\n', "a.jsonl:2: not JSON"),
@@ -127,11 +130,25 @@ def test_acl_imdb_archive_and_folder_agree(tmp_path):
         assert {label for _, label in pairs[0]} == {"positive", "negative"}
 
 
-def test_truncated_archive(tmp_path):
-    path = acl_archive(tmp_path / "acl.tar.gz")
-    path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(UserError, match="damaged or truncated"):
-        read(path)
+def test_an_archive_cut_anywhere_is_refused(tmp_path):
+    content = acl_archive(tmp_path / "acl.tar.gz").read_bytes()
+    cut = tmp_path / "cut.tar.gz"
+    for size in range(1, len(content), 7):
+        cut.write_bytes(content[:size])
+        with pytest.raises(UserError, match="damaged or truncated"):
+            read(cut)
+
+
+def test_an_archive_with_a_flipped_bit_is_refused(tmp_path):
+    content = acl_archive(tmp_path / "acl.tar.gz").read_bytes()
+    damaged = tmp_path / "damaged.tar.gz"
+    # from behind the gzip header, whose name and time fields mean nothing
+    for position in range(24, len(content), 5):
+        damaged.write_bytes(
+            content[:position] + bytes([content[position] ^ 4]) + content[position + 1 :]
+        )
+        with pytest.raises(UserError):
+            read(damaged)
 
 
 @pytest.mark.parametrize("name", ["../../etc/train/pos/1_9.txt", "/train/pos/1_9.txt"])

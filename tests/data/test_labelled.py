@@ -14,6 +14,7 @@ from kerasseq.data.labelled import (
     without_duplicates,
 )
 from kerasseq.errors import UserError
+from kerasseq.text.tokenizer import tokenize
 from kerasseq.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 
 
@@ -52,7 +53,7 @@ def test_an_official_test_split_stays_whole():
     assert corpus.splits["test"] == test
     assert len(corpus.splits["validation"]) == 10
     if "text number 1" in corpus.splits["train"].texts:
-        assert "1 texts occur in both" in corpus.notes[-1]
+        assert "1 texts occur in both train and test" in corpus.notes[-1]
 
 
 def test_one_class_is_refused():
@@ -76,8 +77,8 @@ def test_duplicates_keep_their_first_row():
     assert without_duplicates(Examples(["a", "b", "a"], ["1", "2", "3"])).labels == ["1", "2"]
 
 
-def test_vocabulary_comes_from_train_only_and_empty_rows_are_counted():
-    train = Examples(["A film, a film", "bad", "  <br /> "], ["good", "bad", "bad"])
+def test_vocabulary_comes_from_train_only():
+    train = Examples(["A film, a film", "bad"], ["good", "bad"])
     test = Examples(["unseen film"], ["good"])
     settings = TextSettings(min_count=1, max_length=3)
     corpus = Corpus("here", {"train": train, "validation": test, "test": test})
@@ -86,14 +87,44 @@ def test_vocabulary_comes_from_train_only_and_empty_rows_are_counted():
     assert data.splits["test"].sequences[0].tolist() == [2, 1, 5]
     assert data.splits["train"].labels.tolist() == [1, 0]
     report = data.report["splits"]["train"]
-    assert report["empty_dropped"] == 1
     assert report["labels"] == {"bad": 1, "good": 1}
     assert report["length_percentiles"]["p100"] == 5
     assert report["cut_share"] == 0.5
-    split, _ = encode_split(test, data.class_names, data.vocabulary, settings)
+    split, summary = encode_split(
+        test, map(tokenize, test.texts), data.class_names, data.vocabulary, settings
+    )
+    assert summary == data.report["splits"]["test"]
     assert np.array_equal(split.sequences[0], data.splits["test"].sequences[0])
 
 
-def test_only_empty_texts_are_refused():
-    with pytest.raises(UserError, match="every text is empty"):
-        encode_split(Examples([" "], ["a"]), ["a", "b"], Vocabulary(SPECIAL_TOKENS), TextSettings())
+def test_texts_without_a_token_are_dropped_first_and_counted():
+    whole = reviews(100)
+    blank = Examples([*whole.texts, "", " <br /> ", ""], whole.labels + ["good"] * 3)
+    corpus = cut_splits(Corpus("here", {"all": blank}), 0.1, seed=1)
+    assert corpus.notes == ["3 texts without any token dropped"]
+    assert sum(map(len, corpus.splits.values())) == 100
+    with pytest.raises(UserError, match="every text is empty after tokenising"):
+        cut_splits(Corpus("here", {"all": Examples([" ", ""], ["a", "b"])}), 0.1, 1)
+    two = Examples(["word"] * 9 + [" "] * 9, ["a"] * 9 + ["b"] * 9)
+    with pytest.raises(UserError, match="at least two classes"):
+        cut_splits(Corpus("here", {"train": two, "validation": two, "test": two}), 0.1, 1)
+
+
+def test_overlap_of_official_splits_is_said():
+    part = reviews(40)
+    splits = {"train": part, "validation": part.take(range(9)), "test": reviews(9, "other ")}
+    corpus = cut_splits(Corpus("here", splits), 0.1, 1)
+    assert corpus.notes == ["9 texts occur in both train and validation (kept as they came)"]
+
+
+def test_the_digest_follows_texts_labels_and_order():
+    base = reviews(4)
+    relabelled = Examples(base.texts, base.labels[::-1])
+    names, vocabulary = ["bad", "good"], Vocabulary(SPECIAL_TOKENS)
+    digests = {
+        encode_split(part, map(tokenize, part.texts), names, vocabulary, TextSettings())[1][
+            "sha256"
+        ]
+        for part in (base, relabelled, base.take([1, 0, 2, 3]), base)
+    }
+    assert len(digests) == 3
