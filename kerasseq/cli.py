@@ -10,7 +10,6 @@ import re
 import sys
 import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, get_type_hints
 
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
@@ -43,11 +42,15 @@ def run(task: Task, arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"{prog(task)}: {_one_line(str(error))}", file=sys.stderr)
         return error.status
+    except OSError as error:  # a full disk, a missing permission
+        if isinstance(error, BrokenPipeError):  # the reader (head, less) has enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        print(f"{prog(task)}: {_one_line(str(error))}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print(f"{prog(task)}: interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader (head, less) has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
@@ -100,7 +103,11 @@ def _settings(kind: type[Settings], values: Namespace) -> Any:
     made = {}
     for name in (field.name for field in dataclasses.fields(kind)):
         made[name] = values[name]
-        if isinstance(values[name], Namespace):
+        if values[name] is None:
+            raise UserError(f"{name} has no value")
+        if isinstance(hints[name], type) and issubclass(hints[name], Settings):
+            if not isinstance(values[name], Namespace):
+                raise UserError(f"{name} is a group of settings, not {values[name]!r}")
             try:
                 made[name] = _settings(hints[name], values[name])
             except UserError as error:
@@ -151,8 +158,7 @@ def common_verbs(task: Task) -> tuple[Verb, ...]:
     def run_option(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             "--run",
-            type=Path,
-            default=Path("runs") / task.name,
+            default=f"runs/{task.name}",
             help="Run folder (default: %(default)s).",
         )
 
@@ -164,8 +170,7 @@ def common_verbs(task: Task) -> tuple[Verb, ...]:
     def saved_models_option(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             "--saved-models",
-            type=Path,
-            default=Path("saved_models"),
+            default="saved_models",
             help="Folder for exports; a version lands in SAVED_MODELS/TASK/VERSION "
             "(default: %(default)s).",
         )
@@ -192,15 +197,14 @@ def common_verbs(task: Task) -> tuple[Verb, ...]:
         parser.add_argument(
             "--on", metavar="DATA", help="Other labelled data instead: a path or tfds:NAME."
         )
+        parser.add_argument("--encoding", help="Of that data, if it is not the run's own.")
 
     def predict_options(parser: argparse.ArgumentParser) -> None:
         parser.usage = f"{prog(task)} predict [options] [texts ...]"
         parser.add_argument("texts", nargs="*", help="Texts; standard input if there are none.")
         run_option(parser)
-        parser.add_argument(
-            "--saved-model", type=Path, help="Use an exported version instead of a run."
-        )
-        parser.add_argument("--file", type=Path, help="Text file, a text a line (.gz too).")
+        parser.add_argument("--saved-model", help="Use an exported version instead of a run.")
+        parser.add_argument("--file", help="Text file, a text a line (.gz too).")
         parser.add_argument("--encoding", default="utf-8", help="Of the file (default: utf-8).")
         parser.add_argument("--json", action="store_true", help="Print a JSON object a line.")
 
@@ -210,7 +214,7 @@ def common_verbs(task: Task) -> tuple[Verb, ...]:
 
     def tune_options(parser: argparse.ArgumentParser) -> None:
         run_option(parser)
-        parser.set_defaults(run=Path("runs") / f"{task.name}-sweep")
+        parser.set_defaults(run=f"runs/{task.name}-sweep")
         download_option(parser)
         parser.add_argument(
             "--max-trials", type=int, default=10, help="Trials (default: %(default)s)."

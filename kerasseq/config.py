@@ -54,7 +54,7 @@ def group(kind: type[S], **changes: Any) -> Any:
 def describe_bounds(field: dataclasses.Field) -> str:
     """``">= 0, < 1"``, or an empty string for a field without bounds."""
     bounds = field.metadata.get("bounds", {})
-    return ", ".join(f"{_BOUNDS[name][1]} {bound:g}" for name, bound in bounds.items())
+    return ", ".join(f"{_BOUNDS[name][1]} {bound}" for name, bound in bounds.items())
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Settings:
             for name, bound in field.metadata.get("bounds", {}).items():
                 holds, sign = _BOUNDS[name]
                 if not (math.isfinite(value) and holds(value, bound)):
-                    raise UserError(f"{field.name} must be {sign} {bound:g}, got {value}")
+                    raise UserError(f"{field.name} must be {sign} {bound}, got {value}")
 
     def to_dict(self) -> dict[str, Any]:
         """The tree as plain nested dictionaries, as YAML and JSON hold it."""

@@ -16,7 +16,7 @@ from kerasseq.storage import write_json
 from kerasseq.task import Task, TaskSettings
 from kerasseq.training import devices
 from kerasseq.training.progress import clock
-from kerasseq.training.run_folder import BEST, CHECKPOINT, MODEL, SUMMARY, RunFolder, versions
+from kerasseq.training.run_folder import CHECKPOINT, MODEL, SUMMARY, RunFolder, versions
 from kerasseq.training.trainer import Trainer
 
 
@@ -55,6 +55,31 @@ def load_run(task: Task, path: Path) -> Trained:
     return Trained(run, settings, task.load_assets(run), model, summary)
 
 
+def check_same_data(run: RunFolder, report: dict[str, Any]) -> None:
+    """Raises:
+    UserError: if the data is not what the run was trained on.
+    """
+    before = run.read_json("data.json")
+    for split, summary in report["splits"].items():
+        if before is None or before["splits"].get(split, {}).get("sha256") != summary["sha256"]:
+            raise UserError(
+                f"{report['source']}: the {split} split is not the one that {run.path} was trained "
+                "with; the data has changed since"
+            )
+
+
+def build(task: Task, settings: TaskSettings, assets: Any, portable: bool = False) -> keras.Model:
+    """The task's model.
+
+    Raises:
+        UserError: if the settings do not fit together.
+    """
+    try:
+        return task.build_model(settings, assets, portable)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+
+
 class Prepared(NamedTuple):
     """What training starts from."""
 
@@ -86,6 +111,8 @@ def fit(task: Task, settings: TaskSettings, run: RunFolder, prepared: Prepared) 
         The summary, as ``training.json`` holds it.
     """
     plan, data = prepared
+    if (run / CHECKPOINT).exists():
+        check_same_data(run, task.data_report(data))
     assets = task.assets(data)
     run.write_text("settings.yaml", yaml.safe_dump(settings.to_dict(), sort_keys=False))
     write_json(run / "data.json", task.data_report(data))
@@ -93,7 +120,7 @@ def fit(task: Task, settings: TaskSettings, run: RunFolder, prepared: Prepared) 
     task.save_assets(assets, run)
 
     keras.utils.set_random_seed(settings.seed)
-    model = task.build_model(settings, assets)
+    model = build(task, settings, assets)
     for line in task.adapt(model, settings, data):
         say(f"  {line}")
     for name, kernel in recurrent_kernels(model):
@@ -124,8 +151,8 @@ def fit(task: Task, settings: TaskSettings, run: RunFolder, prepared: Prepared) 
         "versions": versions(),
     }
     write_json(run / SUMMARY, summary)
-    for name in (CHECKPOINT, BEST):
-        (run / name).unlink(missing_ok=True)
+    for path in (run / CHECKPOINT, *run.path.glob("best-*.npz")):
+        path.unlink(missing_ok=True)
     say(
         f"trained {result.steps} steps in {clock(result.seconds)}; kept step {result.best_step}: "
         + ", ".join(f"validation {name} {value:.4f}" for name, value in result.metrics.items())

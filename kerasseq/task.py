@@ -29,7 +29,7 @@ class TaskSettings(Settings):
     """Where the data is: embedded (a corpus inside a Python package), a path, or tfds:NAME."""
     encoding: str = "utf-8"
     """Encoding of text files."""
-    seed: int = setting(1, ge=0)
+    seed: int = setting(1, ge=0, le=2**32 - 1)
     """The one seed: of splits, initial weights, order of batches and dropout."""
     device: DeviceSettings = group(DeviceSettings)
 

@@ -9,15 +9,28 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import keras
+import tensorflow as tf
 import yaml
 from jsonargparse import Namespace
 from rich.console import Console
 from rich.table import Table
 
+from kerasseq.config import replace
 from kerasseq.data.files import open_lines
 from kerasseq.errors import UserError
 from kerasseq.export import saved_model
-from kerasseq.runs import Trained, data_lines, fit, load_run, prepare, recurrent_kernels, say
+from kerasseq.runs import (
+    Trained,
+    build,
+    check_same_data,
+    data_lines,
+    fit,
+    load_run,
+    prepare,
+    recurrent_kernels,
+    say,
+)
 from kerasseq.storage import write_json
 from kerasseq.task import Task
 from kerasseq.training import devices
@@ -36,7 +49,7 @@ def train(task: Task, options: Namespace) -> None:
         say(f"{task.title}: {'continuing' if existed else 'training'} in {run.path}/")
         prepared = prepare(task, settings, options.download)
     with run.open(task.name, settings.to_dict()):
-        if prepared:
+        if prepared and run.read_json(SUMMARY) is None:
             fit(task, settings, run, prepared)
         else:
             say(f"{run.path}/ is trained already")
@@ -50,7 +63,7 @@ def train(task: Task, options: Namespace) -> None:
             say("\nexamples:")
             _predict_and_show(task, trained, iter(task.examples), as_json=False)
         say()
-        _export(task, trained, options.saved_models)
+        _export(task, trained, Path(options.saved_models))
 
 
 # -- evaluate --------------------------------------------------------------------------------------
@@ -58,11 +71,13 @@ def train(task: Task, options: Namespace) -> None:
 
 def evaluate(task: Task, options: Namespace) -> None:
     """Reports on a split of the run's data, or on other labelled data."""
-    trained = load_run(task, options.run)
+    trained = load_run(task, Path(options.run))
     if options.on is None:
         _evaluate_split(task, trained, options.split, options.download)
         return
     settings = trained.settings
+    if options.encoding:
+        settings = replace(settings, {"encoding": options.encoding})
     data = task.labelled_file(settings, trained.assets, options.on, options.download)
     for line in data_lines(task.data_report(data)):
         say(f"  {line}")
@@ -77,7 +92,9 @@ def _evaluate_split(
     """Scores a split once; the run keeps the report, and later calls show it."""
     report = trained.run.read_json(f"evaluation/{split}.json")
     if report is None:
-        data = data if data is not None else task.load_data(trained.settings, download)
+        if data is None:
+            data = task.load_data(trained.settings, download)
+            check_same_data(trained.run, task.data_report(data))
         report = task.evaluate(trained.model, trained.settings, data, split)
     _keep_report(task, trained.run, report, split, f"{split} split")
 
@@ -100,19 +117,21 @@ def predict(task: Task, options: Namespace) -> None:
     if options.texts and options.file:
         raise UserError("give texts or --file, not both")
     if options.texts:
-        texts: Iterator[str] = iter(options.texts)
+        # a shell's arguments may be bytes of no encoding
+        texts: Iterator[str] = (t.encode("utf-8", "replace").decode() for t in options.texts)
     elif options.file:
-        texts = file_lines(options.file, options.encoding)
+        texts = file_lines(Path(options.file), options.encoding)
     else:
         if sys.stdin.isatty():
             print("reading texts from standard input, one a line (end: Ctrl-D)", file=sys.stderr)
         texts = _decoded(sys.stdin.buffer, options.encoding, "standard input")
     if options.saved_model:
-        manifest = saved_model.read_manifest(options.saved_model, task.name)
-        for text, outputs in saved_model.predict(options.saved_model, texts):
+        path = Path(options.saved_model)
+        manifest = saved_model.read_manifest(path, task.name)
+        for text, outputs in saved_model.predict(path, texts):
             _show(task, task.served_result(text, outputs, manifest), options.json)
         return
-    _predict_and_show(task, load_run(task, options.run), texts, options.json)
+    _predict_and_show(task, load_run(task, Path(options.run)), texts, options.json)
 
 
 def _predict_and_show(task: Task, trained: Trained, texts: Iterator[str], as_json: bool) -> None:
@@ -157,13 +176,16 @@ def _decoded(stream: Any, encoding: str, where: str) -> Iterator[str]:
 
 def export(task: Task, options: Namespace) -> None:
     """Writes a SavedModel of a finished run and verifies it in a clean process."""
-    _export(task, load_run(task, options.run), options.saved_models)
+    _export(task, load_run(task, Path(options.run)), Path(options.saved_models))
 
 
 def _export(task: Task, trained: Trained, folder: Path) -> None:
     say("exporting: building a model without GPU kernels, saving, verifying in a clean process")
-    portable = task.build_model(trained.settings, trained.assets, portable=True)
-    portable.set_weights(trained.model.get_weights())
+    # as it will be served: on a CPU, in float32
+    keras.mixed_precision.set_dtype_policy("float32")
+    with tf.device("/CPU:0"):
+        portable = build(task, trained.settings, trained.assets, portable=True)
+        portable.set_weights(trained.model.get_weights())
     serving = task.serving(portable, trained.settings, trained.assets, trained.run)
     manifest = {
         "task": task.name,
@@ -173,7 +195,8 @@ def _export(task: Task, trained: Trained, folder: Path) -> None:
         "test": trained.run.read_json("evaluation/test.json"),
         "versions": versions(),
     }
-    path, outcome = saved_model.export(serving, folder / task.name, manifest)
+    with tf.device("/CPU:0"):
+        path, outcome = saved_model.export(serving, folder / task.name, manifest)
     say(f"  {outcome}")
     say(f"exported to {path}/")
 
@@ -194,7 +217,7 @@ def describe(task: Task, options: Namespace) -> None:
         .join(["  ", ""]))  # fmt: skip
     plan = devices.plan(devices.detect(), settings.device)
     devices.apply(plan)
-    model = task.build_model(settings, assets)
+    model = build(task, settings, assets)
     table = Table(title=f"model ({whose})", title_justify="left")
     for column in ("layer", "kind", "output shape"):
         table.add_column(column)
@@ -223,4 +246,4 @@ def tune(task: Task, options: Namespace) -> None:
     """Searches the task's space and prints the best settings."""
     from kerasseq.tuning.sweep import sweep
 
-    sweep(task, options.settings, options.run, options.max_trials, options.download)
+    sweep(task, options.settings, Path(options.run), options.max_trials, options.download)

@@ -76,6 +76,27 @@ def test_unknown_name_in_a_config_file(capsys, tmp_path):
     assert (status, "did you mean --model.units?" in line) == (2, True)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("seed: null", "seed"),
+        ("model: 5", "model"),
+        ("model: null", "model"),
+        ("model: {pooling: null}", "pooling"),
+        ("model: {units: many}", "model.units"),
+        ("seed: 4294967296", "seed must be <= 4294967295"),
+        ("- a list", "config"),
+    ],
+)
+def test_wrong_config_files(capsys, tmp_path, text, message):
+    path = tmp_path / "settings.yaml"
+    path.write_text(text)
+    status, line = failure(capsys, "train", "--config", str(path), "--run", str(tmp_path / "run"))
+    assert status == 2
+    assert message in line
+    assert not (tmp_path / "run").exists()
+
+
 def test_config_file_then_overrides(tmp_path):
     path = tmp_path / "settings.yaml"
     path.write_text(yaml.safe_dump(SentimentSettings(seed=7).to_dict()))

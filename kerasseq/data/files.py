@@ -174,7 +174,7 @@ def read_table(path: Path, text_column: str, label_column: str, encoding: str) -
             if column not in row:
                 raise UserError(
                     f"{path}: no column {column!r}; it has {', '.join(map(repr, row))} "
-                    "(see --text_column and --label_column)"
+                    "(the settings text_column and label_column choose)"
                 )
             if row[column] is None or (column == label_column and not str(row[column]).strip()):
                 raise UserError(f"{path}:{where}: no value in column {column!r}")

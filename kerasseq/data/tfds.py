@@ -26,7 +26,7 @@ def read_labelled(name: str, text_column: str, label_column: str, download: bool
         if column not in features:
             raise UserError(
                 f"tfds:{name} has no feature {column!r}; it has {', '.join(features)} "
-                "(see --text_column and --label_column)"
+                "(the settings text_column and label_column choose)"
             )
     label_names = getattr(features[label_column], "names", None)
     splits = {}
@@ -55,6 +55,9 @@ def prepared(name: str, download: bool) -> Any:
         UserError: if it is unknown, or not prepared and must not or cannot be downloaded.
     """
     import tensorflow_datasets as tfds
+
+    if not name:
+        raise UserError("tfds: needs the name of a data set, as in tfds:imdb_reviews")
 
     logging.getLogger("absl").setLevel(logging.ERROR)
     try:

@@ -203,9 +203,11 @@ def read_manifest(path: Path, task: str) -> dict[str, Any]:
             f"{path} is not an exported version (no readable {MANIFEST}): give a folder such as "
             f"saved_models/{task}/1"
         ) from None
-    if manifest.get("format") != FORMAT:
+    if not isinstance(manifest, dict) or "format" not in manifest:
+        raise UserError(f"{path / MANIFEST} is not an export's manifest")
+    if manifest["format"] != FORMAT:
         raise UserError(
-            f"{path} has export format {manifest.get('format')}, this kerasseq reads {FORMAT}: "
+            f"{path} has export format {manifest['format']}, this kerasseq reads {FORMAT}: "
             "export the run again"
         )
     if manifest.get("task") != task:
@@ -219,7 +221,10 @@ def predict(path: Path, texts: Iterable[str]) -> Iterator[tuple[str, dict[str, A
     Yields:
         Each text with its row of every output.
     """
-    loaded = tf.saved_model.load(str(path))
+    try:
+        loaded = tf.saved_model.load(str(path))
+    except (OSError, tf.errors.OpError) as error:
+        raise UserError(f"{path} cannot be loaded: {str(error).splitlines()[0]}") from None
     serve = loaded.signatures["serving_default"]
     for block in blocks(iter(texts), 64):
         answer = serve(text=tf.constant([text.encode("utf-8", "replace") for text in block]))

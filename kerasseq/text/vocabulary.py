@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from kerasseq.errors import UserError
+from kerasseq.storage import replacing
 
 PAD, UNK, BOS, EOS = 0, 1, 2, 3
 """Ids that every vocabulary starts with: padding, unknown, begin and end of sequence."""
@@ -65,7 +66,8 @@ class Vocabulary:
 
     def save(self, path: Path) -> None:
         """Writes one token a line; the line number is the id."""
-        path.write_text("".join(f"{token}\n" for token in self.tokens), encoding="utf-8")
+        with replacing(path) as temporary:
+            temporary.write_text("".join(f"{token}\n" for token in self.tokens), encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path) -> Vocabulary:

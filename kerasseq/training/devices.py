@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kerasseq.config import Settings, setting
+from kerasseq.errors import UserError
 
 Precision = Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
 
@@ -69,7 +70,13 @@ class DevicePlan:
 
 
 def plan(hardware: Hardware, settings: DeviceSettings) -> DevicePlan:
-    """Decides how to use some hardware. Pure: it asks no device anything."""
+    """Decides how to use some hardware. Pure: it asks no device anything.
+
+    Raises:
+        UserError: if the settings ask for what the hardware does not have.
+    """
+    if settings.kernel == "cudnn" and not hardware.gpus:
+        raise UserError("device.kernel: cudnn needs a GPU, and TensorFlow sees none")
     threads = settings.threads or hardware.cores
     decisions = [
         Decision(

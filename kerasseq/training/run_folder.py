@@ -18,13 +18,8 @@ from kerasseq.config import differences
 from kerasseq.errors import UserError
 from kerasseq.storage import replacing, write_json
 
-CHECKPOINT, BEST, MODEL, SUMMARY = (
-    "checkpoint.npz",
-    "best.npz",
-    "model.keras",
-    "training.json",
-)
-WORTH_KEEPING = (CHECKPOINT, BEST, SUMMARY)
+CHECKPOINT, MODEL, SUMMARY = "checkpoint.npz", "model.keras", "training.json"
+WORTH_KEEPING = (CHECKPOINT, SUMMARY)
 
 PACKAGES = ("kerasseq", "keras", "tensorflow", "numpy")
 
@@ -77,6 +72,8 @@ class RunFolder:
         except OSError as error:
             raise UserError(f"{self.path} cannot be created: {error.strerror}") from None
         with self._lock():
+            for left in self.path.glob(".*.tmp"):  # by a process that was killed while writing
+                left.unlink(missing_ok=True)
             if not existed:
                 write_json(
                     self / "run.json",
@@ -97,6 +94,8 @@ class RunFolder:
         Raises:
             UserError: as :meth:`open`.
         """
+        if self.path.exists() and not self.path.is_dir():
+            raise UserError(f"{self.path} is a file, not a run folder")
         if not (self / "run.json").exists():
             if self.path.exists() and any(p.name != ".lock" for p in self.path.iterdir()):
                 raise UserError(f"{self.path} is not empty and is not a run folder")
@@ -130,10 +129,10 @@ class RunFolder:
             raise UserError(f"{self.path} holds no run: train one first") from None
         except (OSError, ValueError) as error:
             raise UserError(f"{self / 'run.json'} cannot be read: {error}") from None
-        if record.get("task") != task:
-            raise UserError(
-                f"{self.path} is a run of the task {record.get('task')!r}, not {task!r}"
-            )
+        if not isinstance(record, dict) or not {"task", "settings"} <= set(record):
+            raise UserError(f"{self / 'run.json'} is not a run's record")
+        if record["task"] != task:
+            raise UserError(f"{self.path} is a run of the task {record['task']!r}, not {task!r}")
         return record
 
     def write_text(self, name: str, text: str) -> None:
@@ -142,9 +141,18 @@ class RunFolder:
             temporary.write_text(text, encoding="utf-8")
 
     def read_json(self, name: str) -> Any:
-        """A JSON file of the run, or None if it is not there."""
+        """A JSON file of the run, or None if it is not there.
+
+        Raises:
+            UserError: if it is damaged.
+        """
         path = self / name
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        if not path.exists():
+            return None
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise UserError(f"{path} is damaged: {error}") from None
 
     def log(self, record: Mapping[str, Any]) -> None:
         """Adds a line to ``metrics.jsonl``."""

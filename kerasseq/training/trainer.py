@@ -22,12 +22,15 @@ import tensorflow as tf
 from kerasseq.errors import UserError
 from kerasseq.training.optimizers import clipped, make_optimizer
 from kerasseq.training.progress import TrainingProgress, clock
-from kerasseq.training.run_folder import BEST, CHECKPOINT, RunFolder
+from kerasseq.training.run_folder import CHECKPOINT, RunFolder
 from kerasseq.training.schedule import learning_rate
 from kerasseq.training.settings import TrainingSettings
 
 AVERAGE_EVERY = 8
 """Steps between updates of the averaged weights, each with the decay of as many steps."""
+
+YOUNG = 64
+"""Until this step they are updated at every one."""
 
 
 class Batches(Protocol):
@@ -66,6 +69,10 @@ class InterruptedRunError(UserError):
     """The run was stopped by a signal, with a checkpoint."""
 
     status = 130
+
+
+class DivergedError(UserError):
+    """The loss is no longer a number."""
 
 
 class Trainer:
@@ -183,7 +190,7 @@ class Trainer:
                 self._validate(progress)
         self._writer.close()
         assert self._best is not None
-        kept = self.run.load_arrays(BEST)
+        kept = self.run.load_arrays(_best_name(self._best["step"]))
         assert kept is not None
         _assign(self.model.variables, kept[0], "model")
         return FitResult(
@@ -210,9 +217,10 @@ class Trainer:
         batch = {name: tf.constant(array) for name, array in self.batches.fetch(item).items()}
         self._step_function(batch, tf.constant(rate))
         self.step += 1
-        if self._average and self.step % AVERAGE_EVERY == 0:
+        every = 1 if self.step <= YOUNG else AVERAGE_EVERY
+        if self._average and self.step % every == 0:
             # a young average follows the weights closely, or it would remember the initial ones
-            keep = min(settings.average**AVERAGE_EVERY, self.step / (9 * AVERAGE_EVERY + self.step))
+            keep = min(settings.average**every, self.step / (9 * every + self.step))
             self._update_average(tf.constant(keep))
         self._index += 1
         tokens = self.batches.tokens(item)
@@ -226,7 +234,7 @@ class Trainer:
         total, weight = self._sums.numpy()
         loss = float(total / weight) if weight else math.nan
         if not math.isfinite(loss):
-            raise UserError(
+            raise DivergedError(
                 f"the loss is {loss} at step {self.step}: try a lower training.learning_rate or "
                 "training.clip_norm"
             )
@@ -242,7 +250,9 @@ class Trainer:
             better = self._best is None or self._sign * (value - self._best["value"]) > 0
             if better:
                 self._best = {"value": value, "step": self.step, "metrics": metrics}
-                self.run.save_arrays(BEST, _arrays(self.model.variables, "model"), self._best)
+                # under its own name: the last checkpoint may need the one before
+                name = _best_name(self.step)
+                self.run.save_arrays(name, _arrays(self.model.variables, "model"), self._best)
         self._stale = 0 if better else self._stale + 1
         spent = time.perf_counter() - start
         self._seconds += spent
@@ -309,6 +319,13 @@ class Trainer:
                 "records": len(self.run.history()),
             },
         )
+        self._forget_other_best()
+
+    def _forget_other_best(self) -> None:
+        keep = self._best and _best_name(self._best["step"])
+        for path in self.run.path.glob("best-*.npz"):
+            if path.name != keep:
+                path.unlink()
 
     def _restore(self) -> bool:
         self._loss = math.nan
@@ -322,9 +339,14 @@ class Trainer:
         self.step, self._epoch, self._index = state["step"], state["epoch"], state["index"]
         self._seconds, self._tokens = state["seconds"], state["tokens"]
         self._best, self._stale = state["best"], state["stale"]
+        self._forget_other_best()
         if self._sums.numpy()[1]:
             self._loss = self._read_loss()
         return True
+
+
+def _best_name(step: int) -> str:
+    return f"best-{step}.npz"
 
 
 def _arrays(variables: Sequence[Any], prefix: str) -> dict[str, np.ndarray]:

@@ -17,6 +17,7 @@ from kerasseq.errors import UserError
 from kerasseq.runs import Prepared, fit, prepare
 from kerasseq.task import Task, TaskSettings
 from kerasseq.training.run_folder import SUMMARY, RunFolder
+from kerasseq.training.trainer import DivergedError
 from kerasseq.tuning.space import Choice, Range
 
 
@@ -53,7 +54,10 @@ def sweep(
             directory=str(folder),
             project_name="oracle",
         )
-        tuner.search()
+        try:
+            tuner.search()
+        except KeyboardInterrupt:
+            raise tuner.stopped_by or KeyboardInterrupt from None
         done = [t for t in tuner.oracle.trials.values() if t.status == "COMPLETED"]
         if not done:
             raise UserError(f"{folder}: no trial was completed")
@@ -89,15 +93,21 @@ class _Tuner(keras_tuner.Tuner):
     ):
         self._task, self._base, self._folder = task, settings, folder
         self._prepared = prepared
+        self.stopped_by: UserError | None = None
         super().__init__(**options)
 
     def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> dict[str, float]:
         settings = replace(self._base, trial.hyperparameters.values)
         run = RunFolder(self._folder / "trials" / trial.trial_id)
-        with run.open(self._task.name, settings.to_dict()):
-            summary = run.read_json(SUMMARY)
-            if summary is None:
-                summary = fit(self._task, settings, run, self._prepared)
+        try:
+            with run.open(self._task.name, settings.to_dict()):
+                summary = run.read_json(SUMMARY) or fit(self._task, settings, run, self._prepared)
+        except DivergedError as error:
+            raise keras_tuner.errors.FailedTrialError(str(error)) from None
+        except UserError as error:
+            # not the trial's fault: KerasTuner would go on to the next, were it an Exception
+            self.stopped_by = error
+            raise KeyboardInterrupt from None
         return summary["validation"]
 
     def load_model(self, trial: Any) -> Any:

@@ -1,5 +1,6 @@
 import json
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -194,3 +195,49 @@ def test_a_failed_start_leaves_nothing_behind(reviews, tmp_path):
     )  # fmt: skip
     assert "the loss is" in line
     assert "trained" in call("train", "--data", reviews, *where, "--training.epochs=1")
+
+
+def test_changed_data_is_refused(reviews, tmp_path):
+    data = shutil.copy(reviews, tmp_path / "data.csv")
+    run = ["--run", tmp_path / "run"]
+    call("train", "--data", data, *run, *SMALL, "--only-train", "--training.epochs=1")
+    rows = data.read_text().splitlines()
+    data.write_text("\n".join([rows[0], *rows[:0:-1]]) + "\n")
+    line = call("evaluate", *run, status=2)
+    assert "the data has changed since" in line
+    assert not (tmp_path / "run/evaluation").exists()
+
+
+def test_asking_for_what_the_machine_lacks(reviews, tmp_path):
+    run = ["--run", tmp_path / "run"]
+    line = call("train", "--data", reviews, *run, *SMALL, "--device.kernel=cudnn", status=2)
+    assert "device.kernel: cudnn needs a GPU" in line
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "file").touch()
+    assert "is a file" in call("train", "--data", reviews, "--run", tmp_path / "file", status=2)
+
+
+def test_class_names_may_be_anything(tmp_path):
+    path = tmp_path / "odd.csv"
+    rows = [f"word{i % 3} text {i},{['$a_^$', 'ü', '9'][i % 3]}\n" for i in range(60)]
+    path.write_text("text,label\n" + "".join(rows), encoding="utf-8")
+    printed = call("train", "--data", path, "--run", tmp_path / "run", *SMALL,
+                   "--training.epochs=1", "--saved-models", tmp_path / "saved",
+                   "--device.precision=mixed_float16")  # fmt: skip
+    assert "exported to" in printed
+
+
+def test_tune_stops_when_told_to(reviews, tmp_path):
+    process = subprocess.Popen(
+        command("tune", "--data", reviews, "--run", tmp_path / "sweep", *SMALL,
+                "--training.epochs=400"),
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    for line in process.stdout:
+        if "epoch 1 " in line:
+            process.send_signal(signal.SIGINT)
+            break
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command continues" in errors
+    assert not (tmp_path / "sweep/trials/1").exists()

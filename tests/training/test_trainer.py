@@ -172,7 +172,7 @@ def test_averaged_weights_are_what_is_kept(tmp_path):
         model = small_model()
         run = RunFolder(tmp_path / f"run{average}")
         settings = TrainingSettings(
-            epochs=3, average=average, decay="none", warmup=0.0, evaluate_every=1
+            epochs=14, average=average, decay="none", warmup=0.0, evaluate_every=1
         )
         with run.open("test", {}):
             Trainer(model, loss, batches(), spy(model), {"accuracy": "max"}, settings, run).fit()
@@ -181,8 +181,9 @@ def test_averaged_weights_are_what_is_kept(tmp_path):
     plain, averaged = weights_by_step(0.0), weights_by_step(0.6)
     by_hand = small_model().get_weights()
     for step, weights in enumerate(plain, start=1):
-        if step % 8 == 0:
-            keep = min(0.6**8, step / (72 + step))
+        every = 1 if step <= 64 else 8
+        if step % every == 0:
+            keep = min(0.6**every, step / (9 * every + step))
             by_hand = [keep * a + (1 - keep) * w for a, w in zip(by_hand, weights, strict=True)]
         for ours, theirs in zip(averaged[step - 1], by_hand, strict=True):
             np.testing.assert_allclose(ours, theirs, atol=1e-6)
@@ -203,3 +204,45 @@ def test_metrics_are_logged_with_time_and_rate(tmp_path):
     assert {"step", "loss", "validation_accuracy", "learning_rate", "seconds", "tokens"} <= set(
         records[0]
     )
+
+
+def test_a_short_run_keeps_trained_weights(tmp_path):
+    model, untrained = small_model(), small_model()
+    train(tmp_path, model, average=0.99, epochs=1, learning_rate=0.1)
+    for ours, before in zip(model.get_weights(), untrained.get_weights(), strict=True):
+        assert np.abs(ours - before).max() > 0.01
+
+
+def test_a_replay_that_goes_otherwise_keeps_metrics_and_weights_together(tmp_path):
+    """Without determinism the steps after a checkpoint may not come back the same."""
+
+    class KilledError(Exception):
+        pass
+
+    def attempt(values):
+        values = iter(values)
+
+        def evaluate():
+            value = next(values, None)
+            if value is None:
+                raise KilledError
+            return {"accuracy": value}
+
+        run = RunFolder(tmp_path / "run")
+        settings = TrainingSettings(epochs=2, evaluate_every=2, checkpoint_every=4, average=0.0)
+        with run.open("test", {}):
+            trainer = Trainer(
+                small_model(), loss, batches(), evaluate, {"accuracy": "max"}, settings, run
+            )
+            return trainer.fit(), trainer.model
+
+    with pytest.raises(KilledError):
+        attempt([0.5, 0.8, 0.81])  # killed at step 8, after a best at step 6
+    result, model = attempt([0.7, 0.6, 0.6, 0.6])
+    assert (result.best_step, result.metrics["accuracy"]) == (4, 0.8)
+    alone = small_model()
+    train(tmp_path / "other", alone, [0.5, 0.8, 0.0, 0.0, 0.0, 0.0], epochs=2, evaluate_every=2,
+          warmup=0.05, decay="linear", average=0.0)  # fmt: skip
+    for ours, theirs in zip(model.get_weights(), alone.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    assert len(list((tmp_path / "run").glob("best-*"))) <= 2
