@@ -88,3 +88,11 @@ def test_result_tables_are_those_of_the_records():
     from benchmarks.tables import updated
 
     assert updated(README) == README
+
+
+def test_the_layers_example_learns():
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    (block,) = (block for block in blocks if "kerasseq.layers" in block)
+    names: dict = {}
+    exec(compile(block, "README.md", "exec"), names)
+    assert names["history"].history["crf_accuracy"][-1] > 0.95
