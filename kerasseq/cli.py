@@ -201,7 +201,11 @@ def common_verbs(task: Task) -> tuple[Verb, ...]:
 
     def predict_options(parser: argparse.ArgumentParser) -> None:
         parser.usage = f"{prog(task)} predict [options] [texts ...]"
-        parser.add_argument("texts", nargs="*", help="Texts; standard input if there are none.")
+        parser.add_argument(
+            "texts",
+            nargs="*",
+            help="Texts; standard input, a text a line, if there are none. Answered in blocks of 256.",
+        )
         run_option(parser)
         parser.add_argument("--saved-model", help="Use an exported version instead of a run.")
         parser.add_argument("--file", help="Text file, a text a line (.gz too).")
