@@ -204,7 +204,7 @@ def common_verbs(task: Task) -> tuple[Verb, ...]:
         parser.add_argument(
             "texts",
             nargs="*",
-            help="Texts; standard input, a text a line, if there are none. Answered in blocks of 256.",
+            help="Texts; a text a line from standard input if none. Answered in blocks of 256.",
         )
         run_option(parser)
         parser.add_argument("--saved-model", help="Use an exported version instead of a run.")
