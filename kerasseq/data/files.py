@@ -167,7 +167,7 @@ def read_table(path: Path, text_column: str, label_column: str, encoding: str) -
     if suffix == ".jsonl":
         rows = _json_rows(content, path)
     else:
-        rows = _delimited_rows(content, path, "\t" if suffix == ".tsv" else ",")
+        rows = delimited_rows(content, path, "\t" if suffix == ".tsv" else ",")
     examples = Examples([], [])
     for where, row in rows:
         for column in (text_column, label_column):
@@ -185,7 +185,8 @@ def read_table(path: Path, text_column: str, label_column: str, encoding: str) -
     return examples
 
 
-def _delimited_rows(content: str, path: Path, delimiter: str) -> Iterator[tuple[int, dict]]:
+def delimited_rows(content: str, path: Path, delimiter: str) -> Iterator[tuple[int, dict]]:
+    """The rows of a CSV or TSV text, each with its line number."""
     csv.field_size_limit(2**31 - 1)
     # quotes are plain characters in the TSV files of the field (SST-2, GLUE)
     lines = io.StringIO(content, newline="")
