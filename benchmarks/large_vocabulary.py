@@ -25,7 +25,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 SIZES = ("700x33278x256", "4000x33278x256")
 OURS = ("chunked", "sampled", "adaptive")
 LOSSES: dict[str, dict[str, Any]] = {
-    "chunked": {"chunk_size": 512},
+    "chunked": {"chunk_size": 256},
     "sampled": {"num_sampled": 1024},
     "adaptive": {"cutoffs": [2000, 10000]},
 }

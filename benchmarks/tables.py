@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from benchmarks.record import RESULTS
 
 README = Path(__file__).parent.parent / "README.md"
-START, END = "<!-- results -->", "<!-- /results -->"
+SPEEDS = (("LSTM", "layers-speed"), ("GRU", "layers-speed-gru"))
 
 # figure -> what it is, must and aim (None where the project has set none)
 FIGURES: dict[str, tuple[str, float | None, float | None]] = {
@@ -30,17 +29,21 @@ def shown(result: dict[str, Any]) -> str:
     return f"{mean(values):.4f} ({', '.join(f'{value:.4f}' for value in values)})"
 
 
-def table() -> str:
+def _load(name: str) -> dict[str, Any] | None:
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def figures() -> str:
     """One row for each recorded figure."""
     lines = [
         "| figure | value | must | aim | seconds | command |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for name, (what, must, aim) in FIGURES.items():
-        path = RESULTS / f"{name}.json"
-        if not path.exists():
+        result = _load(name)
+        if result is None:
             continue
-        result = json.loads(path.read_text(encoding="utf-8"))
         seconds = ", ".join(f"{s:.0f}" for s in result["seconds"])
         bounds = " | ".join("" if bound is None else f"{bound:g}" for bound in (must, aim))
         lines.append(
@@ -50,10 +53,58 @@ def table() -> str:
     return "\n".join(lines)
 
 
+def layer_speeds() -> str:
+    """RecurrentStack beside the Keras built-ins and PyTorch, a row a size."""
+    lines = [
+        "| cell, batch x time x input x units | training step, tokens/s | over Keras "
+        "| over PyTorch | forward over Keras | over PyTorch "
+        "| peak memory, MiB: ours, Keras, PyTorch |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for cell, name in SPEEDS:
+        result = _load(name)
+        for row in result["reference"]["measured"] if result else []:
+            memory = ", ".join(
+                f"{row[f'{whose}_memory_mib']:.0f}" for whose in ("kerasseq", "keras", "torch")
+            )
+            lines.append(
+                f"| {cell} {row['size']} | {row['kerasseq_train_tokens_per_second']:,} "
+                f"| {row['train_over_keras']:.2f} | {row['train_over_torch']:.2f} "
+                f"| {row['forward_over_keras']:.2f} | {row['forward_over_torch']:.2f} | {memory} |"
+            )
+    return "\n".join(lines)
+
+
+def large_vocabulary() -> str:
+    """The output losses beside the dense softmax, a row a case."""
+    lines = [
+        "| tokens x vocabulary x width | loss | seconds a step | speed over dense | memory, MiB |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    result = _load("large-vocabulary")
+    for size, rows in result["reference"]["measured"].items() if result else ():
+        for kind, row in rows.items():
+            lines.append(
+                f"| {size} | {kind} | {row['seconds']:.3f} | {row['speed_over_dense']:.2f} "
+                f"| {row['memory_mib']:.0f} |"
+            )
+    return "\n".join(lines)
+
+
+TABLES = {
+    "results": figures,
+    "layer speeds": layer_speeds,
+    "large vocabulary": large_vocabulary,
+}
+
+
 def updated(text: str) -> str:
     """The README with the tables of the results at hand."""
-    pattern = re.compile(f"{re.escape(START)}.*?{re.escape(END)}", re.DOTALL)
-    return pattern.sub(lambda _: f"{START}\n{table()}\n{END}", text)
+    for name, table in TABLES.items():
+        start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+        before, _, rest = text.partition(start)
+        text = f"{before}{start}\n{table()}\n{end}{rest.partition(end)[2]}"
+    return text
 
 
 if __name__ == "__main__":

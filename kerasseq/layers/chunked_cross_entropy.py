@@ -16,7 +16,7 @@ def chunked_cross_entropy(
     bias: Any,
     targets: Any,
     label_smoothing: float = 0.0,
-    chunk_size: int = 1024,
+    chunk_size: int = 256,
 ) -> Any:
     """`-log softmax(hidden kernel^T + bias)[targets]`, some tokens at a time.
 
@@ -45,6 +45,11 @@ def chunked_cross_entropy(
     rows = -(-count // _at_least_one(chunks))
     padding = chunks * rows - count
 
+    def after(index: Any, carry: Any) -> Any:
+        """The index once the carry is known, or TensorFlow would run chunks side by side."""
+        never = ops.minimum(ops.cast(ops.isinf(ops.ravel(carry)[0]), "int32"), 0)
+        return index + never
+
     def chunk(values: Any, index: Any) -> Any:
         return ops.take(values, index * rows + ops.arange(rows, dtype="int32"), axis=0)
 
@@ -63,6 +68,7 @@ def chunked_cross_entropy(
             return ops.matmul(chunk(states, index), transposed) + bias
 
         def forward(carry: Any, index: Any) -> Any:
+            index = after(index, carry[0])
             scores = scores_of(index)
             top = ops.max(scores, axis=-1, keepdims=True)
             normaliser = top[:, 0] + ops.log(ops.sum(ops.exp(scores - top), axis=-1))
@@ -86,6 +92,7 @@ def chunked_cross_entropy(
 
             def backward(index: Any, carry: Any) -> Any:
                 d_states, d_kernel, d_bias = carry
+                index = after(index, d_kernel)
                 shifted = scores_of(index) - chunk(normalisers, index)[:, None]
                 d_scores = (ops.exp(shifted) - smooth / classes) * chunk(weights, index)[:, None]
                 here = ops.matmul(d_scores, kernel)[None]
@@ -155,7 +162,7 @@ class ChunkedCrossEntropy(TiedOutputLoss):
     def __init__(
         self,
         embedding: TiedEmbedding,
-        chunk_size: int = 1024,
+        chunk_size: int = 256,
         label_smoothing: float = 0.0,
         **kwargs: Any,
     ) -> None:
