@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import difflib
+import importlib
 import os
 import re
 import sys
@@ -156,11 +157,7 @@ def common_verbs(task: Task) -> tuple[Verb, ...]:
     """``train``, ``evaluate``, ``predict``, ``tune``, ``export`` and ``describe``."""
 
     def run_option(parser: argparse.ArgumentParser) -> None:
-        parser.add_argument(
-            "--run",
-            default=f"runs/{task.name}",
-            help="Run folder (default: %(default)s).",
-        )
+        _run_option(parser, task.name)
 
     def download_option(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
@@ -201,16 +198,9 @@ def common_verbs(task: Task) -> tuple[Verb, ...]:
 
     def predict_options(parser: argparse.ArgumentParser) -> None:
         parser.usage = f"{prog(task)} predict [options] [texts ...]"
-        parser.add_argument(
-            "texts",
-            nargs="*",
-            help="Texts; a text a line from standard input if none. Answered in blocks of 256.",
-        )
-        run_option(parser)
-        parser.add_argument("--saved-model", help="Use an exported version instead of a run.")
-        parser.add_argument("--file", help="Text file, a text a line (.gz too).")
-        parser.add_argument("--encoding", default="utf-8", help="Of the file (default: utf-8).")
+        _input_options(parser)
         parser.add_argument("--json", action="store_true", help="Print a JSON object a line.")
+        run_option(parser)
 
     def export_options(parser: argparse.ArgumentParser) -> None:
         run_option(parser)
@@ -240,14 +230,55 @@ def common_verbs(task: Task) -> tuple[Verb, ...]:
     )  # fmt: skip
 
 
-def _late(name: str) -> Any:
-    """A verb of :mod:`kerasseq.verbs`, which imports tensorflow, imported when it is called."""
+def _run_option(parser: argparse.ArgumentParser, name: str) -> None:
+    parser.add_argument("--run", default=f"runs/{name}", help="Run folder (default: %(default)s).")
+
+
+def _input_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "texts",
+        nargs="*",
+        help="Texts; a text a line from standard input if none. Answered in blocks of 256.",
+    )
+    parser.add_argument("--saved-model", help="Use an exported version instead of a run.")
+    parser.add_argument("--file", help="Text file, a text a line (.gz too).")
+    parser.add_argument("--encoding", default="utf-8", help="Of the file (default: utf-8).")
+
+
+def tag_verb(name: str) -> Verb:
+    """``tag``, for tasks that label words.
+
+    Args:
+        name: of the task.
+    """
+
+    def options(parser: argparse.ArgumentParser) -> None:
+        parser.usage = f"python -m tasks.{name} tag [options] [texts ...]"
+        _input_options(parser)
+        parser.add_argument(
+            "--input",
+            choices=["text", "tokens", "conllu"],
+            default="text",
+            help="Raw text, words separated by blanks, or CoNLL-U (default: %(default)s).",
+        )
+        parser.add_argument(
+            "--output",
+            choices=["table", "json", "conllu"],
+            default="table",
+            help="A word a line, a JSON object a sentence, or CoNLL-U with the probability in MISC "
+            "(default: %(default)s).",
+        )
+        _run_option(parser, name)
+
+    return Verb("tag", "Tag texts, words or CoNLL-U.", _late("tag", "kerasseq.tag"), options)
+
+
+def _late(name: str, module: str = "kerasseq.verbs") -> Any:
+    """A verb in a module that imports tensorflow, imported when it is called."""
 
     def call(task: Task, options: Namespace) -> None:
         _import_tensorflow()
-        from kerasseq import verbs
-
-        getattr(verbs, name)(task, options)
+        getattr(importlib.import_module(module), name)(task, options)
 
     return call
 

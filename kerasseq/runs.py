@@ -174,10 +174,11 @@ def data_lines(report: dict[str, Any]) -> list[str]:
     lines = [f"data: {report['source']}", *(f"  {note}" for note in report["notes"])]
     for name, split in report["splits"].items():
         labels = ", ".join(f"{label} {count:,}" for label, count in split["labels"].items())
+        cut = f"cut {split['cut_share']:.1%}, " if "cut_share" in split else ""
         spread = " ".join(f"{p} {n}" for p, n in split["length_percentiles"].items())
         lines.append(
             f"  {name}: {split['examples']:,} ({labels}), {split['tokens']:,} tokens; lengths "
-            f"{spread}; cut {split['cut_share']:.1%}, unknown {split['unknown_share']:.1%}"
+            f"{spread}; {cut}unknown {split['unknown_share']:.1%}"
         )
     for name, value in report.get("batches", {}).items():
         lines.append(f"  {name}: {value}")

@@ -3,7 +3,7 @@
 # No `from __future__ import annotations` here: jsonargparse would resolve the names below
 # TYPE_CHECKING to read the settings' types, and import tensorflow for every --help.
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
@@ -151,8 +151,9 @@ class Task(ABC, Generic[T, D, A]):
     def show_prediction(self, result: dict[str, Any]) -> str:
         """One result as a line for people."""
 
-    examples: ClassVar[tuple[str, ...]] = ()
-    """Inputs that ``train`` shows predictions for."""
+    def examples(self, run: "RunFolder") -> Sequence[str]:
+        """Inputs that ``train`` shows predictions for."""
+        return ()
 
     @abstractmethod
     def serving(self, model: "keras.Model", settings: T, assets: A, run: "RunFolder") -> Serving:

@@ -20,6 +20,7 @@ from kerasseq.config import replace
 from kerasseq.data.files import open_lines
 from kerasseq.errors import UserError
 from kerasseq.export import saved_model
+from kerasseq.export.serving import collate_texts
 from kerasseq.runs import (
     Trained,
     build,
@@ -59,9 +60,9 @@ def train(task: Task, options: Namespace) -> None:
         _evaluate_split(
             task, trained, "test", options.download, prepared.data if prepared else None
         )
-        if task.examples:
+        if examples := task.examples(run):
             say("\nexamples:")
-            _predict_and_show(task, trained, iter(task.examples), as_json=False)
+            _predict_and_show(task, trained, iter(examples), as_json=False)
         say()
         _export(task, trained, Path(options.saved_models))
 
@@ -114,21 +115,11 @@ def _keep_report(task: Task, run: RunFolder, report: dict[str, Any], name: str, 
 
 def predict(task: Task, options: Namespace) -> None:
     """Predicts for arguments, a file or standard input, as a stream."""
-    if options.texts and options.file:
-        raise UserError("give texts or --file, not both")
-    if options.texts:
-        # a shell's arguments may be bytes of no encoding
-        texts: Iterator[str] = (t.encode("utf-8", "replace").decode() for t in options.texts)
-    elif options.file:
-        texts = file_lines(Path(options.file), options.encoding)
-    else:
-        if sys.stdin.isatty():
-            print("reading texts from standard input, one a line (end: Ctrl-D)", file=sys.stderr)
-        texts = _decoded(sys.stdin.buffer, options.encoding, "standard input")
+    texts = read_texts(options)
     if options.saved_model:
         path = Path(options.saved_model)
         manifest = saved_model.read_manifest(path, task.name)
-        for text, outputs in saved_model.predict(path, texts):
+        for text, outputs in saved_model.run(path, texts, "serving_default", collate_texts):
             _show(task, task.served_result(text, outputs, manifest), options.json)
         return
     _predict_and_show(task, load_run(task, Path(options.run)), texts, options.json)
@@ -141,6 +132,20 @@ def _predict_and_show(task: Task, trained: Trained, texts: Iterator[str], as_jso
 
 def _show(task: Task, result: dict[str, Any], as_json: bool) -> None:
     say(json.dumps(result, ensure_ascii=False) if as_json else task.show_prediction(result))
+
+
+def read_texts(options: Namespace) -> Iterator[str]:
+    """The texts that a verb was given: as arguments, as a file, or on standard input."""
+    if options.texts and options.file:
+        raise UserError("give texts or --file, not both")
+    if options.texts:
+        # a shell's arguments may be bytes of no encoding
+        return (t.encode("utf-8", "replace").decode() for t in options.texts)
+    if options.file:
+        return file_lines(Path(options.file), options.encoding)
+    if sys.stdin.isatty():
+        print("reading texts from standard input, one a line (end: Ctrl-D)", file=sys.stderr)
+    return _decoded(sys.stdin.buffer, options.encoding, "standard input")
 
 
 def file_lines(path: Path, encoding: str) -> Iterator[str]:

@@ -19,9 +19,9 @@ from kerasseq.config import Settings, group, setting
 from kerasseq.data.batches import BatchSettings
 from kerasseq.data.encoded import LabelledData, TextSettings
 from kerasseq.errors import UserError
-from kerasseq.export.serving import Serving
+from kerasseq.export.serving import Serving, text_signature
 from kerasseq.task import Task, TaskSettings
-from kerasseq.text.vocabulary import PAD, SPECIAL_TOKENS, Vocabulary
+from kerasseq.text.vocabulary import PAD, Vocabulary
 from kerasseq.training.settings import TrainingSettings
 from kerasseq.tuning.space import Choice, Range
 
@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 
     from kerasseq.training.run_folder import RunFolder
 
+EXAMPLES = (
+    "A moving, beautifully acted film. I loved every minute of it.",
+    "Two hours of my life that I will never get back.",
+    "The first half drags, but the ending is so good that I forgave everything.",
+)
 POOLINGS = ("last", "mean", "max", "attention")
 NGRAMS = "ngrams"  # the layer's name
 
@@ -119,12 +124,6 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
         "model.embedding_dropout": Range(0.0, 0.6),
         "model.output_dropout": Range(0.2, 0.6),
     }
-    examples = (
-        "A moving, beautifully acted film. I loved every minute of it.",
-        "Two hours of my life that I will never get back.",
-        "The first half drags, but the ending is so good that I forgave everything.",
-    )
-
     # -- data ------------------------------------------------------------------------------------
 
     def load_data(self, settings: SentimentSettings, download: bool) -> LabelledData:
@@ -180,6 +179,9 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
     def samples(self, data: LabelledData) -> list[str]:
         return data.splits["validation"].texts[:64]
 
+    def examples(self, run: "RunFolder") -> tuple[str, ...]:
+        return EXAMPLES
+
     def assets(self, data: LabelledData) -> Assets:
         return Assets(data.vocabulary, data.class_names)
 
@@ -193,8 +195,7 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
         return Assets(Vocabulary.load(run / "vocabulary.txt"), run.read_json("classes.json"))
 
     def assumed_assets(self, settings: SentimentSettings) -> Assets:
-        words = range(settings.text.vocabulary_size - len(SPECIAL_TOKENS))
-        return Assets(Vocabulary([*SPECIAL_TOKENS, *map(str, words)]), ["negative", "positive"])
+        return Assets(Vocabulary.assumed(settings.text.vocabulary_size), ["negative", "positive"])
 
     # -- model -----------------------------------------------------------------------------------
 
@@ -252,14 +253,15 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
     def loss(self, settings: SentimentSettings) -> Callable[[Any, Mapping[str, Any]], Any]:
         import keras
 
-        def smoothed(model: "keras.Model", batch: Mapping[str, Any]) -> tuple[Any, Any]:
-            scores = keras.ops.log_softmax(model(batch["ids"], training=True))
-            true = keras.ops.take_along_axis(scores, batch["label"][:, None], axis=-1)[:, 0]
-            share = settings.label_smoothing
-            each = -(1 - share) * true - share * keras.ops.mean(scores, axis=-1)
-            return keras.ops.sum(each), keras.ops.cast(keras.ops.size(true), "float32")
+        from kerasseq.layers.losses import token_nll
 
-        return smoothed
+        def summed(model: "keras.Model", batch: Mapping[str, Any]) -> tuple[Any, Any]:
+            each = token_nll(
+                batch["label"], model(batch["ids"], training=True), settings.label_smoothing
+            )
+            return keras.ops.sum(each), keras.ops.cast(keras.ops.size(each), "float32")
+
+        return summed
 
     def batches(self, settings: SentimentSettings, data: LabelledData) -> Any:
         from kerasseq.data.batches import LabelledBatches
@@ -329,22 +331,26 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
     ) -> Serving:
         from kerasseq.export.classifier import TextClassifier
 
-        def reference(texts: list[str]) -> dict[str, Any]:
-            results = list(self.predict(model, settings, assets, texts))
-            return {
-                "label": [result["label"] for result in results],
-                "probability": [result["probability"] for result in results],
-                "probabilities": [list(result["probabilities"].values()) for result in results],
-            }
+        def reference(texts: list[str]) -> list[dict[str, Any]]:
+            return [
+                {
+                    "label": result["label"],
+                    "probability": result["probability"],
+                    "probabilities": list(result["probabilities"].values()),
+                }
+                for result in self.predict(model, settings, assets, texts)
+            ]
 
         module = TextClassifier(model, assets.vocabulary, assets.class_names, settings.text)
         samples = run.read_json("samples.json")
-        return Serving(module, {"serving_default": module.serve}, reference, samples)
+        return Serving(
+            module, {"serving_default": text_signature(module.serve, reference, samples)}
+        )
 
     def served_result(
         self, text: str, outputs: Mapping[str, Any], manifest: Mapping[str, Any]
     ) -> dict[str, Any]:
-        return _result(text, outputs["probabilities"].tolist(), manifest["data"]["classes"])
+        return _result(text, outputs["probabilities"], manifest["data"]["classes"])
 
 
 def _result(text: str, shares: list[float], names: list[str]) -> dict[str, Any]:

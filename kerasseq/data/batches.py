@@ -24,6 +24,19 @@ class BatchSettings(Settings):
     """Batch lengths are rounded up to a multiple of this, for kernels that like few shapes."""
 
 
+@dataclass(frozen=True)
+class TokenBatchSettings(Settings):
+    """Batches of about equally many tokens, of sequences of similar length, right-padded."""
+
+    tokens: int = setting(1500, ge=1)
+    """Most positions in a training batch, padding counted; a longer sequence is a batch alone."""
+    pool: int = setting(20_000, ge=1)
+    """Shuffled sequences that are sorted by length together: more wastes less padding, fewer mixes
+    lengths better."""
+    pad_to_multiple: int = setting(4, ge=1)
+    """Batch lengths are rounded up to a multiple of this, for kernels that like few shapes."""
+
+
 def pad(sequences: Sequence[np.ndarray], multiple: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """Right-pads sequences to the longest one.
 
@@ -35,7 +48,7 @@ def pad(sequences: Sequence[np.ndarray], multiple: int = 1) -> tuple[np.ndarray,
         ids int32 ``[B, T]`` and lengths int32 ``[B]``.
     """
     lengths = np.array([len(sequence) for sequence in sequences], np.int32)
-    width = -(-int(lengths.max()) // multiple) * multiple
+    width = _rounded_up(int(lengths.max()), multiple)
     ids = np.full((len(sequences), width), PAD, np.int32)
     for row, sequence in zip(ids, sequences, strict=True):
         row[: len(sequence)] = sequence
@@ -68,6 +81,60 @@ def shuffled_batches(
     return [batches[i] for i in random.permutation(len(batches))]
 
 
+def token_batches(
+    lengths: np.ndarray, settings: TokenBatchSettings, seed: int, epoch: int
+) -> list[np.ndarray]:
+    """One epoch's batches by a budget of tokens; like :func:`shuffled_batches` otherwise.
+
+    How many sequences a batch has is 1, 2, 3, 4, 6, 8, 12, 16, ... (but for the last of a pool),
+    since compiled kernels are compiled anew for every number.
+
+    Args:
+        lengths: of every sequence.
+        settings: budget and pool.
+        seed: of the run.
+        epoch: from 0; every epoch has another order.
+
+    Returns:
+        Arrays of positions; together they hold every position once.
+    """
+    random = np.random.default_rng([seed, epoch])
+    order = random.permutation(len(lengths))
+    batches = []
+    for start in range(0, len(order), settings.pool):
+        chunk = order[start : start + settings.pool]
+        batches += _by_budget(lengths, chunk, settings)
+    return [batches[i] for i in random.permutation(len(batches))]
+
+
+def fixed_batches(lengths: np.ndarray, settings: TokenBatchSettings) -> list[np.ndarray]:
+    """Batches by a budget of tokens, longest sequences first, for evaluation."""
+    return _by_budget(lengths, np.arange(len(lengths)), settings)
+
+
+def _by_budget(
+    lengths: np.ndarray, chosen: np.ndarray, settings: TokenBatchSettings
+) -> list[np.ndarray]:
+    rest = chosen[np.argsort(-lengths[chosen], kind="stable")]
+    batches = []
+    while len(rest):
+        width = _rounded_up(int(lengths[rest[0]]), settings.pad_to_multiple)
+        size = _round_size(max(1, settings.tokens // width))
+        batches.append(rest[:size])
+        rest = rest[size:]
+    return batches
+
+
+def _round_size(size: int) -> int:
+    """The largest of 1, 2, 3, 4, 6, 8, 12, ... that is not above ``size``."""
+    power = 1 << (size.bit_length() - 1)
+    return power + power // 2 if power + power // 2 <= size else power
+
+
+def _rounded_up(length: int, multiple: int) -> int:
+    return -(-length // multiple) * multiple
+
+
 def sorted_batches(lengths: np.ndarray, size: int) -> list[np.ndarray]:
     """Batches by ascending length, for evaluation."""
     return _split(np.argsort(lengths, kind="stable"), size)
@@ -79,7 +146,7 @@ def _split(order: np.ndarray, size: int) -> list[np.ndarray]:
 
 def padding_waste(lengths: np.ndarray, batches: Sequence[np.ndarray], multiple: int) -> float:
     """Share of a set of batches' positions that is padding."""
-    cells = sum(len(b) * (-(-int(lengths[b].max()) // multiple) * multiple) for b in batches)
+    cells = sum(len(b) * _rounded_up(int(lengths[b].max()), multiple) for b in batches)
     return 1 - sum(int(lengths[b].sum()) for b in batches) / cells
 
 

@@ -16,7 +16,7 @@ from kerasseq.data.labelled import Corpus, Examples
 from kerasseq.errors import UserError
 
 ACL_IMDB_CLASSES = {"neg": "negative", "pos": "positive"}
-_SPLIT_NAMES = {
+SPLIT_NAMES = {
     "train": "train",
     "validation": "validation",
     "valid": "validation",
@@ -84,7 +84,7 @@ def _read_folder(path: Path, text_column: str, label_column: str, encoding: str)
     files = {
         split: file
         for file in sorted(path.iterdir())
-        if table_suffix(file) and (split := _SPLIT_NAMES.get(file.name.split(".")[0]))
+        if table_suffix(file) and (split := SPLIT_NAMES.get(file.name.split(".")[0]))
     }
     if "train" not in files:
         raise UserError(

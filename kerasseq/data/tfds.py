@@ -1,11 +1,16 @@
-"""Labelled texts from TensorFlow Datasets."""
+"""Labelled texts and tagged sentences from TensorFlow Datasets."""
 
 from __future__ import annotations
 
+import ast
+import importlib.util
 import logging
 from typing import Any
 
+from kerasseq.data.files import SPLIT_NAMES
 from kerasseq.data.labelled import Corpus, Examples
+from kerasseq.data.tagged import TaggedCorpus, TaggedSentence
+from kerasseq.data.treebanks import without_blank_columns
 from kerasseq.errors import UserError
 
 
@@ -48,6 +53,88 @@ def read_labelled(name: str, text_column: str, label_column: str, download: bool
     return Corpus(f"tfds: {builder.info.full_name} in {builder.data_dir}", splits)
 
 
+# features of TFDS' sets (universal_dependencies, xtreme_pos, conll2002, conll2003) and our columns
+_TAG_FEATURES = {"upos": "upos", "xpos": "xpos", "feats": "feats", "pos": "xpos", "chunks": "chunk"}
+
+
+def read_tagged(name: str, download: bool) -> TaggedCorpus:
+    """Reads the tagged sentences of a prepared TFDS data set; downloads only if told to.
+
+    TFDS keeps multi-word tokens (``3-4``) and empty nodes (``8.1``) of CoNLL-U among the words, and
+    does not keep their ids (its feature ``idx`` is the sentence's). They are told by their head:
+    CoNLL-U gives one to every word, and to nothing else.
+
+    Args:
+        name: as TFDS spells it, e.g. ``universal_dependencies/en_ewt`` or ``conll2003``.
+        download: whether a data set that is not prepared may be fetched from the network.
+
+    Raises:
+        UserError: if it is unknown, not prepared, or has no tagged sentences.
+    """
+    builder = prepared(name, download)
+    features = builder.info.features
+    columns = {feature: column for feature, column in _TAG_FEATURES.items() if feature in features}
+    if "tokens" not in features or not columns:
+        raise UserError(
+            f"tfds:{name} has no tagged sentences (tokens, and one of "
+            f"{', '.join(_TAG_FEATURES)}); it has {', '.join(features)}"
+        )
+    label_names = {
+        feature: getattr(features[feature].feature, "names", None) for feature in columns
+    }
+    splits: dict[str, list[TaggedSentence]] = {}
+    dropped = 0
+    for split in builder.info.splits:
+        if split not in SPLIT_NAMES:
+            continue
+        sentences = []
+        for row in builder.as_dataset(split=split).as_numpy_iterator():
+            tokens = [token.decode("utf-8") for token in row["tokens"]]
+            heads = row.get("head", [b"0"] * len(tokens))
+            kept = [i for i, head in enumerate(heads) if head.isdigit()]
+            dropped += len(tokens) - len(kept)
+            if kept:
+                tags = {
+                    column: _tags(row[feature][kept], label_names[feature])
+                    for feature, column in columns.items()
+                }
+                text = row["text"].decode("utf-8") if "text" in row else None
+                sentences.append(TaggedSentence([tokens[i] for i in kept], tags, text=text))
+        if sentences:
+            splits[SPLIT_NAMES[split]] = sentences
+    if "train" not in splits:
+        raise UserError(f"tfds:{name} has no train split; it has {', '.join(builder.info.splits)}")
+    notes = [f"{dropped:,} multi-word tokens and empty nodes skipped"] if dropped else []
+    source = f"tfds: {builder.info.full_name} in {builder.data_dir}"
+    return without_blank_columns(TaggedCorpus(source, splits, notes))
+
+
+def _tags(values: Any, names: list[str] | None) -> list[str]:
+    """Tags as CoNLL-U writes them."""
+    if names is not None:  # class labels; TFDS marks those of a hidden split by -1
+        return [names[value] if value >= 0 else "_" for value in values]
+    return [_as_conllu(value.decode("utf-8")) for value in values]
+
+
+def _as_conllu(value: str) -> str:
+    """Undoes what TFDS does to a field: ``None`` for ``_``, and Python's spelling of features.
+
+    >>> _as_conllu("{'Case': 'Nom', 'Number': 'Sing'}")
+    'Case=Nom|Number=Sing'
+    """
+    if value == "None":
+        return "_"
+    if not value.startswith("{"):
+        return value
+    try:
+        features = ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return value  # a tag that happens to begin with a brace
+    if not isinstance(features, dict):
+        return value
+    return "|".join(key if item is None else f"{key}={item}" for key, item in features.items())
+
+
 def prepared(name: str, download: bool) -> Any:
     """A TFDS builder whose data is on disk.
 
@@ -69,6 +156,13 @@ def prepared(name: str, download: bool) -> Any:
             raise UserError(
                 f"tfds:{name} is not prepared in {builder.data_dir}: add --download to fetch it, "
                 "or set TFDS_DATA_DIR to a folder that has it"
+            )
+        conllu_set = isinstance(builder, tfds.dataset_builders.ConllUDatasetBuilder)
+        if conllu_set and importlib.util.find_spec("conllu") is None:
+            # TFDS would find out after the download only
+            raise UserError(
+                f"tfds:{name} is prepared with the package conllu, which is not installed: "
+                "pip install conllu (or install kerasseq[treebanks])"
             )
         try:
             builder.download_and_prepare()

@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from kerasseq.errors import UserError
+
+MOST_CLASSES = 100
 
 
 def _save(figure: Figure, path: Path) -> None:
@@ -52,26 +55,52 @@ def learning_curves(
     _save(figure, path)
 
 
-def confusion(
-    matrix: Sequence[Sequence[int]], names: Sequence[str], path: Path, title: str
-) -> None:
-    """A confusion matrix with counts; colours show shares of the true class."""
-    counts = np.array(matrix)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    side = min(24.0, max(4.0, 0.55 * len(names) + 2))
+def confusion_figure(matrix: Sequence[Sequence[int]], names: Sequence[str], title: str) -> Figure:
+    """A confusion matrix with counts; colours show shares of the true class.
+
+    With many classes zeros are left out, thin lines lead from a cell to its names, which then stand
+    on all four sides, and the colour scale shows small shares too. Of more than 100 classes the
+    most frequent ones are drawn.
+    """
+    counts, shown = np.array(matrix), list(names)
+    support = counts.sum(axis=1, keepdims=True)
+    shares = counts / np.maximum(support, 1)
+    if len(shown) > MOST_CLASSES:
+        kept = np.sort(np.argsort(-support[:, 0], kind="stable")[:MOST_CLASSES])
+        title += f" ({MOST_CLASSES} most frequent of {len(shown)} classes)"
+        counts, shares = counts[np.ix_(kept, kept)], shares[np.ix_(kept, kept)]
+        shown = [shown[i] for i in kept]
+    many = len(shown) > 10
+    side = max(4.0, (0.42 if many else 0.55) * len(shown) + 2)
     figure = Figure(figsize=(side + 0.8, side), layout="constrained")
     axis = figure.subplots()
-    image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    figure.colorbar(image, ax=axis, label="share of the true class", shrink=0.8)
-    ticks = np.arange(len(names))
-    axis.set_xticks(ticks, names, rotation=45 if len(names) > 3 else 0, parse_math=False)
-    axis.set_yticks(ticks, names, parse_math=False)
+    # the square root spreads small shares: with many classes an error is some percent of a class
+    norm = PowerNorm(0.5 if many else 1.0, vmin=0, vmax=1)
+    image = axis.imshow(shares, cmap="Blues", norm=norm)
+    figure.colorbar(image, ax=axis, label="share of the true class", shrink=0.8, aspect=4 * side)
+    ticks = np.arange(len(shown))
+    axis.set_xticks(ticks, shown, parse_math=False)
+    axis.set_yticks(ticks, shown, parse_math=False)
     axis.set_xlabel("predicted")
     axis.set_ylabel("true")
     axis.set_title(title)
-    size = 11 if len(names) <= 10 else 6
-    for i in range(len(names) if len(names) <= 40 else 0):  # beyond, only the colours are readable
-        for j in range(len(names)):
-            colour = "white" if shares[i, j] > 0.5 else "black"
-            axis.text(j, i, f"{counts[i, j]:,}", ha="center", va="center", color=colour, size=size)
-    _save(figure, path)
+    if len(shown) > 3:
+        axis.tick_params("x", rotation=90 if many else 45)
+    if many:
+        axis.tick_params(labeltop=True, labelright=True, top=True, right=True)
+        axis.set_xticks(ticks[1:] - 0.5, minor=True)
+        axis.set_yticks(ticks[1:] - 0.5, minor=True)
+        axis.grid(which="minor", color="0.85", linewidth=0.5)
+        axis.tick_params(which="minor", length=0)
+    for i, j in np.argwhere(counts > 0) if many else np.ndindex(counts.shape):
+        colour = "white" if norm(shares[i, j]) > 0.5 else "black"
+        count = f"{counts[i, j]}" if many else f"{counts[i, j]:,}"
+        axis.text(j, i, count, ha="center", va="center", color=colour, size=7 if many else 11)
+    return figure
+
+
+def confusion(
+    matrix: Sequence[Sequence[int]], names: Sequence[str], path: Path, title: str
+) -> None:
+    """Writes :func:`confusion_figure` as PNG."""
+    _save(confusion_figure(matrix, names, title), path)

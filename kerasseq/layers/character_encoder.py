@@ -97,8 +97,9 @@ class CharacterEncoder(ExplicitMaskLayer):
                 for width in self.widths
             ]
         else:
+            # The number of words changes with every batch, and XLA compiles for each number.
             self.recurrent = RecurrentStack(
-                units // 2, bidirectional=True, return_state=True, dtype=policy
+                units // 2, bidirectional=True, return_state=True, xla=False, dtype=policy
             )
 
     def build(self, inputs_shape: Any) -> None:

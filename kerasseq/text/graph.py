@@ -115,6 +115,20 @@ def _nfc(codes: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.cond(changes, normalise, lambda: (codes, rows))
 
 
+def nfc(texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Code points of texts (string ``[N]``, UTF-8) in NFC, and the row that each belongs to.
+
+    Invalid bytes count as U+FFFD.
+    """
+    decoded = tf.strings.unicode_decode(texts, "UTF-8", errors="replace")
+    return _nfc(decoded.values, tf.cast(decoded.value_rowids(), tf.int32))
+
+
+def casefolded(codes: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Code points in full case folding, and the row that each belongs to."""
+    return _expand(codes, rows, unicode_tables.casefolding())
+
+
 def tokenize(texts: tf.Tensor) -> tf.RaggedTensor:
     """Splits texts as :func:`kerasseq.text.tokenizer.tokenize` does.
 
@@ -124,10 +138,7 @@ def tokenize(texts: tf.Tensor) -> tf.RaggedTensor:
     Returns:
         string ``[N, (tokens)]``.
     """
-    blanked = tf.strings.regex_replace(texts, MARKUP, " ")
-    decoded = tf.strings.unicode_decode(blanked, "UTF-8", errors="replace")
-    codes, rows = _nfc(decoded.values, tf.cast(decoded.value_rowids(), tf.int32))
-    codes, rows = _expand(codes, rows, unicode_tables.casefolding())
+    codes, rows = casefolded(*nfc(tf.strings.regex_replace(texts, MARKUP, " ")))
 
     starts, kinds = unicode_tables.class_ranges()
     run = tf.searchsorted(tf.constant(starts, tf.int32), codes, side="right") - 1

@@ -35,9 +35,11 @@ class Vocabulary:
         if tuple(tokens[: len(SPECIAL_TOKENS)]) != SPECIAL_TOKENS:
             raise ValueError(f"tokens must start with {SPECIAL_TOKENS}, got {tokens[:4]}")
         self.tokens = tuple(tokens)
-        self._ids = {token: index for index, token in enumerate(self.tokens)}
-        if len(self._ids) != len(self.tokens):
+        if len(set(self.tokens)) != len(self.tokens):
             raise ValueError("tokens must be distinct")
+        # a text that spells a special token does not mean it
+        first = len(SPECIAL_TOKENS)
+        self._ids = {token: index for index, token in enumerate(self.tokens[first:], first)}
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -45,7 +47,11 @@ class Vocabulary:
     @classmethod
     def from_counts(cls, counts: dict[str, int], size: int, min_count: int = 1) -> Vocabulary:
         """The most frequent tokens (ties: alphabetical), ``size`` ids in all, special ones too."""
-        frequent = [token for token, count in counts.items() if count >= min_count]
+        frequent = [
+            token
+            for token, count in counts.items()
+            if count >= min_count and token not in SPECIAL_TOKENS
+        ]
         frequent.sort(key=lambda token: (-counts[token], token))
         return cls((*SPECIAL_TOKENS, *frequent[: max(0, size - len(SPECIAL_TOKENS))]))
 
@@ -58,6 +64,11 @@ class Vocabulary:
         for sequence in sequences:
             counts.update(sequence)
         return cls.from_counts(counts, size, min_count)
+
+    @classmethod
+    def assumed(cls, size: int) -> Vocabulary:
+        """Made-up tokens, ``size`` ids in all, for a model that is only looked at."""
+        return cls((*SPECIAL_TOKENS, *map(str, range(size - len(SPECIAL_TOKENS)))))
 
     def encode(self, tokens: Iterable[str]) -> np.ndarray:
         """Ids (int32), with ``UNK`` for a token that is not in the vocabulary."""

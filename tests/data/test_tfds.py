@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from kerasseq.data.tfds import read_labelled
+from kerasseq.data.tfds import read_labelled, read_tagged
 from kerasseq.errors import UserError
 
 tfds = pytest.importorskip("tensorflow_datasets")
@@ -56,3 +56,103 @@ def test_unprepared_data_is_not_fetched_silently(data_dir):
 def test_unknown_name(data_dir):
     with pytest.raises(UserError, match="no_such_data"):
         read_labelled("no_such_data", "text", "label", download=True)
+
+
+TREEBANK = """# sent_id = made-up-1
+# text = du lait
+1-2\tdu\t_\t_\t_\t_\t_\t_\t_\t_
+1\tde\t_\tADP\tP\t_\t3\tcase\t_\t_
+2\tle\t_\tDET\tD\tNumber=Sing|PronType=Art\t3\tdet\t_\t_
+2.1\tbon\t_\tADJ\tA\t_\t_\t_\t3:amod\t_
+3\tlait\t_\tNOUN\tN\t_\t0\troot\t_\t_
+
+# sent_id = made-up-2
+# text = Oui
+1\tOui\t_\tINTJ\t_\t_\t0\troot\t_\t_
+
+"""
+
+
+@pytest.fixture
+def treebank(tmp_path, monkeypatch):
+    """A folder with one prepared treebank, made by TFDS' own reader of CoNLL-U."""
+    pytest.importorskip("conllu")
+    monkeypatch.setattr(tfds.core.constants, "DATA_DIR", str(tmp_path))
+    source = tmp_path / "source.conllu"
+    source.write_text(TREEBANK)
+    from tensorflow_datasets.core.dataset_builders.conll import conllu_dataset_builder_utils
+
+    config = conllu_dataset_builder_utils.get_universal_morphology_config(
+        language="xy", features=conllu_dataset_builder_utils.UNIVERSAL_DEPENDENCIES_FEATURES
+    )
+
+    class TinyTreebank(tfds.dataset_builders.ConllUDatasetBuilder, skip_registration=True):
+        VERSION = tfds.core.Version("1.0.0")
+        BUILDER_CONFIGS = [config]
+
+        def _info(self):
+            return tfds.core.DatasetInfo(builder=self, features=self.builder_config.features_dict)
+
+        def _split_generators(self, dl_manager):
+            return {split: self._generate_examples(source) for split in ("train", "dev")}
+
+    TinyTreebank(data_dir=tmp_path).download_and_prepare()
+    return tmp_path
+
+
+def test_a_treebank_has_its_words_and_nothing_else(treebank):
+    corpus = read_tagged("tiny_treebank/xy", download=False)
+    assert list(corpus.splits) == ["train", "validation"]
+    for part in corpus.splits.values():
+        milk, yes = sorted(part, key=len, reverse=True)
+        assert milk.words == ["de", "le", "lait"]
+        assert milk.columns == {
+            "upos": ["ADP", "DET", "NOUN"],
+            "xpos": ["P", "D", "N"],
+            "feats": ["_", "Number=Sing|PronType=Art", "_"],
+        }
+        assert milk.text == "du lait"
+        assert (yes.words, yes.columns["xpos"]) == (["Oui"], ["_"])
+    assert corpus.notes == ["4 multi-word tokens and empty nodes skipped"]
+
+
+def test_chunks_and_hidden_tags(tmp_path, monkeypatch):
+    monkeypatch.setattr(tfds.core.constants, "DATA_DIR", str(tmp_path))
+
+    def labels(*names):
+        return tfds.features.Sequence(tfds.features.ClassLabel(names=names))
+
+    rows = [
+        (0, {"tokens": ["The", "end"], "pos": ["DT", "NN"], "chunks": ["B-NP", "I-NP"]}),
+        (1, {"tokens": ["Yes"], "pos": [-1], "chunks": ["O"]}),
+    ]
+    tfds.dataset_builders.AdhocBuilder(
+        name="tiny_chunks",
+        version="1.0.0",
+        features=tfds.features.FeaturesDict(
+            {
+                "tokens": tfds.features.Sequence(tfds.features.Text()),
+                "pos": labels("DT", "NN"),
+                "chunks": labels("O", "B-NP", "I-NP"),
+            }
+        ),
+        split_datasets={"train": rows},
+        data_dir=tmp_path,
+    ).download_and_prepare()
+    corpus = read_tagged("tiny_chunks", download=False)
+    found = {tuple(s.words): s.columns for s in corpus.splits["train"]}
+    assert found == {
+        ("The", "end"): {"xpos": ["DT", "NN"], "chunk": ["B-NP", "I-NP"]},
+        ("Yes",): {"xpos": ["_"], "chunk": ["O"]},
+    }
+
+
+def test_a_set_without_tagged_sentences(data_dir):
+    with pytest.raises(UserError, match=r"has no tagged sentences .* it has .*text"):
+        read_tagged("tiny_reviews", download=False)
+
+
+def test_a_treebank_needs_conllu_before_the_download(data_dir, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"package conllu, .* pip install conllu"):
+        read_tagged("universal_dependencies/en_ewt", download=True)

@@ -259,8 +259,8 @@ def test_the_plan_says_which_and_why():
     assert RecurrentStack(4, kernel="loop").kernel_plan() == ("loop", "asked for", False)
     plan = RecurrentStack(4, layer_norm=True).kernel_plan()
     assert plan.name == "loop"
-    assert "layer_norm" in plan.reason
     if keras.backend.backend() == "tensorflow":
+        assert "layer_norm" in plan.reason
         plan = RecurrentStack(64, use_cudnn=False).kernel_plan()
         assert plan.name == "closed_form"
         assert "use_cudnn=False" in plan.reason

@@ -1,0 +1,233 @@
+"""Tagged sentences as ids: each distinct word is encoded once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kerasseq.data.batches import TokenBatchSettings, pad, token_batches
+from kerasseq.data.tagged import TaggedCorpus, TaggedSentence
+from kerasseq.text.most_frequent_tag import MostFrequentTag
+from kerasseq.text.vocabulary import UNK
+from kerasseq.text.word_features import Encoded, WordFeatures, WordSettings
+
+UNKNOWN_TAG = -1
+"""Index of a tag that training does not have."""
+
+
+class WordTable:
+    """Distinct words with their features, and sentences as rows of this table.
+
+    Row 0 stands for padding, so that sentences can be padded like ids.
+
+    Args:
+        features: encodes words.
+        sentences: the words of each sentence.
+    """
+
+    def __init__(self, features: WordFeatures, sentences: Iterable[Sequence[str]]):
+        rows: dict[str, int] = {}
+        self.sequences = [
+            np.array([rows.setdefault(word, len(rows) + 1) for word in sentence], np.int32)
+            for sentence in sentences
+        ]
+        encoded = features.encode(list(rows))
+        self._features = Encoded(*(np.pad(part, ((1, 0), *[(0, 0)] * (part.ndim - 1)))
+                                   for part in encoded))  # fmt: skip
+        self._spelled = np.count_nonzero(self._features.characters, axis=1)
+
+    def unknown(self, sequence: np.ndarray) -> int:
+        """How many words of a sentence have no id of their own."""
+        return int(np.count_nonzero(self._features.words[sequence] == UNK))
+
+    def inputs(self, sequences: Sequence[np.ndarray], multiple: int = 1) -> dict[str, np.ndarray]:
+        """A model's inputs for some sentences.
+
+        Args:
+            sequences: rows of this table, each with at least one word.
+            multiple: sentences are padded to a multiple of this.
+
+        Returns:
+            ``index`` int32 ``[B, T]``, positions in what follows, 0 being padding; and the
+            features of the batch's distinct words: ``words`` ``[U]``, ``characters`` ``[U, C]``,
+            ``affixes`` ``[U, A]``.
+        """
+        padded, _ = pad(sequences, multiple)
+        rows, index = np.unique(np.append(padded, 0), return_inverse=True)
+        words, characters, affixes = (part[rows] for part in self._features)
+        width = max(1, int(self._spelled[rows].max()))
+        return {
+            "index": index[:-1].reshape(padded.shape).astype(np.int32),
+            "words": words,
+            "characters": characters[:, :width],
+            "affixes": affixes,
+        }
+
+
+@dataclass(frozen=True)
+class TaggedSplit:
+    """A split's sentences with, for each column learned, the indices of their tags."""
+
+    sentences: list[TaggedSentence]
+    table: WordTable
+    tags: dict[str, list[np.ndarray]]
+
+    def __len__(self) -> int:
+        return len(self.sentences)
+
+    def rows(self, column: str) -> tuple[list[list[str]], list[list[str]]]:
+        """The words, and the tags of a column, of every sentence."""
+        return (
+            [sentence.words for sentence in self.sentences],
+            [sentence.columns[column] for sentence in self.sentences],
+        )
+
+
+@dataclass(frozen=True)
+class TaggedData:
+    """Encoded splits with what is needed to encode more."""
+
+    splits: dict[str, TaggedSplit]
+    features: WordFeatures
+    tag_names: dict[str, list[str]]
+    """Names of the tags of each column; the first column is the one that is predicted."""
+    baseline: MostFrequentTag
+    """Of the train split: what to compare with, and which words training saw."""
+    report: dict[str, Any]
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the tags of the column that is predicted."""
+        return next(iter(self.tag_names.values()))
+
+
+def encode_split(
+    sentences: list[TaggedSentence],
+    features: WordFeatures,
+    tag_names: dict[str, list[str]],
+) -> tuple[TaggedSplit, dict[str, Any]]:
+    """Encodes a split and says what it holds.
+
+    A tag that is not among the names becomes :data:`UNKNOWN_TAG`.
+    """
+    table = WordTable(features, [sentence.words for sentence in sentences])
+    tags = {}
+    for column, names in tag_names.items():
+        index = {name: position for position, name in enumerate(names)}
+        tags[column] = [
+            np.array([index.get(tag, UNKNOWN_TAG) for tag in sentence.columns[column]], np.int32)
+            for sentence in sentences
+            if column in sentence.columns
+        ]
+    lengths = np.array([len(sentence) for sentence in sentences])
+    main = next(iter(tag_names))
+    counts = Counter(tag for sentence in sentences for tag in sentence.columns[main])
+    percentiles = (5, 25, 50, 75, 95, 100)
+    spread = np.percentile(lengths, percentiles).astype(int).tolist()
+    unknown = sum(map(table.unknown, table.sequences))
+    return TaggedSplit(sentences, table, tags), {
+        "examples": len(sentences),
+        "labels": dict(counts.most_common()),
+        "tokens": int(lengths.sum()),
+        "unknown_share": round(unknown / int(lengths.sum()), 4),
+        "length_percentiles": {f"p{p}": n for p, n in zip(percentiles, spread, strict=True)},
+        "sha256": _digest(sentences, list(tag_names)),
+    }
+
+
+def encode_corpus(
+    corpus: TaggedCorpus, columns: Sequence[str], settings: WordSettings
+) -> TaggedData:
+    """Builds vocabularies and tag sets from the train split and encodes every split.
+
+    Args:
+        corpus: with the splits train, validation and test.
+        columns: what is learned; the first is what is predicted.
+        settings: of the vocabularies.
+    """
+    train = corpus.splits["train"]
+    features = WordFeatures.from_sentences([sentence.words for sentence in train], settings)
+    tag_names = {
+        column: sorted({tag for sentence in train for tag in sentence.columns[column]})
+        for column in columns
+    }
+    splits, reports = {}, {}
+    for name, sentences in corpus.splits.items():
+        splits[name], reports[name] = encode_split(sentences, features, tag_names)
+    report = {
+        "source": corpus.source,
+        "notes": corpus.notes,
+        "classes": tag_names[columns[0]],
+        "auxiliary": {column: len(tag_names[column]) for column in columns[1:]},
+        "vocabulary": len(features.words),
+        "splits": reports,
+    }
+    words, tags = splits["train"].rows(columns[0])
+    return TaggedData(splits, features, tag_names, MostFrequentTag(words, tags), report)
+
+
+def encode_test(
+    corpus: TaggedCorpus,
+    features: WordFeatures,
+    tag_names: dict[str, list[str]],
+    baseline: MostFrequentTag,
+) -> TaggedData:
+    """Encodes other data for a trained model: the test split, or the first there is.
+
+    Args:
+        corpus: as it was read.
+        features, tag_names, baseline: of the training data.
+    """
+    sentences = corpus.splits.get("test") or next(iter(corpus.splits.values()))
+    split, summary = encode_split(sentences, features, tag_names)
+    report = {
+        "source": corpus.source,
+        "notes": corpus.notes,
+        "vocabulary": len(features.words),
+        "splits": {"test": summary},
+    }
+    return TaggedData({"test": split}, features, tag_names, baseline, report)
+
+
+def _digest(sentences: list[TaggedSentence], columns: list[str]) -> str:
+    digest = hashlib.sha256()
+    for sentence in sentences:
+        rows = zip(sentence.words, *(sentence.columns[column] for column in columns), strict=True)
+        digest.update("\n".join("\t".join(row) for row in rows).encode("utf-8", "surrogatepass"))
+        digest.update(b"\n\n")
+    return digest.hexdigest()
+
+
+class TaggedBatches:
+    """Training batches by a budget of tokens: a model's inputs, and the tags of each column.
+
+    Args:
+        split: the training data.
+        settings: budget, pool and padding.
+        seed: of the order.
+    """
+
+    def __init__(self, split: TaggedSplit, settings: TokenBatchSettings, seed: int):
+        self._split, self._settings, self._seed = split, settings, seed
+        self._lengths = np.array([len(sequence) for sequence in split.table.sequences], np.int32)
+
+    def epoch(self, number: int) -> list[np.ndarray]:
+        """The positions that make up each batch of an epoch."""
+        return token_batches(self._lengths, self._settings, self._seed, number)
+
+    def fetch(self, item: np.ndarray) -> dict[str, np.ndarray]:
+        """:meth:`WordTable.inputs`, and ``tags_COLUMN`` int32 ``[B, T]``, 0 at padding."""
+        table, multiple = self._split.table, self._settings.pad_to_multiple
+        batch = table.inputs([table.sequences[i] for i in item], multiple)
+        for column, tags in self._split.tags.items():
+            batch[f"tags_{column}"] = pad([tags[i] for i in item], multiple)[0]
+        return batch
+
+    def tokens(self, item: np.ndarray) -> int:
+        """Tokens in a batch, padding not counted."""
+        return int(self._lengths[item].sum())

@@ -1,0 +1,394 @@
+"""Part-of-speech tagging, or any other labelling of words, with recurrent networks.
+
+    python -m tasks.pos_tagging train
+
+Follow one sentence through :mod:`kerasseq.data.conllu`, :mod:`kerasseq.text.word_features`,
+:mod:`kerasseq.data.encoded_tags`, :meth:`PosTagging.build_model`,
+:mod:`kerasseq.training.trainer`, :mod:`kerasseq.evaluation.tagging` and
+:mod:`kerasseq.export.tagger`.
+"""
+
+# No `from __future__ import annotations` here: jsonargparse would resolve the names below
+# TYPE_CHECKING to read the settings' types, and import tensorflow for every --help.
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from kerasseq.cli import main, tag_verb
+from kerasseq.config import Settings, group, setting
+from kerasseq.data.batches import TokenBatchSettings
+from kerasseq.data.encoded_tags import TaggedData
+from kerasseq.errors import UserError
+from kerasseq.evaluation.spans import is_iob
+from kerasseq.export.serving import Serving, Signature, text_signature
+from kerasseq.task import Task, TaskSettings
+from kerasseq.text.most_frequent_tag import MostFrequentTag
+from kerasseq.text.splitter import WordSplitter
+from kerasseq.text.vocabulary import PAD
+from kerasseq.text.word_features import WordFeatures, WordSettings
+from kerasseq.training.settings import TrainingSettings
+from kerasseq.tuning.space import Choice, Range
+
+if TYPE_CHECKING:
+    import keras
+
+    from kerasseq.training.run_folder import RunFolder
+
+CRF_LAYER = "crf"
+
+
+@dataclass(frozen=True)
+class ModelSettings(Settings):
+    """Word, characters and affixes; bidirectional stack; softmax or CRF."""
+
+    embedding: int = setting(100, ge=1)
+    """Size of the word vectors."""
+    characters: Literal["cnn", "bilstm", "none"] = "cnn"
+    """What reads the characters of a word."""
+    character_embedding: int = setting(32, ge=1)
+    """Size of the character vectors."""
+    character_units: int = setting(96, ge=1)
+    """Size of the vector made of a word's characters."""
+    affix_embedding: int = setting(64, ge=1)
+    """Size of the affix vectors; those of a word are summed."""
+    cell: Literal["simple_rnn", "gru", "lstm"] = "lstm"
+    """Recurrent cell of every layer."""
+    units: int = setting(160, ge=1)
+    """Size of the recurrent state, for each direction."""
+    layers: int = setting(2, ge=1)
+    """Recurrent layers."""
+    output: Literal["softmax", "crf"] = "softmax"
+    """Whether each tag is scored by itself, or whole tag sequences are (a conditional random
+    field; for IOB2 tags it keeps to their rules)."""
+    auxiliary: float = setting(0.3, ge=0)
+    """Weight of the losses of the source's other columns, which are learned beside the one that is
+    predicted and only help to train; 0 turns them off."""
+    word_dropout: float = setting(0.2, ge=0, lt=1)
+    """Share of words that become unknown in training, so that the unknown word is learned."""
+    input_dropout: float = setting(0.4, ge=0, lt=1)
+    """Dropout of the words' features."""
+    layer_dropout: float = setting(0.4, ge=0, lt=1)
+    """Variational dropout between recurrent layers."""
+    output_dropout: float = setting(0.4, ge=0, lt=1)
+    """Dropout before the output."""
+
+
+@dataclass(frozen=True)
+class TaggingSettings(TaskSettings):
+    """What is trained, on what."""
+
+    column: Literal["upos", "xpos", "feats", "chunk"] = "upos"
+    """Column of tags that is predicted."""
+    held_out: float = setting(0.1, gt=0, lt=0.5)
+    """Share of the validation split, and of the test split where the data has none."""
+    label_smoothing: float = setting(0.0, ge=0, lt=1)
+    """Share of the target probability that is spread over all tags in training; not for a CRF."""
+    words: WordSettings = group(WordSettings)
+    batches: TokenBatchSettings = group(TokenBatchSettings)
+    model: ModelSettings = group(ModelSettings)
+    training: TrainingSettings = group(
+        TrainingSettings, epochs=10, learning_rate=4e-3, average=0.998, patience=3
+    )
+
+
+class Assets(NamedTuple):
+    """What a tagger needs beside its weights, and what its reports compare with."""
+
+    features: WordFeatures
+    splitter: WordSplitter
+    tag_names: dict[str, list[str]]
+    baseline: MostFrequentTag
+
+
+class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
+    """Labels for the words of sentences."""
+
+    name = "pos_tagging"
+    title = "Part-of-speech tagging with recurrent networks"
+    settings_class = TaggingSettings
+    goals = {"accuracy": "max", "unseen": "max", "f1": "max"}
+    search_space = {
+        "training.learning_rate": Range(1e-3, 1e-2, log=True),
+        "model.output": Choice(("softmax", "crf")),
+        "model.units": Choice((96, 160, 224)),
+        "model.word_dropout": Range(0.1, 0.4),
+        "model.input_dropout": Range(0.2, 0.6),
+        "model.output_dropout": Range(0.2, 0.6),
+    }
+    extra_verbs = (tag_verb("pos_tagging"),)
+
+    # -- data ------------------------------------------------------------------------------------
+
+    def load_data(self, settings: TaggingSettings, download: bool) -> TaggedData:
+        from kerasseq.data import encoded_tags, treebanks
+
+        corpus = self._read(settings, settings.data, download)
+        treebanks.check_column(corpus, settings.column)
+        corpus = treebanks.cut_splits(corpus, settings.held_out, settings.seed)
+        others = [c for c in corpus.splits["train"][0].columns if c != settings.column]
+        columns = [settings.column, *(others if settings.model.auxiliary else [])]
+        data = encoded_tags.encode_corpus(corpus, columns, settings.words)
+        if settings.training.monitor == "f1" and not is_iob(data.names):
+            raise UserError("training.monitor: f1 is that of spans, and these tags are not IOB")
+        return data
+
+    def _read(self, settings: TaggingSettings, source: str, download: bool) -> Any:
+        from kerasseq.data import embedded, tfds, treebanks
+
+        if source == "embedded":
+            return embedded.turkish_treebank()
+        if source.startswith("tfds:"):
+            return tfds.read_tagged(source.removeprefix("tfds:"), download)
+        return treebanks.read_tagged(Path(source), settings.encoding)
+
+    def labelled_file(
+        self, settings: TaggingSettings, assets: Assets, source: str, download: bool
+    ) -> TaggedData:
+        from kerasseq.data import encoded_tags, treebanks
+
+        corpus = self._read(settings, source, download)
+        treebanks.check_column(corpus, settings.column)
+        names = {settings.column: assets.tag_names[settings.column]}
+        return encoded_tags.encode_test(corpus, assets.features, names, assets.baseline)
+
+    def data_report(self, data: TaggedData) -> dict[str, Any]:
+        return data.report
+
+    def samples(self, data: TaggedData) -> list[str]:
+        return [
+            sentence.text or " ".join(sentence.words)
+            for sentence in data.splits["validation"].sentences[:64]
+        ]
+
+    def examples(self, run: "RunFolder") -> list[str]:
+        return run.read_json("samples.json")[:3]
+
+    def assets(self, data: TaggedData) -> Assets:
+        splitter = WordSplitter.learn(data.splits["train"].sentences)
+        return Assets(data.features, splitter, data.tag_names, data.baseline)
+
+    def save_assets(self, assets: Assets, run: "RunFolder") -> None:
+        from kerasseq.storage import write_json
+
+        assets.features.save(run.path)
+        assets.splitter.save(run / "splitter.json")
+        write_json(run / "tags.json", assets.tag_names)
+        write_json(run / "baseline.json", assets.baseline.to_dict())
+
+    def load_assets(self, run: "RunFolder") -> Assets:
+        settings = WordSettings(**run.record(self.name)["settings"]["words"])
+        return Assets(
+            WordFeatures.load(run.path, settings),
+            WordSplitter.load(run / "splitter.json"),
+            run.read_json("tags.json"),
+            MostFrequentTag.from_dict(run.read_json("baseline.json")),
+        )
+
+    def assumed_assets(self, settings: TaggingSettings) -> Assets:
+        names = {settings.column: [f"tag {i}" for i in range(17)]}
+        baseline = MostFrequentTag([["word"]], [["tag 0"]])
+        return Assets(WordFeatures.assumed(settings.words), WordSplitter("", ""), names, baseline)
+
+    # -- model -----------------------------------------------------------------------------------
+
+    def build_model(
+        self, settings: TaggingSettings, assets: Assets, portable: bool = False
+    ) -> "keras.Model":
+        import keras
+        from keras import ops
+
+        from kerasseq import layers
+
+        options, features = settings.model, assets.features
+        # distinct words with their features, and sentences as positions among them (0 is padding)
+        inputs = {
+            "index": keras.Input([None], dtype="int32", name="index"),
+            "words": keras.Input([], dtype="int32", name="words"),
+            "characters": keras.Input([None], dtype="int32", name="characters"),
+            "affixes": keras.Input([2 * settings.words.affixes], dtype="int32", name="affixes"),
+        }
+        index = inputs["index"]
+        mask = ops.not_equal(index, 0)
+        ids = ops.take(inputs["words"], index, axis=0)
+        ids = layers.WordDropout(options.word_dropout, name="word_dropout")(ids)
+        embedding = keras.layers.Embedding(len(features.words), options.embedding, name="embedding")
+        parts = [embedding(ids)]
+        if options.characters != "none":
+            encoder = layers.CharacterEncoder(
+                len(features.characters),
+                options.character_units,
+                method=options.characters,
+                embedding_dim=options.character_embedding,
+                name="character_encoder",
+            )
+            vectors = encoder(ops.expand_dims(inputs["characters"], 0))[0]
+            parts.append(ops.take(vectors, index, axis=0))
+        if settings.words.affixes:
+            vectors = keras.layers.Embedding(
+                len(features.affixes), options.affix_embedding, name="affix_vectors"
+            )(inputs["affixes"])
+            known = ops.cast(ops.not_equal(inputs["affixes"], PAD), vectors.dtype)
+            bag = ops.sum(vectors * known[..., None], axis=1)
+            parts.append(ops.take(bag, index, axis=0))
+        x = keras.layers.Concatenate(name="word")(parts) if len(parts) > 1 else parts[0]
+        x = keras.layers.Dropout(options.input_dropout, name="input_dropout")(x)
+        x = layers.RecurrentStack(
+            options.units,
+            num_layers=options.layers,
+            cell=options.cell,
+            bidirectional=True,
+            dropout=options.layer_dropout,
+            kernel="auto" if portable else settings.device.kernel,
+            use_cudnn=False if portable else "auto",
+            name="recurrent",
+        )(x, mask=mask)
+        x = keras.layers.Dropout(options.output_dropout, name="output_dropout")(x)
+        outputs = {
+            f"scores_{column}": keras.layers.Dense(
+                len(names), dtype="float32", name=f"scores_{column}"
+            )(x)
+            for column, names in assets.tag_names.items()
+        }
+        scores = outputs[f"scores_{settings.column}"]
+        if options.output == "crf":
+            names = assets.tag_names[settings.column]
+            crf = layers.CRF(len(names), name=CRF_LAYER, **layers.iob2_constraints(names))
+            outputs["tags"] = crf(scores, mask=mask)
+            outputs["shares"] = crf(scores, mask=mask, output="marginals")
+        else:
+            outputs["tags"] = ops.argmax(scores, axis=-1)
+            outputs["shares"] = ops.softmax(scores)
+        return keras.Model(inputs, outputs, name=self.name)
+
+    def loss(self, settings: TaggingSettings) -> Callable[[Any, Mapping[str, Any]], Any]:
+        from keras import ops
+
+        from kerasseq.layers.losses import token_nll
+
+        options = settings.model
+
+        def summed(model: "keras.Model", batch: Mapping[str, Any]) -> tuple[Any, Any]:
+            outputs = model({name: batch[name] for name in model.input}, training=True)
+            mask = ops.not_equal(batch["index"], 0)
+            valid = ops.cast(mask, "float32")
+            total: Any = 0.0
+            for name, scores in outputs.items():
+                column = name.removeprefix("scores_")
+                if column == name:
+                    continue
+                tags = batch[f"tags_{column}"]
+                if column == settings.column and options.output == "crf":
+                    crf = model.get_layer(CRF_LAYER)
+                    total -= ops.sum(crf.log_likelihood(scores, tags, mask))
+                else:
+                    each = token_nll(tags, scores, settings.label_smoothing)
+                    share = 1.0 if column == settings.column else options.auxiliary
+                    total += share * ops.sum(each * valid)
+            return total, ops.sum(valid)
+
+        return summed
+
+    def batches(self, settings: TaggingSettings, data: TaggedData) -> Any:
+        from kerasseq.data.encoded_tags import TaggedBatches
+
+        return TaggedBatches(data.splits["train"], settings.batches, settings.seed)
+
+    def validator(
+        self, model: "keras.Model", settings: TaggingSettings, data: TaggedData
+    ) -> Callable[[], dict[str, float]]:
+        from kerasseq.evaluation import tagging
+        from kerasseq.evaluation.tagger import Tagger
+
+        tagger, split = Tagger(model), data.splits["validation"]
+        words, true = split.rows(settings.column)
+
+        def validate() -> dict[str, float]:
+            return tagging.quick(words, true, tagger.names(split.table, data.names), data.baseline)
+
+        return validate
+
+    # -- use -------------------------------------------------------------------------------------
+
+    def evaluate(
+        self, model: "keras.Model", settings: TaggingSettings, data: TaggedData, split: str
+    ) -> dict[str, Any]:
+        from kerasseq.evaluation import tagging
+        from kerasseq.evaluation.tagger import Tagger
+
+        part = data.splits[split]
+        words, true = part.rows(settings.column)
+        tagged = Tagger(model)(part.table)
+        return tagging.report(
+            words,
+            true,
+            [[data.names[i] for i in each.tags] for each in tagged],
+            [each.probabilities for each in tagged],
+            data.names,
+            data.baseline,
+            [data.baseline.tag(sentence) for sentence in words],
+        )
+
+    def show_report(self, report: dict[str, Any], name: str, folder: Path) -> list[str]:
+        from kerasseq.evaluation import plots, tagging
+
+        title = f"{name}: accuracy {report['accuracy']:.4f}"
+        plots.confusion(report["confusion"], list(report["classes"]), folder / f"{name}.png", title)
+        return tagging.report_lines(report)
+
+    def tag(
+        self, model: "keras.Model", assets: Assets, sentences: Iterable[list[str]]
+    ) -> Iterator[dict[str, Any]]:
+        """Tags and probabilities for the words of each sentence, as a stream."""
+        from kerasseq.evaluation.tagger import Tagger
+
+        names = next(iter(assets.tag_names.values()))
+        return Tagger(model).stream(sentences, assets.features, names)
+
+    def predict(
+        self,
+        model: "keras.Model",
+        settings: TaggingSettings,
+        assets: Assets,
+        texts: Iterable[str],
+    ) -> Iterator[dict[str, Any]]:
+        return self.tag(model, assets, map(assets.splitter.split, texts))
+
+    def show_prediction(self, result: dict[str, Any]) -> str:
+        return " ".join(f"{w}/{t}" for w, t in zip(result["tokens"], result["tags"], strict=True))
+
+    # -- export ----------------------------------------------------------------------------------
+
+    def serving(
+        self, model: "keras.Model", settings: TaggingSettings, assets: Assets, run: "RunFolder"
+    ) -> Serving:
+        from kerasseq.evaluation.tagger import Tagger
+        from kerasseq.export.tagger import AWKWARD_SENTENCES, TextTagger, pad_tokens
+
+        tagger, names = Tagger(model), assets.tag_names[settings.column]
+
+        def tag_tokens(sentences: list[list[str]]) -> list[dict[str, Any]]:
+            return list(tagger.stream(sentences, assets.features, names))
+
+        def tag_texts(texts: list[str]) -> list[dict[str, Any]]:
+            return tag_tokens([assets.splitter.split(text) for text in texts])
+
+        module = TextTagger(model, assets.splitter, assets.features, names)
+        texts = run.read_json("samples.json")
+        sentences = [*AWKWARD_SENTENCES, *map(assets.splitter.split, texts)]
+        return Serving(
+            module,
+            {
+                "serving_default": text_signature(module.serve, tag_texts, texts),
+                "tag_tokens": Signature(module.serve_tokens, pad_tokens, tag_tokens, sentences),
+            },
+        )
+
+    def served_result(
+        self, text: str, outputs: Mapping[str, Any], manifest: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        return dict(outputs)
+
+
+if __name__ == "__main__":
+    main(PosTagging())
