@@ -7,42 +7,18 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
-import subprocess
 import sys
 import time
 from pathlib import Path
 
-import yaml
-
 from benchmarks.record import data_folder, record
+from benchmarks.trained import RUNS, train
 
-RUNS = Path("runs/benchmarks")
 LOOK = 25
 
 # beside the task's defaults, which were chosen on validation data
 OFFICIAL = ["--held_out", "0.05"]
 PLAIN = [*OFFICIAL, "--model.ngrams", "0", "--model.pooling", "mean+max", "--training.epochs", "5"]
-
-
-def train(name: str, *words: str) -> tuple[dict, float]:
-    """Runs the train verb (or continues it); returns the run's records and the wall time."""
-    run = RUNS / name
-    if (run / "training.json").exists():
-        sys.exit(f"{run} is a finished run, maybe of other code: remove it to measure again")
-    start = time.perf_counter()
-    subprocess.run(
-        [sys.executable, "-m", "tasks.sentiment", "train", "--run", str(run),
-         "--saved-models", str(RUNS / "saved_models" / name), *words],
-        check=True,
-    )  # fmt: skip
-    seconds = time.perf_counter() - start
-    return {
-        "test": json.loads((run / "evaluation/test.json").read_text()),
-        "training": json.loads((run / "training.json").read_text()),
-        "data": json.loads((run / "data.json").read_text()),
-        "settings": yaml.safe_load((run / "settings.yaml").read_text()),
-    }, seconds
 
 
 def tf_idf() -> dict:
@@ -69,7 +45,7 @@ def archive() -> Path:
 def quality(name: str, words: list[str], seeds: list[int]) -> None:
     """Test accuracy on the official split, one value a seed."""
     results = [
-        train(f"{name}-{seed}", *words, "--data", str(archive()),
+        train("sentiment", f"{name}-{seed}", *words, "--data", str(archive()),
               "--seed", str(seed))[0]
         for seed in seeds
     ]  # fmt: skip
@@ -97,7 +73,7 @@ def embedded() -> None:
         sys.exit(
             f"{RUNS / 'imdb-embedded'} exists: remove it, since the time is that of a whole run"
         )
-    result, seconds = train("imdb-embedded")
+    result, seconds = train("sentiment", "imdb-embedded")
     record(
         "imdb-embedded",
         metric="accuracy",

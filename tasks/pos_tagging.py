@@ -25,6 +25,7 @@ from kerasseq.export.serving import Serving, Signature, text_signature
 from kerasseq.task import Task, TaskSettings
 from kerasseq.text.most_frequent_tag import MostFrequentTag
 from kerasseq.text.splitter import WordSplitter
+from kerasseq.text.splitter_learning import learn_splitter
 from kerasseq.text.vocabulary import PAD
 from kerasseq.text.word_features import WordFeatures, WordSettings
 from kerasseq.training.settings import TrainingSettings
@@ -165,7 +166,7 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
         return run.read_json("samples.json")[:3]
 
     def assets(self, data: TaggedData) -> Assets:
-        splitter = WordSplitter.learn(data.splits["train"].sentences)
+        splitter = learn_splitter(data.splits["train"].sentences)
         return Assets(data.features, splitter, data.tag_names, data.baseline)
 
     def save_assets(self, assets: Assets, run: "RunFolder") -> None:

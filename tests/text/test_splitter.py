@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from kerasseq.errors import UserError
 from kerasseq.text.splitter import WordSplitter, chunks
 from kerasseq.text.splitter_graph import SplitterOps
+from kerasseq.text.splitter_learning import learn_splitter
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,9 @@ TURKISH = [
     "Dr. Çağlar'ın 1990'larda yazdığı %|5 |'|fark|'| !",
 ]
 
-english = WordSplitter.learn(map(sentence, ENGLISH))
-french = WordSplitter.learn(map(sentence, FRENCH))
-turkish = WordSplitter.learn(map(sentence, TURKISH))
+english = learn_splitter(map(sentence, ENGLISH))
+french = learn_splitter(map(sentence, FRENCH))
+turkish = learn_splitter(map(sentence, TURKISH))
 untaught = WordSplitter()
 SPLITTERS = {"english": english, "french": french, "turkish": turkish, "untaught": untaught}
 TWINS = {
@@ -209,7 +210,7 @@ def test_turkish(text, words):
 )
 def test_other_scripts_without_training(text, words):
     assert english.split(text)[:1] == words[:1]
-    untrained = WordSplitter.learn([])
+    untrained = learn_splitter([])
     assert untrained.split(text) == words
     ragged = SplitterOps(untrained)(tf.constant([text]))
     assert [word.decode() for word in ragged.to_list()[0]] == words
@@ -239,7 +240,7 @@ def test_no_texts():
 
 def test_sentences_without_their_text_teach_too():
     bare = [Sentence(s.words, s.multiword) for s in map(sentence, ENGLISH)]
-    learned = WordSplitter.learn(bare)
+    learned = learn_splitter(bare)
     assert {"'s", "n't", "'ll"} <= set(learned.suffixes)
     assert learned.split("Mr. Smith's e-mail isn't (yet) here.") == [
         "Mr.", "Smith", "'s", "e-mail", "is", "n't", "(", "yet", ")", "here", "."
@@ -248,25 +249,25 @@ def test_sentences_without_their_text_teach_too():
 
 def test_the_more_frequent_reading_wins():
     twice = ["No. 5 is No. 7", "I say no|."]
-    assert WordSplitter.learn(map(sentence, twice)).split("No. 3") == ["No.", "3"]
+    assert learn_splitter(map(sentence, twice)).split("No. 3") == ["No.", "3"]
     seldom = [*twice, "No|.", "No|.", "No|.", "No|."]
-    assert WordSplitter.learn(map(sentence, seldom)).split("No. 3") == ["No", ".", "3"]
+    assert learn_splitter(map(sentence, seldom)).split("No. 3") == ["No", ".", "3"]
     assert french.split("des") == ["de", "les"]
-    assert WordSplitter.learn(map(sentence, ["des=de+les des des"])).split("des") == ["des"]
+    assert learn_splitter(map(sentence, ["des=de+les des des"])).split("des") == ["des"]
 
 
 def test_texts_that_do_not_match_their_words_teach_nothing():
     wrong = Sentence(["Mr.", "X"], [], "something else")
     blank = Sentence(["10 000", "M."], [], "10 000 M.")
-    learned = WordSplitter.learn([wrong, blank, Sentence([], [], ""), Sentence(["", "\n"])])
+    learned = learn_splitter([wrong, blank, Sentence([], [], ""), Sentence(["", "\n"])])
     assert learned.forms == {"M.": ("M.",)}
 
 
 def test_the_table_is_bounded_and_keeps_the_frequent():
     many = ["Mr. X", "Mr. Y", "Dr. Z", "St. W", "x" * 80 + "."]
-    learned = WordSplitter.learn(map(sentence, many), max_forms=1)
+    learned = learn_splitter(map(sentence, many), max_forms=1)
     assert list(learned.forms) == ["Mr."]
-    assert all(len(form) <= 64 for form in WordSplitter.learn(map(sentence, many)).forms)
+    assert all(len(form) <= 64 for form in learn_splitter(map(sentence, many)).forms)
 
 
 @pytest.mark.parametrize("splitter", SPLITTERS.values(), ids=SPLITTERS)
@@ -340,7 +341,7 @@ def word_f1(predicted, actual):
 
 @pytest.mark.parametrize(("name", "bar"), [("ud_english_ewt", 0.98), ("ud_french_sequoia", 0.98)])
 def test_words_of_a_real_treebank(name, bar):
-    splitter = WordSplitter.learn(treebank(name, "train"))
+    splitter = learn_splitter(treebank(name, "train"))
     assert len(splitter.forms) <= 20_000
     dev = list(treebank(name, "dev"))
     predicted = [splitter.split(s.text) for s in dev]

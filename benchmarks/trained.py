@@ -1,0 +1,43 @@
+"""Runs that benchmarks measure, trained through the command line as a user would."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+RUNS = Path("runs/benchmarks")
+
+
+def train(task: str, name: str, *words: str) -> tuple[dict[str, Any], float]:
+    """Runs a task's train verb, or continues it.
+
+    Args:
+        task: its name.
+        name: of the run's folder in :data:`RUNS`, and of its exports.
+        words: settings and options.
+
+    Returns:
+        The run's records, and the wall time in seconds.
+    """
+    run = RUNS / name
+    if (run / "training.json").exists():
+        sys.exit(f"{run} is a finished run, maybe of other code: remove it to measure again")
+    start = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-m", f"tasks.{task}", "train", "--run", str(run),
+         "--saved-models", str(RUNS / "saved_models" / name), *words],
+        check=True,
+    )  # fmt: skip
+    seconds = time.perf_counter() - start
+    return {
+        "test": json.loads((run / "evaluation/test.json").read_text(encoding="utf-8")),
+        "training": json.loads((run / "training.json").read_text(encoding="utf-8")),
+        "data": json.loads((run / "data.json").read_text(encoding="utf-8")),
+        "settings": yaml.safe_load((run / "settings.yaml").read_text(encoding="utf-8")),
+    }, seconds
