@@ -18,6 +18,12 @@ FIGURES: dict[str, tuple[str, float | None, float | None]] = {
     "imdb-official-plain": ("the same without the n-grams (`--model.ngrams 0`)", None, None),
     "imdb-embedded": ("README's first command, accuracy", 0.87, 0.88),
     "imdb-time-to-085": ("time to 0.85 test accuracy: tutorial's script over ours", 3, 6),
+    "ewt-upos": ("UD English-EWT 2.16, UPOS on test, gold tokens, accuracy", 0.946, 0.955),
+    "ewt-upos-unseen": ("the same, words unseen in training", 0.80, 0.86),
+    "sequoia-upos-dev": ("UD French-Sequoia 2.16, UPOS on dev, accuracy", 0.960, 0.973),
+    "conll2000-chunk": ("CoNLL-2000 chunking, F1 on test", 0.930, 0.942),
+    "turkish-coarse": ("embedded Turkish treebank, coarse tags, accuracy", 0.935, 0.955),
+    "tagging-throughput": ("exported EWT tagger, tokens a second", 20_000, 50_000),
 }
 
 

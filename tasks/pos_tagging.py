@@ -62,16 +62,13 @@ class ModelSettings(Settings):
     output: Literal["softmax", "crf"] = "softmax"
     """Whether each tag is scored by itself, or whole tag sequences are (a conditional random
     field; for IOB2 tags it keeps to their rules)."""
-    auxiliary: float = setting(0.3, ge=0)
-    """Weight of the losses of the source's other columns, which are learned beside the one that is
-    predicted and only help to train; 0 turns them off."""
     word_dropout: float = setting(0.2, ge=0, lt=1)
     """Share of words that become unknown in training, so that the unknown word is learned."""
-    input_dropout: float = setting(0.4, ge=0, lt=1)
+    input_dropout: float = setting(0.5, ge=0, lt=1)
     """Dropout of the words' features."""
     layer_dropout: float = setting(0.4, ge=0, lt=1)
     """Variational dropout between recurrent layers."""
-    output_dropout: float = setting(0.4, ge=0, lt=1)
+    output_dropout: float = setting(0.5, ge=0, lt=1)
     """Dropout before the output."""
 
 
@@ -89,7 +86,7 @@ class TaggingSettings(TaskSettings):
     batches: TokenBatchSettings = group(TokenBatchSettings)
     model: ModelSettings = group(ModelSettings)
     training: TrainingSettings = group(
-        TrainingSettings, epochs=10, learning_rate=4e-3, average=0.998, patience=3
+        TrainingSettings, epochs=16, learning_rate=4e-3, average=0.998, patience=5
     )
 
 
@@ -98,7 +95,7 @@ class Assets(NamedTuple):
 
     features: WordFeatures
     splitter: WordSplitter
-    tag_names: dict[str, list[str]]
+    names: list[str]
     baseline: MostFrequentTag
 
 
@@ -127,9 +124,7 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
         corpus = self._read(settings, settings.data, download)
         treebanks.check_column(corpus, settings.column)
         corpus = treebanks.cut_splits(corpus, settings.held_out, settings.seed)
-        others = [c for c in corpus.splits["train"][0].columns if c != settings.column]
-        columns = [settings.column, *(others if settings.model.auxiliary else [])]
-        data = encoded_tags.encode_corpus(corpus, columns, settings.words)
+        data = encoded_tags.encode_corpus(corpus, settings.column, settings.words)
         if settings.training.monitor == "f1" and not is_iob(data.names):
             raise UserError("training.monitor: f1 is that of spans, and these tags are not IOB")
         return data
@@ -150,8 +145,9 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
 
         corpus = self._read(settings, source, download)
         treebanks.check_column(corpus, settings.column)
-        names = {settings.column: assets.tag_names[settings.column]}
-        return encoded_tags.encode_test(corpus, assets.features, names, assets.baseline)
+        return encoded_tags.encode_test(
+            corpus, settings.column, assets.features, assets.names, assets.baseline
+        )
 
     def data_report(self, data: TaggedData) -> dict[str, Any]:
         return data.report
@@ -167,14 +163,14 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
 
     def assets(self, data: TaggedData) -> Assets:
         splitter = learn_splitter(data.splits["train"].sentences)
-        return Assets(data.features, splitter, data.tag_names, data.baseline)
+        return Assets(data.features, splitter, data.names, data.baseline)
 
     def save_assets(self, assets: Assets, run: "RunFolder") -> None:
         from kerasseq.storage import write_json
 
         assets.features.save(run.path)
         assets.splitter.save(run / "splitter.json")
-        write_json(run / "tags.json", assets.tag_names)
+        write_json(run / "tags.json", assets.names)
         write_json(run / "baseline.json", assets.baseline.to_dict())
 
     def load_assets(self, run: "RunFolder") -> Assets:
@@ -187,7 +183,7 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
         )
 
     def assumed_assets(self, settings: TaggingSettings) -> Assets:
-        names = {settings.column: [f"tag {i}" for i in range(17)]}
+        names = [f"tag {i}" for i in range(17)]
         baseline = MostFrequentTag([["word"]], [["tag 0"]])
         return Assets(WordFeatures.assumed(settings.words), WordSplitter("", ""), names, baseline)
 
@@ -245,21 +241,16 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
             name="recurrent",
         )(x, mask=mask)
         x = keras.layers.Dropout(options.output_dropout, name="output_dropout")(x)
-        outputs = {
-            f"scores_{column}": keras.layers.Dense(
-                len(names), dtype="float32", name=f"scores_{column}"
-            )(x)
-            for column, names in assets.tag_names.items()
-        }
-        scores = outputs[f"scores_{settings.column}"]
+        scores = keras.layers.Dense(len(assets.names), dtype="float32", name="scores")(x)
         if options.output == "crf":
-            names = assets.tag_names[settings.column]
-            crf = layers.CRF(len(names), name=CRF_LAYER, **layers.iob2_constraints(names))
-            outputs["tags"] = crf(scores, mask=mask)
-            outputs["shares"] = crf(scores, mask=mask, output="marginals")
+            crf = layers.CRF(
+                len(assets.names), name=CRF_LAYER, **layers.iob2_constraints(assets.names)
+            )
+            tags = crf(scores, mask=mask)
+            shares = crf(scores, mask=mask, output="marginals")
         else:
-            outputs["tags"] = ops.argmax(scores, axis=-1)
-            outputs["shares"] = ops.softmax(scores)
+            tags, shares = ops.argmax(scores, axis=-1), ops.softmax(scores)
+        outputs = {"scores": scores, "tags": tags, "shares": shares}
         return keras.Model(inputs, outputs, name=self.name)
 
     def loss(self, settings: TaggingSettings) -> Callable[[Any, Mapping[str, Any]], Any]:
@@ -267,25 +258,16 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
 
         from kerasseq.layers.losses import token_nll
 
-        options = settings.model
-
         def summed(model: "keras.Model", batch: Mapping[str, Any]) -> tuple[Any, Any]:
-            outputs = model({name: batch[name] for name in model.input}, training=True)
+            scores = model({name: batch[name] for name in model.input}, training=True)["scores"]
             mask = ops.not_equal(batch["index"], 0)
             valid = ops.cast(mask, "float32")
-            total: Any = 0.0
-            for name, scores in outputs.items():
-                column = name.removeprefix("scores_")
-                if column == name:
-                    continue
-                tags = batch[f"tags_{column}"]
-                if column == settings.column and options.output == "crf":
-                    crf = model.get_layer(CRF_LAYER)
-                    total -= ops.sum(crf.log_likelihood(scores, tags, mask))
-                else:
-                    each = token_nll(tags, scores, settings.label_smoothing)
-                    share = 1.0 if column == settings.column else options.auxiliary
-                    total += share * ops.sum(each * valid)
+            if settings.model.output == "crf":
+                crf = model.get_layer(CRF_LAYER)
+                total = -ops.sum(crf.log_likelihood(scores, batch["tags"], mask))
+            else:
+                each = token_nll(batch["tags"], scores, settings.label_smoothing)
+                total = ops.sum(each * valid)
             return total, ops.sum(valid)
 
         return summed
@@ -343,8 +325,7 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
         """Tags and probabilities for the words of each sentence, as a stream."""
         from kerasseq.evaluation.tagger import Tagger
 
-        names = next(iter(assets.tag_names.values()))
-        return Tagger(model).stream(sentences, assets.features, names)
+        return Tagger(model).stream(sentences, assets.features, assets.names)
 
     def predict(
         self,
@@ -366,15 +347,15 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
         from kerasseq.evaluation.tagger import Tagger
         from kerasseq.export.tagger import AWKWARD_SENTENCES, TextTagger, pad_tokens
 
-        tagger, names = Tagger(model), assets.tag_names[settings.column]
+        tagger = Tagger(model)
 
         def tag_tokens(sentences: list[list[str]]) -> list[dict[str, Any]]:
-            return list(tagger.stream(sentences, assets.features, names))
+            return list(tagger.stream(sentences, assets.features, assets.names))
 
         def tag_texts(texts: list[str]) -> list[dict[str, Any]]:
             return tag_tokens([assets.splitter.split(text) for text in texts])
 
-        module = TextTagger(model, assets.splitter, assets.features, names)
+        module = TextTagger(model, assets.splitter, assets.features, assets.names)
         texts = run.read_json("samples.json")
         sentences = [*AWKWARD_SENTENCES, *map(assets.splitter.split, texts)]
         return Serving(

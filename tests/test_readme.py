@@ -9,8 +9,10 @@ import pytest
 
 from kerasseq import cli
 from kerasseq.cli import common_verbs
+from tasks.pos_tagging import PosTagging
 from tasks.sentiment import Sentiment
 
+TASKS = {"tasks.sentiment": Sentiment, "tasks.pos_tagging": PosTagging}
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(?:bash|sh)\n(.*?)```", README, re.DOTALL)
@@ -41,6 +43,11 @@ def test_the_two_commands_come_first():
     assert ".venv/bin/python -m pytest" in second
 
 
+def test_every_task_is_shown():
+    files = {f"tasks.{path.stem}" for path in (ROOT / "tasks").glob("[a-z]*.py")}
+    assert {words[0] for words in TASK_COMMANDS} == files == set(TASKS)
+
+
 def test_extras_exist():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     shown = set(re.findall(r"\.\[([\w,]+)\]", README))
@@ -53,9 +60,8 @@ def test_task_commands_parse(words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "settings.yaml").write_text("seed: 2\n")  # what --print_config > settings.yaml made
     module, *arguments = words
-    assert module == "tasks.sentiment"
-    task = Sentiment()
-    verbs = {verb.name: verb for verb in common_verbs(task)}
+    task = TASKS[module]()
+    verbs = {verb.name: verb for verb in (*common_verbs(task), *task.extra_verbs)}
     if "--print_config" in arguments:
         with pytest.raises(SystemExit) as end:
             cli.parse(task, verbs, arguments)

@@ -71,11 +71,11 @@ class WordTable:
 
 @dataclass(frozen=True)
 class TaggedSplit:
-    """A split's sentences with, for each column learned, the indices of their tags."""
+    """A split's sentences, their words as rows of a table, and the indices of their tags."""
 
     sentences: list[TaggedSentence]
     table: WordTable
-    tags: dict[str, list[np.ndarray]]
+    tags: list[np.ndarray]
 
     def __len__(self) -> int:
         return len(self.sentences)
@@ -94,39 +94,28 @@ class TaggedData:
 
     splits: dict[str, TaggedSplit]
     features: WordFeatures
-    tag_names: dict[str, list[str]]
-    """Names of the tags of each column; the first column is the one that is predicted."""
+    names: list[str]
+    """Of the tags."""
     baseline: MostFrequentTag
     """Of the train split: what to compare with, and which words training saw."""
     report: dict[str, Any]
 
-    @property
-    def names(self) -> list[str]:
-        """Names of the tags of the column that is predicted."""
-        return next(iter(self.tag_names.values()))
-
 
 def encode_split(
-    sentences: list[TaggedSentence],
-    features: WordFeatures,
-    tag_names: dict[str, list[str]],
+    sentences: list[TaggedSentence], features: WordFeatures, names: list[str], column: str
 ) -> tuple[TaggedSplit, dict[str, Any]]:
     """Encodes a split and says what it holds.
 
     A tag that is not among the names becomes :data:`UNKNOWN_TAG`.
     """
     table = WordTable(features, [sentence.words for sentence in sentences])
-    tags = {}
-    for column, names in tag_names.items():
-        index = {name: position for position, name in enumerate(names)}
-        tags[column] = [
-            np.array([index.get(tag, UNKNOWN_TAG) for tag in sentence.columns[column]], np.int32)
-            for sentence in sentences
-            if column in sentence.columns
-        ]
+    index = {name: position for position, name in enumerate(names)}
+    tags = [
+        np.array([index.get(tag, UNKNOWN_TAG) for tag in sentence.columns[column]], np.int32)
+        for sentence in sentences
+    ]
     lengths = np.array([len(sentence) for sentence in sentences])
-    main = next(iter(tag_names))
-    counts = Counter(tag for sentence in sentences for tag in sentence.columns[main])
+    counts = Counter(tag for sentence in sentences for tag in sentence.columns[column])
     percentiles = (5, 25, 50, 75, 95, 100)
     spread = np.percentile(lengths, percentiles).astype(int).tolist()
     unknown = sum(map(table.unknown, table.sequences))
@@ -136,75 +125,71 @@ def encode_split(
         "tokens": int(lengths.sum()),
         "unknown_share": round(unknown / int(lengths.sum()), 4),
         "length_percentiles": {f"p{p}": n for p, n in zip(percentiles, spread, strict=True)},
-        "sha256": _digest(sentences, list(tag_names)),
+        "sha256": _digest(sentences, column),
     }
 
 
-def encode_corpus(
-    corpus: TaggedCorpus, columns: Sequence[str], settings: WordSettings
-) -> TaggedData:
-    """Builds vocabularies and tag sets from the train split and encodes every split.
+def encode_corpus(corpus: TaggedCorpus, column: str, settings: WordSettings) -> TaggedData:
+    """Builds vocabularies and the set of tags from the train split and encodes every split.
 
     Args:
         corpus: with the splits train, validation and test.
-        columns: what is learned; the first is what is predicted.
+        column: what is learned.
         settings: of the vocabularies.
     """
     train = corpus.splits["train"]
     features = WordFeatures.from_sentences([sentence.words for sentence in train], settings)
-    tag_names = {
-        column: sorted({tag for sentence in train for tag in sentence.columns[column]})
-        for column in columns
-    }
+    names = sorted({tag for sentence in train for tag in sentence.columns[column]})
     splits, reports = {}, {}
     for name, sentences in corpus.splits.items():
-        splits[name], reports[name] = encode_split(sentences, features, tag_names)
+        splits[name], reports[name] = encode_split(sentences, features, names, column)
     report = {
         "source": corpus.source,
         "notes": corpus.notes,
-        "classes": tag_names[columns[0]],
-        "auxiliary": {column: len(tag_names[column]) for column in columns[1:]},
+        "classes": names,
         "vocabulary": len(features.words),
         "splits": reports,
     }
-    words, tags = splits["train"].rows(columns[0])
-    return TaggedData(splits, features, tag_names, MostFrequentTag(words, tags), report)
+    baseline = MostFrequentTag(*splits["train"].rows(column))
+    return TaggedData(splits, features, names, baseline, report)
 
 
 def encode_test(
     corpus: TaggedCorpus,
+    column: str,
     features: WordFeatures,
-    tag_names: dict[str, list[str]],
+    names: list[str],
     baseline: MostFrequentTag,
 ) -> TaggedData:
     """Encodes other data for a trained model: the test split, or the first there is.
 
     Args:
         corpus: as it was read.
-        features, tag_names, baseline: of the training data.
+        column: what was learned.
+        features, names, baseline: of the training data.
     """
     sentences = corpus.splits.get("test") or next(iter(corpus.splits.values()))
-    split, summary = encode_split(sentences, features, tag_names)
+    split, summary = encode_split(sentences, features, names, column)
     report = {
         "source": corpus.source,
         "notes": corpus.notes,
         "vocabulary": len(features.words),
         "splits": {"test": summary},
     }
-    return TaggedData({"test": split}, features, tag_names, baseline, report)
+    return TaggedData({"test": split}, features, names, baseline, report)
 
 
-def _digest(sentences: list[TaggedSentence], columns: list[str]) -> str:
+def _digest(sentences: list[TaggedSentence], column: str) -> str:
     digest = hashlib.sha256()
     for sentence in sentences:
-        rows = zip(sentence.words, *(sentence.columns[column] for column in columns), strict=True)
+        rows = zip(sentence.words, sentence.columns[column], strict=True)
         digest.update("\n".join("\t".join(row) for row in rows).encode("utf-8", "surrogatepass"))
         digest.update(b"\n\n")
     return digest.hexdigest()
 
 
 class TaggedBatches:
-    """Training batches by a budget of tokens: a model's inputs, and the tags of each column.
+    """Training batches by a budget of tokens: a model's inputs, and the tags.
 
     Args:
         split: the training data.
@@ -221,12 +206,10 @@ class TaggedBatches:
         return token_batches(self._lengths, self._settings, self._seed, number)
 
     def fetch(self, item: np.ndarray) -> dict[str, np.ndarray]:
-        """:meth:`WordTable.inputs`, and ``tags_COLUMN`` int32 ``[B, T]``, 0 at padding."""
-        table, multiple = self._split.table, self._settings.pad_to_multiple
-        batch = table.inputs([table.sequences[i] for i in item], multiple)
-        for column, tags in self._split.tags.items():
-            batch[f"tags_{column}"] = pad([tags[i] for i in item], multiple)[0]
-        return batch
+        """:meth:`WordTable.inputs`, and ``tags`` int32 ``[B, T]``, 0 at padding."""
+        split, multiple = self._split, self._settings.pad_to_multiple
+        inputs = split.table.inputs([split.table.sequences[i] for i in item], multiple)
+        return {**inputs, "tags": pad([split.tags[i] for i in item], multiple)[0]}
 
     def tokens(self, item: np.ndarray) -> int:
         """Tokens in a batch, padding not counted."""

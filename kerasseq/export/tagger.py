@@ -10,6 +10,9 @@ from kerasseq.text.splitter_graph import SplitterOps
 from kerasseq.text.word_features import WordFeatures
 from kerasseq.text.word_features_graph import WordFeatureOps
 
+GROUP = 32
+"""Sentences that the network sees together."""
+
 AWKWARD_SENTENCES: list[list[str]] = [
     [],
     ["one"],
@@ -54,22 +57,47 @@ class TextTagger(tf.Module):
         self.weights = [variable.value for variable in model.variables]
         names = tf.constant(tag_names)
 
-        def tag(words: tf.RaggedTensor) -> dict[str, tf.Tensor]:
-            inputs = self.featurise(words)
+        def network(index: tf.RaggedTensor, features: dict[str, tf.Tensor]) -> list[tf.Tensor]:
+            """Tags and probabilities of some sentences, one after the other."""
+            distinct, position = tf.unique(index.values)
+            own = {
+                name: tf.gather(part, tf.pad(distinct, [[1, 0]])) for name, part in features.items()
+            }
+            padded = index.with_values(position + 1).to_tensor(0)
             # the network gets one step at least, whatever the texts
-            inputs["index"] = tf.pad(
-                inputs["index"], [[0, 0], [0, tf.cast(tf.shape(inputs["index"])[1] == 0, tf.int32)]]
-            )
-            outputs = model(inputs, training=False)
+            missing = tf.cast(tf.shape(padded)[1] == 0, tf.int32)
+            padded = tf.pad(padded, [[0, 0], [0, missing]])
+            outputs = model({"index": padded, **own}, training=False)
             tags = tf.cast(outputs["tags"], tf.int32)
             shares = tf.gather(outputs["shares"], tags, batch_dims=2)
+            return [tf.boolean_mask(part, padded != 0) for part in (tags, shares)]
+
+        def tag(words: tf.RaggedTensor) -> dict[str, tf.Tensor]:
+            index, features = self.featurise(words)
+            # sentences of similar length go together: less padding, several times the speed
+            order = tf.argsort(index.row_lengths(), stable=True)
+            ordered = tf.gather(index, order)
+            count = tf.shape(order)[0]
+            groups = (count + GROUP - 1) // GROUP
+            arrays = [
+                tf.TensorArray(kind, groups, element_shape=[None], infer_shape=False)
+                for kind in (tf.int32, tf.float32)
+            ]
+
+            def body(k: tf.Tensor, *arrays: tf.TensorArray) -> tuple:
+                found = network(ordered[k * GROUP : (k + 1) * GROUP], features)
+                return k + 1, *(a.write(k, part) for a, part in zip(arrays, found, strict=True))
+
+            _, *arrays = tf.while_loop(lambda k, *_: k < groups, body, (0, *arrays))
+            back = tf.argsort(order)
+            tags, shares = (
+                tf.gather(ordered.with_values(array.concat()), back).to_tensor() for array in arrays
+            )
             tokens = words.to_tensor("")
-            valid = inputs["index"] != 0
-            width = tf.shape(tokens)[1]
             return {
                 "tokens": tokens,
-                "tags": tf.where(valid, tf.gather(names, tags), "")[:, :width],
-                "probabilities": tf.where(valid, shares, 0.0)[:, :width],
+                "tags": tf.where(tokens != "", tf.gather(names, tags), ""),
+                "probabilities": shares,
                 "lengths": tf.cast(words.row_lengths(), tf.int32),
             }
 

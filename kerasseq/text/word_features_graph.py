@@ -38,23 +38,22 @@ class WordFeatureOps(tf.Module):
         self.affixes = _table(features.affixes)
         self.characters = _table(features.characters)
 
-    def __call__(self, words: tf.RaggedTensor) -> dict[str, tf.Tensor]:
-        """Inputs of a model.
+    def __call__(self, words: tf.RaggedTensor) -> tuple[tf.RaggedTensor, dict[str, tf.Tensor]]:
+        """Sentences as positions among their distinct words, and these words' features.
 
         Args:
             words: string ``[N, (words)]``, UTF-8, none of them empty.
 
         Returns:
-            ``index`` int32 ``[N, T]``, 0 being padding, and the features of the distinct words,
-            as :meth:`kerasseq.data.encoded_tags.WordTable.inputs` gives them.
+            Positions int32 ``[N, (words)]``, from 1; and ``words``, ``characters`` and ``affixes``
+            as :meth:`kerasseq.data.encoded_tags.WordTable.inputs` gives them, 0 being padding.
         """
         distinct, position = tf.unique(words.values)
         codes, rows = nfc(distinct)
         lines = tf.shape(distinct, tf.int64)[0]
         forms = self._forms(codes, rows, lines)
         spelled = self._spelled(codes, rows, lines)
-        return {
-            "index": words.with_values(position + 1).to_tensor(0),
+        return words.with_values(position + 1), {
             "words": tf.pad(self._ids(self.words, forms), [[1, 0]]),
             "characters": tf.pad(spelled, [[1, 0], [0, 0]]),
             "affixes": tf.pad(self._affix_ids(forms), [[1, 0], [0, 0]]),
