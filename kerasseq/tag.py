@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from jsonargparse import Namespace
 
 from kerasseq.data import conllu
+from kerasseq.data.columns import split_blanks
 from kerasseq.errors import UserError
 from kerasseq.export import saved_model
 from kerasseq.export.serving import collate_texts
@@ -69,7 +70,7 @@ def _items(lines: Iterator[str], options: Namespace) -> Iterator[Item]:
             yield Item(words=sentence.tagged().words, source=sentence)
     elif options.input == "tokens":
         for line in lines:
-            yield Item(words=line.split())
+            yield Item(words=split_blanks(line))
     else:
         for line in lines:
             yield Item(text=line)

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from kerasseq.config import replace
-from kerasseq.data.files import open_lines
+from kerasseq.data.files import decoded_lines, open_lines
 from kerasseq.errors import UserError
 from kerasseq.export import saved_model
 from kerasseq.export.serving import collate_texts
@@ -145,7 +145,7 @@ def read_texts(options: Namespace) -> Iterator[str]:
         return file_lines(Path(options.file), options.encoding)
     if sys.stdin.isatty():
         print("reading texts from standard input, one a line (end: Ctrl-D)", file=sys.stderr)
-    return _decoded(sys.stdin.buffer, options.encoding, "standard input")
+    return decoded_lines(sys.stdin.buffer, options.encoding, "standard input")
 
 
 def file_lines(path: Path, encoding: str) -> Iterator[str]:
@@ -156,24 +156,11 @@ def file_lines(path: Path, encoding: str) -> Iterator[str]:
     """
     try:
         with open_lines(path) as stream:
-            yield from _decoded(stream, encoding, str(path))
+            yield from decoded_lines(stream, encoding, str(path))
     except gzip.BadGzipFile as error:
         raise UserError(f"{path} is damaged: {error}") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
-
-
-def _decoded(stream: Any, encoding: str, where: str) -> Iterator[str]:
-    for number, line in enumerate(stream, start=1):
-        try:
-            yield line.decode(encoding).rstrip("\r\n").removeprefix("\ufeff")
-        except UnicodeDecodeError as error:
-            raise UserError(
-                f"{where}, line {number} is not {encoding}: byte 0x{line[error.start]:02x}; "
-                "see --encoding"
-            ) from None
-        except LookupError:
-            raise UserError(f"unknown encoding {encoding!r}") from None
 
 
 # -- export ----------------------------------------------------------------------------------------

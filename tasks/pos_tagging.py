@@ -10,6 +10,7 @@ Follow one sentence through :mod:`kerasseq.data.conllu`, :mod:`kerasseq.text.wor
 
 # No `from __future__ import annotations` here: jsonargparse would resolve the names below
 # TYPE_CHECKING to read the settings' types, and import tensorflow for every --help.
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from kerasseq.training.run_folder import RunFolder
 
 CRF_LAYER = "crf"
+OUTPUTS = ("tokens", "tags", "probabilities")
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,15 @@ class ModelSettings(Settings):
     """Variational dropout between recurrent layers."""
     output_dropout: float = setting(0.5, ge=0, lt=1)
     """Dropout before the output."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        parts = {"cnn": 3, "bilstm": 2, "none": 1}[self.characters]
+        if self.character_units % parts:
+            raise UserError(
+                f"character_units must be a multiple of {parts} for characters {self.characters}, "
+                f"got {self.character_units}"
+            )
 
 
 @dataclass(frozen=True)
@@ -185,7 +196,7 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
     def assumed_assets(self, settings: TaggingSettings) -> Assets:
         names = [f"tag {i}" for i in range(17)]
         baseline = MostFrequentTag([["word"]], [["tag 0"]])
-        return Assets(WordFeatures.assumed(settings.words), WordSplitter("", ""), names, baseline)
+        return Assets(WordFeatures.assumed(settings.words), WordSplitter(), names, baseline)
 
     # -- model -----------------------------------------------------------------------------------
 
@@ -334,7 +345,10 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
         assets: Assets,
         texts: Iterable[str],
     ) -> Iterator[dict[str, Any]]:
-        return self.tag(model, assets, map(assets.splitter.split, texts))
+        given, read = itertools.tee(texts)
+        tagged = self.tag(model, assets, map(assets.splitter.split, read))
+        for text, result in zip(given, tagged, strict=True):
+            yield {"text": text, **result}
 
     def show_prediction(self, result: dict[str, Any]) -> str:
         return " ".join(f"{w}/{t}" for w, t in zip(result["tokens"], result["tags"], strict=True))
@@ -369,7 +383,7 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
     def served_result(
         self, text: str, outputs: Mapping[str, Any], manifest: Mapping[str, Any]
     ) -> dict[str, Any]:
-        return dict(outputs)
+        return {"text": text, **{name: outputs[name] for name in OUTPUTS}}
 
 
 if __name__ == "__main__":

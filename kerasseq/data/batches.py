@@ -118,7 +118,7 @@ def _by_budget(
     rest = chosen[np.argsort(-lengths[chosen], kind="stable")]
     batches = []
     while len(rest):
-        width = _rounded_up(int(lengths[rest[0]]), settings.pad_to_multiple)
+        width = _rounded_up(max(1, int(lengths[rest[0]])), settings.pad_to_multiple)
         size = _round_size(max(1, settings.tokens // width))
         batches.append(rest[:size])
         rest = rest[size:]

@@ -6,9 +6,10 @@ import csv
 import gzip
 import io
 import json
+import re
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
@@ -24,6 +25,7 @@ SPLIT_NAMES = {
     "dev": "validation",
     "test": "test",
 }
+_WIDE_ENCODING = re.compile(r"utf[-_]?(?:16|32)", re.IGNORECASE)
 _TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl")
 
 
@@ -151,6 +153,25 @@ def open_lines(path: Path) -> Iterator[io.BufferedReader]:
             yield stream  # type: ignore[misc]
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise UserError(f"{path} is damaged or truncated: {error}") from None
+
+
+def decoded_lines(lines: Iterable[bytes], encoding: str, where: str) -> Iterator[str]:
+    """Decodes line by line, without line ends, so that an error names the line.
+
+    Args:
+        lines: as a binary file gives them.
+        encoding: of the text.
+        where: name of the source, for messages.
+
+    Raises:
+        UserError: if a line is not in the encoding.
+    """
+    if _WIDE_ENCODING.match(encoding):  # a line end is more than one byte there
+        for text in decode(b"".join(lines), encoding, where).removesuffix("\n").split("\n"):
+            yield text.removesuffix("\r")
+        return
+    for number, line in enumerate(lines, start=1):
+        yield decode(line, encoding, f"{where}:{number}").rstrip("\r\n")
 
 
 def read_table(path: Path, text_column: str, label_column: str, encoding: str) -> Examples:

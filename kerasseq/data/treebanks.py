@@ -23,7 +23,7 @@ from kerasseq.data.columns import (
     simplify_brown,
     split_blanks,
 )
-from kerasseq.data.files import SPLIT_NAMES, decode, open_lines
+from kerasseq.data.files import SPLIT_NAMES, decoded_lines, open_lines
 from kerasseq.data.tagged import COLUMNS, TaggedCorpus, TaggedSentence
 from kerasseq.errors import UserError
 
@@ -39,7 +39,6 @@ _FORMATS = (
 # in CoNLL-U alone; a CoNLL-2000 file may begin with the token "#"
 _COMMENT = re.compile(r"#\s*(?:newdoc|newpar|[\w.:]+(?:\s+\w+)?\s*=\s)")
 _SLASHED = re.compile(r".+/[^/]+")
-_WIDE_ENCODING = re.compile(r"utf[-_]?(?:16|32)", re.IGNORECASE)
 
 
 def read_tagged(path: Path, encoding: str) -> TaggedCorpus:
@@ -220,7 +219,7 @@ def _read_file(path: Path, encoding: str, skipped: Counter[str]) -> list[TaggedS
             yield sentence.tagged()
 
     with open_lines(path) as stream:
-        lines: Iterator[str] = _decoded(stream, encoding, str(path))
+        lines: Iterator[str] = decoded_lines(stream, encoding, str(path))
         parser: Parser = parse_conllu
         if _suffix(path) != ".conllu":
             parser, lines = _sniffed(lines, str(path), parse_conllu)
@@ -255,15 +254,6 @@ def _sniffed(
             )
         return parser, itertools.chain(seen, lines)
     raise UserError(f"{where} has no sentence")
-
-
-def _decoded(lines: Iterable[bytes], encoding: str, where: str) -> Iterator[str]:
-    """Decodes line by line, so that an error names the line."""
-    if _WIDE_ENCODING.match(encoding):  # a line end is more than one byte there
-        yield from decode(b"".join(lines), encoding, where).split("\n")
-        return
-    for number, line in enumerate(lines, start=1):
-        yield decode(line, encoding, f"{where}:{number}")
 
 
 def _brown_files(files: list[Path]) -> Iterator[tuple[str, list[bytes]]]:
@@ -301,7 +291,7 @@ def _brown_corpus(
     sentences: list[TaggedSentence] = []
     published: set[str] = set()
     for where, lines in files:
-        for sentence in parse_slashed(_decoded(lines, encoding, where), where):
+        for sentence in parse_slashed(decoded_lines(lines, encoding, where), where):
             tags = sentence.columns["xpos"]
             published.update(tags)
             sentences.append(replace(sentence, columns={"xpos": [simplified(t) for t in tags]}))

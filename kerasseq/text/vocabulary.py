@@ -88,6 +88,7 @@ class Vocabulary:
             UserError: if the file is missing or is not a vocabulary.
         """
         try:
-            return cls(path.read_text(encoding="utf-8").split("\n")[:-1])
+            # read_text would take a token's own \r for a line end
+            return cls(path.read_bytes().decode("utf-8").split("\n")[:-1])
         except (OSError, ValueError) as error:
             raise UserError(f"{path} is not a vocabulary file: {error}") from None

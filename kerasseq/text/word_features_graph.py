@@ -55,7 +55,8 @@ class WordFeatureOps(tf.Module):
         spelled = self._spelled(codes, rows, lines)
         return words.with_values(position + 1), {
             "words": tf.pad(self._ids(self.words, forms), [[1, 0]]),
-            "characters": tf.pad(spelled, [[1, 0], [0, 0]]),
+            # a character wide even if there is no word
+            "characters": tf.pad(spelled, [[1, 0], [0, tf.cast(lines == 0, tf.int32)]]),
             "affixes": tf.pad(self._affix_ids(forms), [[1, 0], [0, 0]]),
         }
 

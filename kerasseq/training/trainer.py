@@ -246,6 +246,11 @@ class Trainer:
         self._sums.assign([0.0, 0.0])
         with self._averaged():
             metrics = self._evaluate()
+            if self.settings.monitor not in metrics:
+                raise UserError(
+                    f"training.monitor: the validation split has no {self.settings.monitor!r}; it "
+                    f"has {', '.join(metrics)}"
+                )
             value = metrics[self.settings.monitor]
             better = self._best is None or self._sign * (value - self._best["value"]) > 0
             if better:

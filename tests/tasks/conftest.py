@@ -1,4 +1,4 @@
-"""A small made-up corpus and a run trained on it, through the command line as a user would."""
+"""Small made-up corpora and runs trained on them, through the command line as a user would."""
 
 import contextlib
 import csv
@@ -14,6 +14,7 @@ from kerasseq import cli
 from tasks.sentiment import Sentiment
 
 ROOT = Path(__file__).parent.parent.parent
+SENTIMENT = Sentiment()
 GOOD = ["wonderful", "moving", "brilliant", "touching", "superb", "funny"]
 BAD = ["dreadful", "boring", "awful", "clumsy", "tedious", "painful"]
 FILLER = [
@@ -43,15 +44,15 @@ SMALL = [
 ]  # fmt: skip
 
 
-def command(verb, *words):
-    return [sys.executable, "-m", "tasks.sentiment", verb, *map(str, words)]
+def command(verb, *words, task=SENTIMENT):
+    return [sys.executable, "-m", f"tasks.{task.name}", verb, *map(str, words)]
 
 
-def call(verb, *words, status=0):
+def call(verb, *words, task=SENTIMENT, status=0):
     """Runs a verb in this process; returns what it printed (its error line if it fails)."""
     out, errors = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
-        got = cli.run(Sentiment(), [verb, *map(str, words)])
+        got = cli.run(task, [verb, *map(str, words)])
     assert got == status, errors.getvalue() + out.getvalue()
     if status:
         assert errors.getvalue().count("\n") == 1, errors.getvalue()
@@ -59,10 +60,10 @@ def call(verb, *words, status=0):
     return out.getvalue()
 
 
-def spawn(verb, *words):
+def spawn(verb, *words, task=SENTIMENT):
     """Runs a verb in a process of its own, as a shell does; returns what it printed."""
     done = subprocess.run(
-        command(verb, *words), cwd=ROOT, capture_output=True, text=True, check=False
+        command(verb, *words, task=task), cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""

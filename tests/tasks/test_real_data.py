@@ -8,6 +8,7 @@ import pytest
 
 from kerasseq.data.files import read_archive
 from kerasseq.data.labelled import cut_splits
+from tasks.pos_tagging import PosTagging
 from tests.tasks.conftest import spawn
 
 
@@ -37,3 +38,13 @@ def test_the_first_command_of_the_readme_reaches_its_bar(tmp_path):
     assert report["accuracy"] >= 0.87
     data = json.loads((tmp_path / "run/data.json").read_text())
     assert float(data["batches"]["padding waste"].split("%")[0]) <= 5
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_tagging_turkish_reaches_its_bar(tmp_path):
+    where = ["--run", tmp_path / "run", "--saved-models", tmp_path / "saved_models"]
+    spawn("train", *where, task=PosTagging())
+    report = json.loads((tmp_path / "run/evaluation/test.json").read_text())
+    assert report["accuracy"] >= 0.935
+    assert report["accuracy"] > report["baseline"]["accuracy"] + 0.03
