@@ -209,6 +209,7 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
         from kerasseq import layers
 
         options, features = settings.model, assets.features
+        use_cudnn = False if portable else "auto"
         # distinct words with their features, and sentences as positions among them (0 is padding)
         inputs = {
             "index": keras.Input([None], dtype="int32", name="index"),
@@ -228,6 +229,7 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
                 options.character_units,
                 method=options.characters,
                 embedding_dim=options.character_embedding,
+                use_cudnn=use_cudnn,
                 name="character_encoder",
             )
             vectors = encoder(ops.expand_dims(inputs["characters"], 0))[0]
@@ -248,7 +250,7 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
             bidirectional=True,
             dropout=options.layer_dropout,
             kernel="auto" if portable else settings.device.kernel,
-            use_cudnn=False if portable else "auto",
+            use_cudnn=use_cudnn,
             name="recurrent",
         )(x, mask=mask)
         x = keras.layers.Dropout(options.output_dropout, name="output_dropout")(x)

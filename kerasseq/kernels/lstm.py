@@ -37,12 +37,6 @@ def forward_step(constants: Any, carry: Any, xs: Any) -> Any:
     return (hidden, cell), (hidden, cell, shown, enter, forget, candidate, out)
 
 
-def inference_step(constants: Any, carry: Any, xs: Any) -> Any:
-    """One step that keeps the states only."""
-    new, _ = forward_step(constants, carry, xs)
-    return new, new
-
-
 def backward_step(constants: Any, carry: Any, xs: Any) -> Any:
     """One step back: `dh`, `dc` -> `dz`, by the factors that were computed for all steps."""
     dh, dc = carry

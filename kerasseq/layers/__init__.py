@@ -17,6 +17,7 @@ from kerasseq.layers.last_pooling import LastPooling as LastPooling
 from kerasseq.layers.locked_dropout import LockedDropout as LockedDropout
 from kerasseq.layers.losses import CRFLoss as CRFLoss
 from kerasseq.layers.losses import MaskedSparseCrossentropy as MaskedSparseCrossentropy
+from kerasseq.layers.losses import TokenLoss as TokenLoss
 from kerasseq.layers.lstm_cell import LSTMCell as LSTMCell
 from kerasseq.layers.max_pooling import MaxPooling as MaxPooling
 from kerasseq.layers.mean_pooling import MeanPooling as MeanPooling

@@ -5,6 +5,7 @@ from typing import Any
 from keras import ops
 from keras.src.backend import AutocastScope  # not exported; methods outside a call need it
 
+from kerasseq.kernels.scan import scan
 from kerasseq.layers._checks import (
     check_choice,
     check_features,
@@ -115,10 +116,13 @@ class AttentionBase(ExplicitMaskLayer):
             mask: bool `[batch, time]` of the values.
             position: number of the query, int scalar or `[batch]`; for monotonic windows.
             coverage: sum of the earlier weights `[batch, time]`, where the score reads it.
+
+        Values at padding must be finite (the layer's call sets them to zero).
         """
         name = type(self).__name__
         check_rank(name, "query", query.shape, "batch, query features")
         check_features(name, "query", query.shape, self.built_features[0])
+        self._check_step(query, keys, values, mask, coverage)
         if self.coverage and coverage is None:
             raise ValueError(f"{name}: `coverage` is needed in a step (coverage=True). Got None")
         positions = None
@@ -128,6 +132,24 @@ class AttentionBase(ExplicitMaskLayer):
         with autocast(self):
             context, weights = self._attend(query[:, None], keys, values, mask, positions, coverage)
         return context[:, 0], weights[:, 0]
+
+    def _check_step(self, query: Any, keys: Any, values: Any, mask: Any, coverage: Any) -> None:
+        """A batch of 1 would be broadcast, and another number of steps fails far from here."""
+        name = type(self).__name__
+        check_rank(name, "values", values.shape, "batch, time, value features")
+        check_rank(name, "keys", keys.shape, "batch, time, key features")
+        batch, time = values.shape[:2]
+        given = {"query": query.shape[:1], "keys": keys.shape[:2]}
+        for argument, tensor in (("mask", mask), ("coverage", coverage)):
+            if tensor is not None:
+                check_rank(name, argument, tensor.shape, "batch, time")
+                given[argument] = tensor.shape
+        for argument, shape in given.items():
+            if differ(shape, (batch, time)[: len(shape)]):
+                raise ValueError(
+                    f"{name}: `{argument}` must have the batch (and time) of `values`. Received: "
+                    f"{argument} of {tuple(shape)}, values.shape={tuple(values.shape)}"
+                )
 
     def call(self, query: Any, values: Any, mask: Any = None, return_weights: bool = False) -> Any:
         name = type(self).__name__
@@ -141,6 +163,8 @@ class AttentionBase(ExplicitMaskLayer):
             )
         if mask is not None:
             mask = check_mask(name, mask, values, inputs_name="values")
+            # A weight of 0 does not make 0 of an infinite or undefined value.
+            values = ops.where(mask[..., None], values, ops.zeros_like(values))
         keys = self.precompute(values)
         if self.coverage:
             context, weights = self._attend_in_turn(query, keys, values, mask)
@@ -167,17 +191,24 @@ class AttentionBase(ExplicitMaskLayer):
     def _attend_in_turn(self, query: Any, keys: Any, values: Any, mask: Any) -> tuple[Any, Any]:
         """Query after query, each seeing the weights of those before it."""
 
-        def step(carry: Any, now: Any) -> Any:
-            covered, index, _, _ = carry
-            context, weights = self.step(now, keys, values, mask, index, covered)
-            carry = (covered + weights, index + 1.0, context, weights)
-            return carry, carry
+        def step(carry: list[Any], now: list[Any]) -> list[Any]:
+            _, covered, index = carry
+            context, weights = self.step(now[0], keys, values, mask, index, covered)
+            return [
+                ops.concatenate([context, weights], axis=-1),
+                covered + ops.cast(weights, "float32"),
+                index + 1.0,
+            ]
 
-        covered = ops.zeros_like(ops.cast(keys[..., 0], self.compute_dtype))
-        context = ops.zeros_like(ops.cast(values[:, 0], self.compute_dtype))
-        start = (covered, ops.zeros((), "float32"), context, covered)
-        _, (_, _, contexts, weights) = ops.scan(step, start, ops.transpose(query, (1, 0, 2)))
-        return ops.transpose(contexts, (1, 0, 2)), ops.transpose(weights, (1, 0, 2))
+        # The coverage is a long sum, which half precision would round more and more.
+        covered = ops.zeros_like(ops.cast(keys[..., 0], "float32"))
+        both = ops.concatenate([values[:, 0], keys[..., 0]], axis=-1)
+        both = ops.zeros_like(ops.cast(both, self.compute_dtype))
+        start = [both, covered, ops.zeros((), "float32")]
+        outputs, _ = scan(step, start, [ops.transpose(query, (1, 0, 2))])
+        outputs = ops.transpose(outputs, (1, 0, 2))
+        size = values.shape[-1]
+        return outputs[..., :size], outputs[..., size:]
 
     def _apply_window(self, scores: Any, query: Any, mask: Any, positions: Any) -> tuple[Any, Any]:
         """Scores, and which steps lie in the window, [B, T, S] (Luong et al., 2015, 3.2)."""

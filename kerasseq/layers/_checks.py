@@ -1,6 +1,6 @@
 """Argument checks that the layers share: every error names what came and what was expected."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
@@ -10,7 +10,8 @@ from keras import ops
 
 def check_choice(layer: str, name: str, value: Any, allowed: Sequence[Any]) -> None:
     """Raise a `ValueError` unless `value` is one of `allowed`."""
-    if value not in allowed:
+    # Python has 1 == True, and a setting that is a truth value must not be given as a number.
+    if not any(value == c and isinstance(value, bool) == isinstance(c, bool) for c in allowed):
         names = ", ".join(repr(choice) for choice in allowed)
         raise ValueError(f"{layer}: `{name}` must be one of {names}. Received: {name}={value!r}")
 
@@ -23,9 +24,28 @@ def check_positive(layer: str, name: str, value: Any) -> None:
         )
 
 
+def check_whole(layer: str, name: str, value: Any) -> None:
+    """Raise a `ValueError` unless `value` is a whole number, 0 or more."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
+        raise ValueError(
+            f"{layer}: `{name}` must be a whole number, 0 or more. Received: {name}={value!r}"
+        )
+
+
+def whole_numbers(layer: str, name: str, values: Any) -> list[int]:
+    """`values` as a list, or a `ValueError` unless they are whole numbers."""
+    listed = isinstance(values, Iterable) and not isinstance(values, str)
+    found: list[Any] = list(values) if listed else [values]
+    if not listed or any(isinstance(v, bool) or not isinstance(v, int | np.integer) for v in found):
+        raise ValueError(
+            f"{layer}: `{name}` must be a list of whole numbers. Received: {name}={values!r}"
+        )
+    return [int(v) for v in found]
+
+
 def check_rate(layer: str, name: str, value: Any) -> None:
     """Raise a `ValueError` unless `0 <= value < 1`."""
-    if not isinstance(value, int | float) or not 0 <= value < 1:
+    if not isinstance(value, int | float | np.integer | np.floating) or not 0 <= value < 1:
         raise ValueError(
             f"{layer}: `{name}` must be a number in [0, 1). Received: {name}={value!r}"
         )
@@ -37,6 +57,11 @@ def check_rank(layer: str, name: str, shape: Sequence[int | None], axes: str) ->
         raise ValueError(
             f"{layer}: `{name}` must have shape [{axes}]. Received: {name}.shape={tuple(shape)}"
         )
+
+
+def is_float(tensor: Any) -> bool:
+    """Whether a tensor holds floating-point numbers."""
+    return "float" in keras.backend.standardize_dtype(tensor.dtype)
 
 
 def differ(shape: Sequence[int | None], other: Sequence[int | None]) -> bool:
@@ -59,7 +84,8 @@ def check_mask(
 ) -> Any:
     """The mask as a bool tensor `[batch, time]`, checked against `inputs` `[batch, time, ...]`.
 
-    Padding must be on the right; this is looked at where the values are known (eager calls).
+    Padding must be on the right; this is looked at where the values are known (eager calls, not
+    while a graph is traced).
     `name` and `inputs_name` are what the layer calls the two.
     """
     check_rank(layer, name, mask.shape, "batch, time")
@@ -70,7 +96,7 @@ def check_mask(
         )
     if keras.backend.standardize_dtype(mask.dtype) != "bool":
         mask = ops.cast(mask, "bool")
-    values = _known(mask)
+    values = known(mask)
     if values is not None and (values[:, 1:] & ~values[:, :-1]).any():
         row = int((values[:, 1:] & ~values[:, :-1]).any(axis=1).argmax())
         raise ValueError(
@@ -80,7 +106,7 @@ def check_mask(
     return mask
 
 
-def _known(tensor: Any) -> np.ndarray | None:
+def known(tensor: Any) -> np.ndarray | None:
     """The values of a tensor that has any yet; `None` while a graph is being traced."""
     if keras.utils.is_keras_tensor(tensor):
         return None

@@ -81,6 +81,10 @@ def _loop(
 ) -> tuple[Any, list[Any]]:
     """One direction, step by step, by the cell's own equations."""
     own = isinstance(cell, RecurrentCell)
+    if not own:
+        _reset_dropout(cell)
+        if training:
+            _draw_dropout(cell, inputs[:, 0], states[0])
     steps = [ops.transpose(cell.project(inputs) if own else inputs, (1, 0, 2))]
     if mask is not None:
         steps.append(ops.transpose(mask)[..., None])
@@ -102,4 +106,20 @@ def _loop(
         return new
 
     outputs, final = scan(step, states, steps, reverse)
+    if not own:
+        _reset_dropout(cell)
     return ops.transpose(outputs, (1, 0, 2)), final
+
+
+def _draw_dropout(cell: Any, inputs: Any, state: Any) -> None:
+    """Draw the masks that a Keras cell keeps for a sequence, before the loop that reads them."""
+    for name, like in (("get_dropout_mask", inputs), ("get_recurrent_dropout_mask", state)):
+        if hasattr(cell, name):
+            getattr(cell, name)(like)
+
+
+def _reset_dropout(cell: Any) -> None:
+    """Have a Keras cell forget its masks: each sequence has its own, as each graph has."""
+    for name in ("reset_dropout_mask", "reset_recurrent_dropout_mask"):
+        if hasattr(cell, name):
+            getattr(cell, name)()

@@ -5,7 +5,13 @@ from typing import Any, ClassVar, NamedTuple
 import keras
 from keras import ops
 
-from kerasseq.layers._checks import check_positive, check_rate
+from kerasseq.layers._checks import (
+    check_features,
+    check_positive,
+    check_rank,
+    check_rate,
+    differ,
+)
 
 EPSILON = 1e-5
 
@@ -167,9 +173,24 @@ class RecurrentCell(keras.layers.Layer):
             )
         nested = isinstance(states, list | tuple)
         old = list(states) if nested else [states]
+        self._check_call(inputs, old)
         new = self.step(self.project(inputs), old, noise)
         new = self.zone(new, old, self.draw_zoneout(ops.shape(old[0]), training))
         return new[0], (new if nested else new[0])
+
+    def _check_call(self, inputs: Any, states: list[Any]) -> None:
+        name = type(self).__name__
+        check_rank(name, "inputs", inputs.shape, "batch, features")
+        check_features(name, "inputs", inputs.shape, self.kernel.shape[0])
+        shapes = [tuple(state.shape) for state in states]
+        wanted = (inputs.shape[0], self.units)
+        if len(shapes) != self.state_count or any(
+            len(shape) != 2 or differ(shape, wanted) for shape in shapes
+        ):
+            raise ValueError(
+                f"{name}: `states` must be {self.state_count} of shape [batch, {self.units}]. "
+                f"Received: shapes {shapes}, inputs.shape={tuple(inputs.shape)}"
+            )
 
     def get_initial_state(self, batch_size: Any = None) -> list[Any]:
         """Zeros, one `[batch_size, units]` for each state."""

@@ -3,11 +3,15 @@
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from kerasseq.layers._checks import check_mask, differ
 from kerasseq.layers._explicit_mask import ExplicitMaskLayer
 from kerasseq.layers.tied_embedding import TiedEmbedding
+
+# The score of a row beyond the vocabulary: finite, for 0 * inf is NaN, and exp of it is 0.
+NEVER = -1e30
 
 
 class TiedOutputLoss(ExplicitMaskLayer):
@@ -27,10 +31,13 @@ class TiedOutputLoss(ExplicitMaskLayer):
             self.embedding.build()
 
     def _weights(self) -> tuple[Any, Any]:
-        """Matrix [V, E] and bias [V] (zeros if there is none)."""
+        """Matrix [rows, E] and bias [rows]: zeros if there is none, `NEVER` past the vocabulary."""
         kernel, bias = self.embedding.output_weights()
+        size, extra = self.embedding.vocabulary_size, self.embedding.extra_rows
         if bias is None:
-            bias = ops.zeros((self.embedding.vocabulary_size,), "float32")
+            bias = ops.zeros((size + extra,), "float32")
+        if extra:
+            bias = ops.where(np.arange(size + extra) < size, bias, NEVER)
         return kernel, bias
 
     def compute_output_spec(

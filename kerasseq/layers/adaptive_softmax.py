@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from kerasseq.layers._checks import whole_numbers
 from kerasseq.layers._tied_output import TiedOutputLoss
 from kerasseq.layers.losses import token_nll
 from kerasseq.layers.tied_embedding import TiedEmbedding
@@ -27,6 +28,7 @@ class AdaptiveSoftmax(TiedOutputLoss):
 
     Args:
         embedding: the `TiedEmbedding` whose matrix scores the words.
+            `keras.models.clone_model` gives the copy one of its own: the tie is lost.
         cutoffs: rising ids at which a cluster begins, e.g. `[2000, 10000]`: ids below 2000 form
             the shortlist, 2000 to 9999 one cluster, the rest another.
 
@@ -37,7 +39,8 @@ class AdaptiveSoftmax(TiedOutputLoss):
 
     Output shape: float32 `[...]`, the loss `-log p(target)` of each token.
 
-    Masking: the loss is 0 at padding.
+    Masking: the loss is 0 at padding. A model with this output takes its targets as an input; train
+    it with `TokenLoss` and the mask as `sample_weight`, as the example there does.
 
     Example:
 
@@ -53,7 +56,7 @@ class AdaptiveSoftmax(TiedOutputLoss):
 
     def __init__(self, embedding: TiedEmbedding, cutoffs: Sequence[int], **kwargs: Any) -> None:
         super().__init__(embedding, **kwargs)
-        cutoffs = [int(c) for c in cutoffs]
+        cutoffs = whole_numbers("AdaptiveSoftmax", "cutoffs", cutoffs)
         edges = [0, *cutoffs, embedding.vocabulary_size]
         if not cutoffs or any(a >= b for a, b in itertools.pairwise(edges)):
             raise ValueError(
@@ -124,7 +127,10 @@ class AdaptiveSoftmax(TiedOutputLoss):
 
     def _head(self, states: Any) -> Any:
         words = self._tail(states, 0, self.cutoffs[0])
-        clusters = ops.matmul(states, ops.transpose(self.cluster_kernel)) + self.cluster_bias
+        kernel, bias = (
+            ops.cast(ops.copy(w), "float32") for w in (self.cluster_kernel, self.cluster_bias)
+        )
+        clusters = ops.matmul(states, ops.transpose(kernel)) + bias
         return ops.concatenate([words, clusters], axis=-1)
 
     def _tail(self, states: Any, low: int, high: int) -> Any:

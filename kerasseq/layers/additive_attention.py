@@ -7,6 +7,7 @@ from keras import ops
 
 from kerasseq.layers._attention import AttentionBase
 from kerasseq.layers._checks import check_positive
+from kerasseq.layers._seeds import another
 
 
 @keras.saving.register_keras_serializable(package="kerasseq")
@@ -16,7 +17,8 @@ class AdditiveAttention(AttentionBase):
     `a = softmax_s(v . tanh(q W + x_s U + b))`, `context = sum_s a_s x_s`
     ([Bahdanau et al., 2015](https://arxiv.org/abs/1409.0473)). With `coverage=True` the sum `c`
     of the earlier weights enters as `+ c_s w_c`
-    ([See et al., 2017](https://arxiv.org/abs/1704.04368)), so that queries are handled in turn.
+    ([See et al., 2017](https://arxiv.org/abs/1704.04368)), so that queries are handled in turn; a
+    model with it cannot be trained with `jit_compile=True` (the default, `"auto"`, sees to that).
 
     Args:
         units: width of the score's hidden layer.
@@ -26,7 +28,8 @@ class AdditiveAttention(AttentionBase):
             [Luong et al., 2015](https://arxiv.org/abs/1508.04025)); `None` for all.
         window_center: `"monotonic"`: query t looks around step t (around the last valid one, if
             the values are shorter); `"predictive"`: around a step predicted from the query,
-            nearer steps weighing more (the Gaussian is applied before normalising).
+            nearer steps weighing more (the Gaussian is applied before normalising). Not read
+            without `window`.
         kernel_initializer: initialiser of `W`, `U` and `v`.
 
     Call arguments:
@@ -68,20 +71,22 @@ class AdditiveAttention(AttentionBase):
         self.units = units
         self.use_bias = use_bias
         self.coverage = coverage
+        # TensorFlow's XLA cannot compile the gradient of a loop with these products in it.
+        self.supports_jit = not coverage
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
     def build_score(self, query_size: int, value_size: int) -> None:
-        def add(name: str, *shape: int) -> Any:
-            initializer = self.kernel_initializer.clone()
+        def add(index: int, name: str, *shape: int) -> Any:
+            initializer = another(self.kernel_initializer, index)
             return self.add_weight(name=name, shape=shape, initializer=initializer)
 
-        self.query_kernel = add("query_kernel", query_size, self.units)
-        self.key_kernel = add("key_kernel", value_size, self.units)
-        self.score_kernel = add("score_kernel", self.units, 1)
+        self.query_kernel = add(0, "query_kernel", query_size, self.units)
+        self.key_kernel = add(1, "key_kernel", value_size, self.units)
+        self.score_kernel = add(2, "score_kernel", self.units, 1)
         if self.use_bias:
             self.bias = self.add_weight(name="bias", shape=(self.units,), initializer="zeros")
         if self.coverage:
-            self.coverage_kernel = add("coverage_kernel", 1, self.units)
+            self.coverage_kernel = add(3, "coverage_kernel", 1, self.units)
 
     def make_keys(self, values: Any) -> Any:
         """`x U + b`."""
@@ -91,6 +96,7 @@ class AdditiveAttention(AttentionBase):
     def score(self, query: Any, keys: Any, coverage: Any = None) -> Any:
         hidden = ops.matmul(query, self.query_kernel)[:, :, None] + keys[:, None]
         if self.coverage:
+            coverage = ops.cast(coverage, self.compute_dtype)
             hidden = hidden + (coverage[..., None] * self.coverage_kernel)[:, None]
         return ops.matmul(ops.tanh(hidden), self.score_kernel)[..., 0]
 

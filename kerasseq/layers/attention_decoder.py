@@ -50,7 +50,7 @@ class AttentionDecoder(ExplicitMaskLayer):
     Args:
         embedding: a `TiedEmbedding` of the target tokens, which also scores them. Its
             `hidden_dim` (or `embedding_dim`) must be `units`. Shared with the encoder it is
-            three-way tying.
+            three-way tying (which `keras.models.clone_model` undoes).
         units: width of the states and of `o`.
         num_layers: number of recurrent layers.
         cell: `"lstm"`, `"gru"` or `"simple_rnn"`.
@@ -71,7 +71,7 @@ class AttentionDecoder(ExplicitMaskLayer):
         encoder_outputs: `[batch, source time, features]`.
         encoder_mask: bool `[batch, source time]`, padded on the right; `None`: all valid.
         encoder_states: flat list of `[batch, features]`, as `RecurrentStack` returns it; not
-            needed with `bridge="zeros"`.
+            needed (and not read) with `bridge="zeros"`.
         mask: bool `[batch, time]` of the targets, padded on the right; `None`: all valid.
         return_hidden: whether to return `o` instead of logits (for `ChunkedCrossEntropy`,
             `AdaptiveSoftmax`, `SampledSoftmax`).
@@ -200,6 +200,7 @@ class AttentionDecoder(ExplicitMaskLayer):
                 "does without). Got None"
             )
         sizes = [shape[-1] for shape in encoder_states_shape]
+        self.built_states = sizes
         wanted = self.num_layers * self.recurrent.states_per_cell
         if self.bridge == "copy" and sizes != [self.units] * wanted:
             raise ValueError(
@@ -225,6 +226,12 @@ class AttentionDecoder(ExplicitMaskLayer):
     def precompute(self, encoder_outputs: Any, encoder_mask: Any = None) -> Memory:
         """What every step reads of the source: `values`, `keys` and, if given, `mask`."""
         values = ops.cast(encoder_outputs, self.compute_dtype)
+        if encoder_mask is not None:
+            encoder_mask = check_mask(
+                "AttentionDecoder", encoder_mask, values, "encoder_mask", "encoder_outputs"
+            )
+            # A weight of 0 does not make 0 of an infinite or undefined value.
+            values = ops.where(encoder_mask[..., None], values, ops.zeros_like(values))
         if not self.attention.built or not self.recurrent.built:
             if self.bridge != "zeros":
                 raise ValueError(
@@ -235,16 +242,28 @@ class AttentionDecoder(ExplicitMaskLayer):
             self.built = True
         memory = {"values": values, "keys": self._cast(self.attention.precompute(values))}
         if encoder_mask is not None:
-            memory["mask"] = check_mask(
-                "AttentionDecoder", encoder_mask, values, "encoder_mask", "encoder_outputs"
-            )
+            memory["mask"] = encoder_mask
         return memory
+
+    def _check_encoder_states(self, encoder_states: list[Any], batch: int | None) -> None:
+        shapes = [tuple(state.shape) for state in encoder_states]
+        wanted = [(batch, size) for size in self.built_states]
+        same = len(shapes) == len(wanted) and not any(
+            len(shape) != 2 or differ(shape, size)
+            for shape, size in zip(shapes, wanted, strict=True)
+        )
+        if not same:
+            raise ValueError(
+                "AttentionDecoder: `encoder_states` must be a flat list of tensors of the batch "
+                "of `encoder_outputs` and of the features of the first call, "
+                f"{self.built_states}. Received: shapes {shapes}, batch={batch}"
+            )
 
     def initial_state(self, memory: Memory, encoder_states: Any = None) -> State:
         """The state before the first token: a dict of tensors, all with the batch first.
 
         `recurrent` (list of `[batch, units]`), `fed` `[batch, units]`, `position` int32
-        `[batch]` and, if the attention reads it, `coverage` `[batch, source time]`.
+        `[batch]` and, if the attention reads it, `coverage`, float32 `[batch, source time]`.
         """
         zeros = ops.zeros_like(memory["values"][:, 0, :1])
         empty = ops.tile(zeros, (1, self.units))
@@ -257,6 +276,8 @@ class AttentionDecoder(ExplicitMaskLayer):
                 f"bridge={self.bridge!r}. Got None"
             )
         else:
+            encoder_states = keras.tree.flatten(encoder_states)
+            self._check_encoder_states(encoder_states, memory["values"].shape[0])
             recurrent = [self._cast(state) for state in encoder_states]
             if self.bridge == "dense":
                 recurrent = [
@@ -270,7 +291,7 @@ class AttentionDecoder(ExplicitMaskLayer):
             "position": ops.cast(zeros[:, 0], "int32"),
         }
         if self.attention.coverage:
-            state["coverage"] = ops.zeros_like(memory["values"][..., 0])
+            state["coverage"] = ops.zeros_like(memory["values"][..., 0], dtype="float32")
         return state
 
     def step(self, state: State, tokens: Any, memory: Memory) -> tuple[State, Any, Any]:
@@ -281,6 +302,8 @@ class AttentionDecoder(ExplicitMaskLayer):
             tokens: int `[batch]`, the tokens before those to be predicted.
             memory: from `precompute`.
         """
+        tokens = ops.convert_to_tensor(tokens)
+        check_rank("AttentionDecoder", "tokens", tokens.shape, "batch")
         with autocast(self):
             projected = self._project_embedded(self.embedding.embed(tokens))
             state, weights = self._advance(state, projected, memory, None)
@@ -411,7 +434,7 @@ class AttentionDecoder(ExplicitMaskLayer):
         fed = self._cast(self.combine(ops.concatenate([top, context], axis=-1)))
         new = {"recurrent": recurrent, "fed": fed, "position": state["position"] + 1}
         if self.attention.coverage:
-            new["coverage"] = state["coverage"] + weights
+            new["coverage"] = state["coverage"] + ops.cast(weights, "float32")
         return new, weights
 
     def _look(self, query: Any, state: State, memory: Memory) -> tuple[Any, Any]:

@@ -5,8 +5,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from kerasseq.layers._checks import check_mask, check_positive, check_rank
+from kerasseq.layers._checks import check_features, check_mask, check_positive, check_rank
 from kerasseq.layers._explicit_mask import ExplicitMaskLayer
+from kerasseq.layers._seeds import another
 
 
 @keras.saving.register_keras_serializable(package="kerasseq")
@@ -64,11 +65,12 @@ class AttentionPooling(ExplicitMaskLayer):
         )
         self.query = self.add_weight(name="query", shape=(units,), initializer="zeros")
         self.score = self.add_weight(
-            name="score", shape=(units, 1), initializer=self.kernel_initializer
+            name="score", shape=(units, 1), initializer=another(self.kernel_initializer, 1)
         )
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
         check_rank("AttentionPooling", "inputs", inputs.shape, "batch, time, features")
+        check_features("AttentionPooling", "inputs", inputs.shape, self.kernel.shape[0])
         if mask is not None:
             mask = check_mask("AttentionPooling", mask, inputs)
             inputs = ops.where(mask[..., None], inputs, ops.zeros_like(inputs))

@@ -83,7 +83,7 @@ class BagOfNgrams(ExplicitMaskLayer):
         )
         self.built = True
 
-    def adapt(self, sequences: Iterable[Any], min_documents: int = 3, labels: Any = None) -> int:
+    def adapt(self, sequences: Iterable[Any], min_documents: int = 3) -> int:
         """Learns which n-grams are known: the most widespread ones.
 
         Args:
@@ -96,6 +96,8 @@ class BagOfNgrams(ExplicitMaskLayer):
         found = [
             np.unique(np.concatenate(_hashes(np.asarray(ids), self.longest))) for ids in sequences
         ]
+        if not found:
+            raise ValueError("BagOfNgrams: `sequences` must hold a sequence. Received: none")
         keys, documents = np.unique(np.concatenate(found), return_counts=True)
         order = np.argsort(-documents, kind="stable")[: self.rows]
         known = np.sort(keys[order[documents[order] >= min_documents]])

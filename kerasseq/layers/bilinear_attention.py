@@ -21,7 +21,8 @@ class BilinearAttention(AttentionBase):
             [Luong et al., 2015](https://arxiv.org/abs/1508.04025)); `None` for all.
         window_center: `"monotonic"`: query t looks around step t (around the last valid one, if
             the values are shorter); `"predictive"`: around a step predicted from the query,
-            nearer steps weighing more (the Gaussian is applied before normalising).
+            nearer steps weighing more (the Gaussian is applied before normalising). Not read
+            without `window`.
         kernel_initializer: initialiser of `W`.
 
     Call arguments:

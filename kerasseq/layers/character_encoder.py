@@ -6,7 +6,15 @@ from typing import Any
 import keras
 from keras import ops
 
-from kerasseq.layers._checks import check_choice, check_positive, check_rank, check_rate
+from kerasseq.layers._checks import (
+    check_choice,
+    check_mask,
+    check_positive,
+    check_rank,
+    check_rate,
+    differ,
+    whole_numbers,
+)
 from kerasseq.layers._explicit_mask import ExplicitMaskLayer
 from kerasseq.layers.recurrent_stack import RecurrentStack
 
@@ -30,11 +38,13 @@ class CharacterEncoder(ExplicitMaskLayer):
         widths: for `"cnn"`, the filters' widths in characters.
         dropout: rate of dropout on the characters' embeddings.
         seed: seed of the dropout.
+        use_cudnn: for `"bilstm"`, as in `RecurrentStack`: `"auto"`, `True` or `False` (as an
+            export that runs without a GPU needs).
 
     Call arguments:
         inputs: int `[batch, words, characters]`.
-        mask: bool `[batch, words, characters]`, padded on the right in both, so that a padded
-            word has no True; `None` takes the ids other than 0.
+        mask: bool `[batch, words, characters]`, the characters of each word padded on the right,
+            a padded word without any True; `None` takes the ids other than 0.
         training: whether to drop.
 
     Output shape: `[batch, words, units]`.
@@ -59,6 +69,7 @@ class CharacterEncoder(ExplicitMaskLayer):
         widths: Sequence[int] = (2, 3, 4),
         dropout: float = 0.0,
         seed: int | None = None,
+        use_cudnn: Any = "auto",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -68,15 +79,17 @@ class CharacterEncoder(ExplicitMaskLayer):
         check_positive(name, "embedding_dim", embedding_dim)
         check_choice(name, "method", method, ("cnn", "bilstm"))
         check_rate(name, "dropout", dropout)
+        check_choice(name, "use_cudnn", use_cudnn, ("auto", True, False))
         self.vocabulary_size = vocabulary_size
         self.units = units
         self.method = method
         self.embedding_dim = embedding_dim
-        self.widths = [int(width) for width in widths]
+        self.widths = whole_numbers(name, "widths", widths)
         for width in self.widths:
             check_positive(name, "widths", width)
         self.dropout = dropout
         self.seed = seed
+        self.use_cudnn = use_cudnn
         parts = len(self.widths) if method == "cnn" else 2
         if parts == 0 or units % parts:
             raise ValueError(
@@ -99,7 +112,12 @@ class CharacterEncoder(ExplicitMaskLayer):
         else:
             # The number of words changes with every batch, and XLA compiles for each number.
             self.recurrent = RecurrentStack(
-                units // 2, bidirectional=True, return_state=True, xla=False, dtype=policy
+                units // 2,
+                bidirectional=True,
+                return_state=True,
+                use_cudnn=use_cudnn,
+                xla=False,
+                dtype=policy,
             )
 
     def build(self, inputs_shape: Any) -> None:
@@ -116,9 +134,15 @@ class CharacterEncoder(ExplicitMaskLayer):
         if mask is None:
             mask = ops.not_equal(inputs, 0)
         check_rank("CharacterEncoder", "mask", mask.shape, "batch, words, characters")
+        if differ(mask.shape, inputs.shape):
+            raise ValueError(
+                "CharacterEncoder: `mask` must have the shape of `inputs`. Received: "
+                f"mask.shape={tuple(mask.shape)}, inputs.shape={tuple(inputs.shape)}"
+            )
         shape = ops.shape(inputs)
         ids = ops.reshape(inputs, (-1, shape[2]))
         valid = ops.reshape(ops.cast(mask, "bool"), (-1, shape[2]))
+        valid = check_mask("CharacterEncoder", valid, ids)
         embedded = self.drop(self.embedding(ids), training=training)
         # Zeros at padding: what a convolution would read beyond the end of the word anyway.
         embedded = ops.where(valid[..., None], embedded, ops.zeros_like(embedded))
@@ -152,4 +176,5 @@ class CharacterEncoder(ExplicitMaskLayer):
             "widths": self.widths,
             "dropout": self.dropout,
             "seed": self.seed,
+            "use_cudnn": self.use_cudnn,
         }

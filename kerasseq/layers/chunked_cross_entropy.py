@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from kerasseq.layers._checks import check_positive, check_rate
@@ -17,6 +18,7 @@ def chunked_cross_entropy(
     targets: Any,
     label_smoothing: float = 0.0,
     chunk_size: int = 256,
+    classes: int | None = None,
 ) -> Any:
     """`-log softmax(hidden kernel^T + bias)[targets]`, some tokens at a time.
 
@@ -33,11 +35,14 @@ def chunked_cross_entropy(
         targets: int32 `[N]`, each in [0, V).
         label_smoothing: share of the target spread evenly over all V classes.
         chunk_size: the most tokens whose scores exist at once.
+        classes: how many of the V rows are classes that smoothing reaches; `None` for all. The
+            bias of the others must be so low that they have no probability (-1e30).
 
     Returns:
         float32 `[N]`; the gradient is of first order only.
     """
-    classes = kernel.shape[0]
+    rows_of_kernel = kernel.shape[0]
+    classes = classes or rows_of_kernel
     smooth = float(label_smoothing)
     count = ops.shape(hidden)[0]
     chunks = -(-count // chunk_size)
@@ -72,10 +77,8 @@ def chunked_cross_entropy(
             scores = scores_of(index)
             top = ops.max(scores, axis=-1, keepdims=True)
             normaliser = top[:, 0] + ops.log(ops.sum(ops.exp(scores - top), axis=-1))
-            return (normaliser, ops.mean(scores, axis=-1)), (
-                normaliser,
-                ops.mean(scores, axis=-1),
-            )
+            mean = ops.mean(scores[:, :classes] if classes < rows_of_kernel else scores, axis=-1)
+            return (normaliser, mean), (normaliser, mean)
 
         empty = ops.zeros_like(chunk(states, 0)[:, 0])
         _, (normalisers, means) = ops.scan(
@@ -89,12 +92,15 @@ def chunked_cross_entropy(
             if upstream is None:
                 (upstream,) = args
             weights = padded(upstream)
+            share = smooth / classes
+            if smooth and classes < rows_of_kernel:
+                share = ops.where(np.arange(rows_of_kernel) < classes, share, 0.0)
 
             def backward(index: Any, carry: Any) -> Any:
                 d_states, d_kernel, d_bias = carry
                 index = after(index, d_kernel)
                 shifted = scores_of(index) - chunk(normalisers, index)[:, None]
-                d_scores = (ops.exp(shifted) - smooth / classes) * chunk(weights, index)[:, None]
+                d_scores = (ops.exp(shifted) - share) * chunk(weights, index)[:, None]
                 here = ops.matmul(d_scores, kernel)[None]
                 d_states = ops.scatter_update(d_states, ops.reshape(index, (1, 1)), here)
                 d_kernel = d_kernel + ops.matmul(ops.transpose(d_scores), chunk(states, index))
@@ -111,9 +117,9 @@ def chunked_cross_entropy(
             gold_weights = (1.0 - smooth) * upstream
             d_states = d_states - gold_weights[:, None] * gold
             d_kernel = d_kernel - ops.segment_sum(
-                gold_weights[:, None] * hidden, targets, num_segments=classes
+                gold_weights[:, None] * hidden, targets, num_segments=rows_of_kernel
             )
-            d_bias = d_bias - ops.segment_sum(gold_weights, targets, num_segments=classes)
+            d_bias = d_bias - ops.segment_sum(gold_weights, targets, num_segments=rows_of_kernel)
             return d_states, d_kernel, d_bias, ops.zeros_like(ids)
 
         return value, grad
@@ -136,6 +142,7 @@ class ChunkedCrossEntropy(TiedOutputLoss):
 
     Args:
         embedding: the `TiedEmbedding` whose matrix scores the tokens.
+            `keras.models.clone_model` gives the copy one of its own: the tie is lost.
         chunk_size: the most tokens whose scores exist at once.
         label_smoothing: share of the target spread evenly over the vocabulary.
 
@@ -146,8 +153,8 @@ class ChunkedCrossEntropy(TiedOutputLoss):
 
     Output shape: float32 `[...]`, the loss of each token.
 
-    Masking: the loss is 0 at padding. Train with a mean over the valid tokens, for example by
-    `model.add_loss(ops.sum(nll) / ops.sum(mask))`.
+    Masking: the loss is 0 at padding. A model with this output takes its targets as an input; train
+    it with `TokenLoss` and the mask as `sample_weight`, as the example there does.
 
     Example:
 
@@ -176,7 +183,13 @@ class ChunkedCrossEntropy(TiedOutputLoss):
         states, flat = self._flatten(hidden, targets)
         kernel, bias = self._weights()
         nll = chunked_cross_entropy(
-            states, kernel, bias, flat, self.label_smoothing, self.chunk_size
+            states,
+            kernel,
+            bias,
+            flat,
+            self.label_smoothing,
+            self.chunk_size,
+            self.embedding.vocabulary_size,
         )
         return self._unflatten(nll, targets, mask)
 

@@ -8,7 +8,15 @@ import numpy as np
 from keras import ops
 
 from kerasseq.layers import _crf_ops
-from kerasseq.layers._checks import check_choice, check_mask, check_positive, check_rank, differ
+from kerasseq.layers._checks import (
+    check_choice,
+    check_mask,
+    check_positive,
+    check_rank,
+    differ,
+    is_float,
+    whole_numbers,
+)
 from kerasseq.layers._explicit_mask import ExplicitMaskLayer
 
 # What a forbidden move costs. Finite, so that a gold sequence with one has a finite loss.
@@ -37,7 +45,8 @@ class CRF(ExplicitMaskLayer):
         num_tags: number of tags, N.
         use_boundaries: whether to learn scores for the first and the last tag.
         forbidden_transitions: pairs `(from, to)` of tag ids that may not follow each other;
-            `iob2_constraints` makes them for IOB2 tags.
+            `iob2_constraints` makes them for IOB2 tags. A forbidden move costs 10,000: emissions
+            that differ by more than that still win.
         forbidden_start: tag ids that may not come first.
         forbidden_end: tag ids that may not come last.
         transitions_initializer: initialiser of `A`.
@@ -82,9 +91,11 @@ class CRF(ExplicitMaskLayer):
         check_positive("CRF", "num_tags", num_tags)
         self.num_tags = num_tags
         self.use_boundaries = use_boundaries
-        self.forbidden_transitions = [[int(i) for i in pair] for pair in forbidden_transitions]
-        self.forbidden_start = [int(i) for i in forbidden_start]
-        self.forbidden_end = [int(i) for i in forbidden_end]
+        self.forbidden_transitions = [
+            whole_numbers("CRF", "forbidden_transitions", pair) for pair in forbidden_transitions
+        ]
+        self.forbidden_start = whole_numbers("CRF", "forbidden_start", forbidden_start)
+        self.forbidden_end = whole_numbers("CRF", "forbidden_end", forbidden_end)
         self._check_tags("forbidden_start", self.forbidden_start)
         self._check_tags("forbidden_end", self.forbidden_end)
         for pair in self.forbidden_transitions:
@@ -173,7 +184,7 @@ class CRF(ExplicitMaskLayer):
 
     def _check_gold(self, emissions: Any, tags: Any) -> None:
         check_rank("CRF", "tags", tags.shape, "batch, time")
-        if "float" in keras.backend.standardize_dtype(tags.dtype):
+        if is_float(tags):
             raise ValueError(f"CRF: `tags` must be whole numbers. Received: dtype={tags.dtype}")
         if differ(tags.shape, emissions.shape[:2]):
             raise ValueError(
@@ -188,18 +199,23 @@ class CRF(ExplicitMaskLayer):
             self.build(emissions.shape)
         self._check_emissions(emissions.shape)
         size = self.num_tags
-        transitions = ops.copy(self.transitions)  # a tensor, where TensorFlow wants no variable
+        # A tensor, where TensorFlow wants no variable.
+        transitions = ops.cast(ops.copy(self.transitions), "float32")
         if self.forbidden_transitions:
             allowed = np.ones((size, size), bool)
             allowed[tuple(zip(*self.forbidden_transitions, strict=True))] = False
             transitions = ops.where(allowed, transitions, FORBIDDEN)
         start = self._boundary("start", self.forbidden_start)
         end = self._boundary("end", self.forbidden_end)
-        return emissions, transitions, start, end, self._mask(emissions, mask)
+        valid = self._mask(emissions, mask)
+        if mask is not None:
+            # What stands at padding, NaN included, must not reach a sum.
+            emissions = ops.where(valid[..., None], emissions, 0.0)
+        return emissions, transitions, start, end, valid
 
     def _boundary(self, name: str, forbidden: list[int]) -> Any:
         if self.use_boundaries:
-            scores = ops.copy(getattr(self, name))
+            scores = ops.cast(ops.copy(getattr(self, name)), "float32")
         else:
             scores = ops.zeros((self.num_tags,), "float32")
         allowed = np.ones(self.num_tags, bool)

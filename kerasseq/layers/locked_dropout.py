@@ -6,10 +6,11 @@ import keras
 from keras import ops
 
 from kerasseq.layers._checks import check_rank, check_rate
+from kerasseq.layers._explicit_mask import ExplicitMaskLayer, unmasked
 
 
 @keras.saving.register_keras_serializable(package="kerasseq")
-class LockedDropout(keras.layers.Layer):
+class LockedDropout(ExplicitMaskLayer):
     """Variational dropout: the same features are dropped at every step of a sequence.
 
     `y[b, t, d] = x[b, t, d] * m[b, d] / (1 - rate)` with `m[b, d] ~ Bernoulli(1 - rate)`
@@ -27,7 +28,7 @@ class LockedDropout(keras.layers.Layer):
     Output shape: that of `inputs`.
 
     Masking: padded steps get the mask of their sequence too, so that zeros stay zeros, and
-    the length of a batch does not change what is drawn.
+    the length of a batch does not change what is drawn. An implicit Keras mask is not passed on.
 
     Example:
 
@@ -49,7 +50,7 @@ class LockedDropout(keras.layers.Layer):
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         check_rank("LockedDropout", "inputs", inputs.shape, "batch, time, features")
         if not training or self.rate == 0:
-            return inputs
+            return unmasked(inputs)
         shape = ops.shape(inputs)
         ones = ops.ones((shape[0], 1, shape[2]), dtype=inputs.dtype)
         return inputs * keras.random.dropout(ones, self.rate, seed=self.seed_generator)

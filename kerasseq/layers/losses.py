@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from kerasseq.layers import _crf_ops
-from kerasseq.layers._checks import check_rank, check_rate, differ
+from kerasseq.layers._checks import check_mask, check_rank, check_rate, differ, is_float, known
 
 
 def token_nll(y_true: Any, logits: Any, label_smoothing: float = 0.0) -> Any:
@@ -28,11 +28,22 @@ def token_nll(y_true: Any, logits: Any, label_smoothing: float = 0.0) -> Any:
     return ops.logsumexp(logits, axis=-1) - gold
 
 
-def token_weights(y_true: Any, sample_weight: Any = None, ignore_class: int | None = None) -> Any:
+def token_weights(
+    layer: str, y_true: Any, sample_weight: Any = None, ignore_class: int | None = None
+) -> Any:
     """The weight of each token, float32 in the shape of `y_true`: weights, less ignored classes."""
     weights = ops.ones_like(y_true, dtype="float32")
     if sample_weight is not None:
         sample_weight = ops.cast(sample_weight, "float32")
+        if len(sample_weight.shape) == len(y_true.shape) + 1 and sample_weight.shape[-1] == 1:
+            sample_weight = ops.squeeze(sample_weight, -1)
+        shape = [None if size == 1 else size for size in sample_weight.shape]
+        if len(shape) > len(y_true.shape) or differ(shape, y_true.shape[: len(shape)]):
+            raise ValueError(
+                f"{layer}: `sample_weight` must have the shape of `y_true`, or its first axes. "
+                f"Received: sample_weight.shape={tuple(sample_weight.shape)}, "
+                f"y_true.shape={tuple(y_true.shape)}"
+            )
         while len(sample_weight.shape) < len(y_true.shape):
             sample_weight = sample_weight[..., None]
         weights = weights * sample_weight
@@ -78,27 +89,22 @@ class MaskedSparseCrossentropy(keras.losses.Loss):
         name: str = "masked_sparse_crossentropy",
         **kwargs: Any,
     ) -> None:
-        kwargs.setdefault("reduction", "mean_with_sample_weight")
-        if kwargs["reduction"] != "mean_with_sample_weight":
-            raise ValueError(
-                "MaskedSparseCrossentropy: `reduction` must be 'mean_with_sample_weight'. "
-                f"Received: reduction={kwargs['reduction']!r}"
-            )
-        super().__init__(name=name, **kwargs)
+        super().__init__(name=name, **_reduction("MaskedSparseCrossentropy", kwargs))
         check_rate("MaskedSparseCrossentropy", "label_smoothing", label_smoothing)
         self.label_smoothing = label_smoothing
         self.ignore_class = ignore_class
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
-        y_true = _squeeze_classes(y_true, y_pred)
+        y_true = squeeze_column(y_true, len(y_pred.shape) - 1)
         if len(y_true.shape) != len(y_pred.shape) - 1 or differ(y_true.shape, y_pred.shape[:-1]):
             raise ValueError(
                 "MaskedSparseCrossentropy: `y_pred` must have one axis more than `y_true`, and "
                 "the others the same. "
                 f"Received: y_true.shape={tuple(y_true.shape)}, y_pred.shape={tuple(y_pred.shape)}"
             )
-        weights = token_weights(y_true, sample_weight, self.ignore_class)
+        weights = token_weights(type(self).__name__, y_true, sample_weight, self.ignore_class)
+        check_classes(type(self).__name__, y_true, y_pred.shape[-1], weights)
         # An ignored class may lie outside the logits (-1, say).
         targets = ops.where(weights > 0.0, y_true, ops.zeros_like(y_true))
         nll = ops.where(weights > 0.0, self.call(targets, y_pred), 0.0)
@@ -121,6 +127,11 @@ class CRFLoss(keras.losses.Loss):
 
     `L = -sum_b w_b log p(y_b | x_b) / sum_b w_b T_b`, from the output of
     `CRF(...)(emissions, mask=mask, output="potentials")`, which carries all that the loss needs.
+
+    A CRF scores a sequence as a whole, so that the steps of weight above 0 must be the first ones
+    of their row, as in a mask that is padded on the right: a weight of 0 in the middle or on the
+    first token would give another distribution. An eager call refuses such weights; in `fit`,
+    which is a graph, they are not looked at and the loss is wrong.
 
     Args:
         name: name of the loss.
@@ -146,20 +157,28 @@ class CRFLoss(keras.losses.Loss):
     """
 
     def __init__(self, name: str = "crf_loss", **kwargs: Any) -> None:
-        kwargs.setdefault("reduction", "mean_with_sample_weight")
-        super().__init__(name=name, **kwargs)
+        super().__init__(name=name, **_reduction("CRFLoss", kwargs))
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
-        check_rank("CRFLoss", "y_true", y_true.shape, "batch, time")
+        check_potentials("CRFLoss", y_true, y_pred)
         emissions, moves, start, end, mask = _crf_ops.unpack_potentials(ops.cast(y_pred, "float32"))
         weights = ops.ones_like(y_pred[:, 0, 0])
         if sample_weight is not None:
-            sample_weight = ops.convert_to_tensor(sample_weight)
+            sample_weight = ops.cast(sample_weight, "float32")
             if len(sample_weight.shape) == 2:
-                mask = ops.logical_and(mask, ops.cast(sample_weight, "float32") > 0.0)
+                seen = check_mask("CRFLoss", sample_weight > 0.0, y_true, "sample_weight", "y_true")
+                mask = ops.logical_and(mask, seen)
+                # What a step without weight holds, NaN included, must not reach the sums.
+                emissions = ops.where(mask[..., None], emissions, 0.0)
+            elif len(sample_weight.shape) != 1 or differ(sample_weight.shape, y_true.shape[:1]):
+                raise ValueError(
+                    "CRFLoss: `sample_weight` must have shape [batch, time] or [batch]. Received: "
+                    f"sample_weight.shape={tuple(sample_weight.shape)}, "
+                    f"y_true.shape={tuple(y_true.shape)}"
+                )
             else:
-                weights = ops.cast(sample_weight, "float32")
+                weights = sample_weight
         likelihoods = _crf_ops.log_likelihood(emissions, moves, start, end, mask, y_true)
         tokens = ops.sum(ops.cast(mask, "float32"), axis=1)
         return -ops.divide_no_nan(ops.sum(weights * likelihoods), ops.sum(weights * tokens))
@@ -168,8 +187,110 @@ class CRFLoss(keras.losses.Loss):
         return self(y_true, y_pred)
 
 
-def _squeeze_classes(y_true: Any, y_pred: Any) -> Any:
-    """Keras hands targets of shape [batch] over as [batch, 1]."""
-    if len(y_true.shape) == len(y_pred.shape) and y_true.shape[-1] == 1:
+@keras.saving.register_keras_serializable(package="kerasseq")
+class TokenLoss(keras.losses.Loss):
+    """The mean over the valid tokens of losses that the model itself puts out.
+
+    `L = sum_i w_i nll_i / sum_i w_i`, where `nll` is the output of a layer that has the targets as
+    an input: `ChunkedCrossEntropy`, `AdaptiveSoftmax` or `SampledSoftmax`. `Perplexity` and
+    `BitsPerCharacter` read the same output with `from_nll=True`.
+
+    Args:
+        name: name of the loss.
+
+    Call arguments:
+        y_true: `[batch, time]`; only its shape is read, so the targets may be given again.
+        y_pred: `nll`, float `[batch, time]`.
+        sample_weight: mask or weights `[batch, time]`, or one weight a row `[batch]`.
+
+    Output shape: a scalar, float32. Without any valid token it is 0.
+
+    Masking: tokens of weight 0 have no influence, whatever stands there. Give the mask here even
+    if the layer had it: the zeros that it puts at padding would count as tokens otherwise.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from kerasseq.layers import ChunkedCrossEntropy, Perplexity, TiedEmbedding
+    >>> ids, targets = np.array([[2, 3, 4]]), np.array([[3, 4, 0]])
+    >>> inputs = [keras.Input((None,), dtype="int32") for _ in range(2)]
+    >>> embedding = TiedEmbedding(5, 4)
+    >>> nll = ChunkedCrossEntropy(embedding)(embedding(inputs[0]), inputs[1])
+    >>> model = keras.Model(inputs, nll)
+    >>> model.compile("sgd", TokenLoss(), weighted_metrics=[Perplexity(from_nll=True)])
+    >>> history = model.fit([ids, targets], targets, sample_weight=targets > 0, verbose=0)
+    >>> sorted(history.history)
+    ['loss', 'perplexity']
+    """
+
+    def __init__(self, name: str = "token_loss", **kwargs: Any) -> None:
+        super().__init__(name=name, **_reduction("TokenLoss", kwargs))
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+        y_true = squeeze_column(y_true, len(y_pred.shape))
+        check_nll("TokenLoss", y_true, y_pred)
+        weights = token_weights("TokenLoss", y_true, sample_weight)
+        nll = ops.where(weights > 0.0, ops.cast(y_pred, "float32"), 0.0)
+        return ops.divide_no_nan(ops.sum(weights * nll), ops.sum(weights))
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        return self(y_true, y_pred)
+
+
+def _reduction(layer: str, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Keyword arguments of a loss whose reduction cannot be chosen."""
+    only = "mean_with_sample_weight"
+    if kwargs.get("reduction", only) != only:
+        raise ValueError(
+            f"{layer}: `reduction` must be '{only}'. Received: reduction={kwargs['reduction']!r}"
+        )
+    return {**kwargs, "reduction": only}
+
+
+def squeeze_column(y_true: Any, rank: int) -> Any:
+    """`y_true` in `rank` axes: Keras hands targets of shape [batch] over as [batch, 1]."""
+    if len(y_true.shape) == rank + 1 and y_true.shape[-1] == 1:
         return ops.squeeze(y_true, -1)
     return y_true
+
+
+def check_nll(layer: str, y_true: Any, y_pred: Any) -> None:
+    """Raise a `ValueError` unless `y_pred` has a float for each token of `y_true`."""
+    same = len(y_pred.shape) == len(y_true.shape) and not differ(y_pred.shape, y_true.shape)
+    if not same or not is_float(y_pred):
+        raise ValueError(
+            f"{layer}: `y_pred` must hold an nll for each token. Received: "
+            f"y_true.shape={tuple(y_true.shape)}, y_pred.shape={tuple(y_pred.shape)}, "
+            f"y_pred.dtype={keras.backend.standardize_dtype(y_pred.dtype)}"
+        )
+
+
+def check_classes(layer: str, y_true: Any, classes: int | None, weights: Any) -> None:
+    """Raise a `ValueError` if a class that counts has no logit (where the values are known)."""
+    targets, seen = known(y_true), known(weights)
+    if targets is None or seen is None or classes is None:
+        return
+    wrong = (seen > 0) & ((targets < 0) | (targets >= classes))
+    if wrong.any():
+        raise ValueError(
+            f"{layer}: `y_true` must hold classes from 0 to {classes - 1} wherever the weight is "
+            f"above 0 (`ignore_class` leaves one out). Received: {targets[wrong][0]}"
+        )
+
+
+def check_potentials(layer: str, y_true: Any, y_pred: Any) -> None:
+    """Raise a `ValueError` unless `y_pred` can be the potentials of a CRF for `y_true`."""
+    check_rank(layer, "y_true", y_true.shape, "batch, time")
+    shape = tuple(y_pred.shape)
+    wanted: tuple[int | None, ...] = (None, None, None)
+    if len(shape) == 3:
+        time, size = y_true.shape[1], shape[2]
+        known_sizes = time is not None and size is not None
+        wanted = (y_true.shape[0], time + size + 1 if known_sizes else None, None)
+    if len(shape) != 3 or differ(shape, wanted):
+        raise ValueError(
+            f'{layer}: `y_pred` must be what a CRF gives with output="potentials", [batch, time + '
+            f"num_tags + 2, num_tags + 1]. Received: y_true.shape={tuple(y_true.shape)}, "
+            f"y_pred.shape={shape}"
+        )

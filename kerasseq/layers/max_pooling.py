@@ -20,7 +20,7 @@ class MaxPooling(ExplicitMaskLayer):
         inputs: `[batch, time, features]`.
         mask: bool `[batch, time]`, padded on the right; `None` means that all steps are valid.
 
-    Output shape: `[batch, features]`.
+    Output shape: `[batch, features]`, in the compute dtype.
 
     Masking: padded steps have no influence; a row with no valid step gives zeros.
 
@@ -38,10 +38,12 @@ class MaxPooling(ExplicitMaskLayer):
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
         check_rank("MaxPooling", "inputs", inputs.shape, "batch, time, features")
+        inputs = ops.cast(inputs, self.compute_dtype)
         if mask is None:
             return ops.max(inputs, axis=1)
         mask = check_mask("MaxPooling", mask, inputs)
-        low = ops.full_like(inputs, -1e4 if self.compute_dtype == "float16" else -1e30)
+        # The least finite number: a maximum that is taken of it alone would be infinite.
+        low = ops.full_like(inputs, -65504.0 if self.compute_dtype == "float16" else -1e30)
         largest = ops.max(ops.where(mask[..., None], inputs, low), axis=1)
         filled = ops.any(mask, axis=1, keepdims=True)
         return ops.where(filled, largest, ops.zeros_like(largest))

@@ -19,7 +19,7 @@ class MeanPooling(ExplicitMaskLayer):
         inputs: `[batch, time, features]`.
         mask: bool `[batch, time]`, padded on the right; `None` means that all steps are valid.
 
-    Output shape: `[batch, features]`.
+    Output shape: `[batch, features]`, in the compute dtype.
 
     Masking: padded steps have no influence, whatever stands there; a row with no valid step
     gives zeros.
@@ -40,12 +40,12 @@ class MeanPooling(ExplicitMaskLayer):
         check_rank("MeanPooling", "inputs", inputs.shape, "batch, time, features")
         values = ops.cast(inputs, "float32")
         if mask is None:
-            return ops.cast(ops.mean(values, axis=1), inputs.dtype)
+            return ops.cast(ops.mean(values, axis=1), self.compute_dtype)
         mask = check_mask("MeanPooling", mask, inputs)
         # where, not a product: 0 * inf would be NaN.
         total = ops.sum(ops.where(mask[..., None], values, 0.0), axis=1)
         count = ops.sum(ops.cast(mask, "float32"), axis=1, keepdims=True)
-        return ops.cast(total / ops.maximum(count, 1.0), inputs.dtype)
+        return ops.cast(total / ops.maximum(count, 1.0), self.compute_dtype)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return (input_shape[0], input_shape[2])

@@ -6,7 +6,14 @@ import keras
 from keras import ops
 
 from kerasseq.layers import _crf_ops
-from kerasseq.layers.losses import token_nll, token_weights
+from kerasseq.layers._checks import differ, is_float
+from kerasseq.layers.losses import (
+    check_nll,
+    check_potentials,
+    squeeze_column,
+    token_nll,
+    token_weights,
+)
 
 
 class _Ratio(keras.metrics.Metric):
@@ -37,15 +44,13 @@ class _NegativeLogLikelihood(_Ratio):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
-        weights = token_weights(y_true, sample_weight, self.ignore_class)
-        expected = len(y_true.shape) + (not self.from_nll)
-        if len(y_pred.shape) != expected:
-            what = "an nll for each token" if self.from_nll else "logits, one axis more than y_true"
-            raise ValueError(
-                f"{type(self).__name__}: `y_pred` must hold {what}. Received: "
-                f"y_true.shape={tuple(y_true.shape)}, y_pred.shape={tuple(y_pred.shape)}"
-            )
-        if not self.from_nll:
+        name, rank = type(self).__name__, len(y_pred.shape)
+        y_true = squeeze_column(y_true, rank if self.from_nll else rank - 1)
+        weights = token_weights(name, y_true, sample_weight, self.ignore_class)
+        if self.from_nll:
+            check_nll(name, y_true, y_pred)
+        else:
+            _check_scores(name, y_true, y_pred)
             targets = ops.where(weights > 0.0, y_true, ops.zeros_like(y_true))
             y_pred = token_nll(targets, y_pred)
         self._add(y_pred, weights)
@@ -134,8 +139,9 @@ class _Accuracy(_Ratio):
 
     def _hits(self, y_true: Any, y_pred: Any) -> Any:
         if len(y_pred.shape) == len(y_true.shape) + 1:
+            _check_scores(type(self).__name__, y_true, y_pred)
             y_pred = ops.argmax(y_pred, axis=-1)
-        if len(y_pred.shape) != len(y_true.shape):
+        if len(y_pred.shape) != len(y_true.shape) or differ(y_pred.shape, y_true.shape):
             raise ValueError(
                 f"{type(self).__name__}: `y_pred` must hold class ids in the shape of `y_true`, or "
                 "scores with one axis more. Received: "
@@ -146,11 +152,25 @@ class _Accuracy(_Ratio):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
-        weights = token_weights(y_true, sample_weight, self.ignore_class)
+        # A column of targets beside floats: one class a row, and scores for it. Beside whole
+        # numbers it is a sequence of one step, and these are its class ids.
+        if is_float(y_pred) and y_pred.shape[-1] != 1:
+            y_true = squeeze_column(y_true, len(y_pred.shape) - 1)
+        weights = token_weights(type(self).__name__, y_true, sample_weight, self.ignore_class)
         self._add(self._hits(y_true, y_pred), weights)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "ignore_class": self.ignore_class}
+
+
+def _check_scores(name: str, y_true: Any, y_pred: Any) -> None:
+    shape = y_pred.shape[:-1]
+    if len(shape) != len(y_true.shape) or differ(shape, y_true.shape):
+        raise ValueError(
+            f"{name}: `y_pred` must hold logits, one axis more than y_true and the others the "
+            f"same. Received: y_true.shape={tuple(y_true.shape)}, "
+            f"y_pred.shape={tuple(y_pred.shape)}"
+        )
 
 
 @keras.saving.register_keras_serializable(package="kerasseq")
@@ -187,6 +207,8 @@ class TokenAccuracy(_Accuracy):
 class SentenceAccuracy(_Accuracy):
     """Share of the sequences that are right at every valid token.
 
+    Targets of one axis, or in a column, are sequences of one token each.
+
     Args:
         name: name of the metric.
         ignore_class: a class whose tokens do not count; `None` for none.
@@ -213,6 +235,8 @@ class SentenceAccuracy(_Accuracy):
         super().__init__(name=name, **kwargs)
 
     def _add(self, values: Any, weights: Any) -> None:
+        if len(weights.shape) == 1:
+            values, weights = values[:, None], weights[:, None]
         counted = ops.cast(weights > 0.0, "float32")
         misses = ops.sum((1.0 - values) * counted, axis=-1)
         tokens = ops.sum(counted, axis=-1)
@@ -252,7 +276,8 @@ class CRFAccuracy(_Accuracy):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+        check_potentials("CRFAccuracy", y_true, y_pred)
         potentials = _crf_ops.unpack_potentials(ops.cast(y_pred, "float32"))
         tags = _crf_ops.viterbi(*potentials)
-        weights = token_weights(y_true, sample_weight, self.ignore_class)
+        weights = token_weights("CRFAccuracy", y_true, sample_weight, self.ignore_class)
         self._add(self._hits(y_true, tags), weights * ops.cast(potentials[-1], "float32"))

@@ -13,10 +13,12 @@ from kerasseq.layers._checks import (
     check_rank,
     check_rate,
     differ,
+    is_float,
 )
 from kerasseq.layers._explicit_mask import ExplicitMaskLayer
 from kerasseq.layers._kernel_choice import KERNELS, XLA_CHOICES, KernelChoice, choose_kernel
 from kerasseq.layers._layer_run import run_layer
+from kerasseq.layers._seeds import another, reseed
 from kerasseq.layers.gru_cell import GRUCell
 from kerasseq.layers.locked_dropout import LockedDropout
 from kerasseq.layers.lstm_cell import LSTMCell
@@ -42,28 +44,32 @@ class RecurrentStack(ExplicitMaskLayer):
         units: width of a direction's state.
         num_layers: number of layers.
         cell: `"lstm"`, `"gru"` or `"simple_rnn"`, or a Keras cell of your own (a layer with
-            `state_size` and `call(inputs, states)`), which is copied for every direction.
+            `state_size` and `call(inputs, states)`), which is copied for every direction, with the
+            dtype of the stack and a seed of its own where it has one.
         bidirectional: whether every layer runs in both directions.
         dropout: rate of locked dropout between the layers.
         residual: whether layers after the first add their input to their output.
         recurrent_dropout, weight_drop, zoneout, layer_norm, coupled_gates: see the cells;
             `coupled_gates` is for `"lstm"` only.
-        reset_after: which form of the GRU; only for `"gru"`.
+        reset_after: which form of the GRU; not read for other cells.
         kernel: `"auto"`, or by name: `"cudnn"` (NVIDIA GPUs), `"closed_form"` (TensorFlow: one
             loop with a hand-written backward pass), `"loop"` (the cells' own equations, step by
             step, on any backend).
         use_cudnn: `"auto"`, `True` (an error where it cannot be) or `False` (as an export
             needs). Kept in the config.
         xla: `"auto"`, `True` or `False`: whether the closed-form kernel's training step is
-            compiled with XLA, which compiles anew for every shape.
+            compiled with XLA, which compiles once for every batch size and width, whatever the
+            lengths.
         return_state: whether to return the final states too.
-        kernel_initializer, recurrent_initializer: of every cell's weights.
+        kernel_initializer, recurrent_initializer: of every cell's weights; one with a seed gets
+            another seed in each cell. Not read where `cell` is a layer.
         seed: seed of the layer's own random numbers.
 
     Call arguments:
         inputs: `[batch, time, features]`.
         mask: bool `[batch, time]`, padded on the right; `None` means that all steps are valid.
-        initial_state: as returned with `return_state`; `None` means zeros.
+        initial_state: as returned with `return_state` (flat, or nested in that order); `None` means
+            zeros.
         training: whether to drop.
 
     Output shape: `[batch, time, units]`, or `2 * units` where bidirectional. With
@@ -71,8 +77,12 @@ class RecurrentStack(ExplicitMaskLayer):
     layer by layer, forward before backward, `h` before `c`.
 
     Masking: outputs at padded steps are exactly 0, padded inputs have no influence, and final
-    states are those at each row's last valid step (step 0 for the backward direction). Implicit
-    Keras masks are neither read nor passed on.
+    states are those at each row's last valid step (step 0 for the backward direction). A mask that
+    is not padded on the right is refused in eager calls and, on TensorFlow, in training (unless the
+    whole step is compiled with XLA); in other graphs (`predict`, `evaluate`, exports, other
+    backends) it is not looked at, and what comes out then depends on the kernel. Where no mask is
+    given and `inputs` is the only tensor, Keras hands over the implicit mask of `inputs`, if it has
+    one; none is passed on.
 
     Example:
 
@@ -137,10 +147,12 @@ class RecurrentStack(ExplicitMaskLayer):
                 f"{name}: `coupled_gates` is a setting of cell='lstm' (the GRU's gates are coupled "
                 f"as they are). Received: cell={cell!r}"
             )
-        if use_cudnn is False and kernel == "cudnn":
+        if (use_cudnn is False and kernel == "cudnn") or (
+            use_cudnn is True and kernel in ("closed_form", "loop")
+        ):
             raise ValueError(
                 f"{name}: `use_cudnn` and `kernel` contradict each other. "
-                "Received: use_cudnn=False, kernel='cudnn'"
+                f"Received: use_cudnn={use_cudnn}, kernel={kernel!r}"
             )
         self.units = units
         self.num_layers = num_layers
@@ -197,14 +209,17 @@ class RecurrentStack(ExplicitMaskLayer):
         name = f"{('forward', 'backward')[direction]}_{layer}"
         if self.custom_cell:
             prototype = self._prototype()
-            return type(prototype).from_config({**prototype.get_config(), "name": name})
+            config = reseed(prototype.get_config(), 2 * layer + direction)
+            if "dtype" in config:
+                config["dtype"] = self.dtype_policy
+            return type(prototype).from_config({**config, "name": name})
         settings = {"coupled_gates": self.coupled_gates} if self.cell == "lstm" else {}
         if self.cell == "gru":
             settings = {"reset_after": self.reset_after}
         return CELLS[self.cell](
             self.units,
-            kernel_initializer=_copy(self.kernel_initializer),
-            recurrent_initializer=_copy(self.recurrent_initializer),
+            kernel_initializer=another(self.kernel_initializer, 2 * layer + direction),
+            recurrent_initializer=another(self.recurrent_initializer, 2 * layer + direction),
             layer_norm=self.layer_norm,
             recurrent_dropout=self.recurrent_dropout,
             weight_drop=self.weight_drop,
@@ -261,11 +276,20 @@ class RecurrentStack(ExplicitMaskLayer):
     ) -> Any:
         check_rank("RecurrentStack", "inputs", inputs.shape, "batch, time, features")
         check_features("RecurrentStack", "inputs", inputs.shape, self.built_features)
+        if not is_float(inputs):
+            raise ValueError(
+                "RecurrentStack: `inputs` must hold floats (an embedding makes them of ids). "
+                f"Received: inputs.dtype={keras.backend.standardize_dtype(inputs.dtype)}"
+            )
         if mask is not None:
             mask = check_mask("RecurrentStack", mask, inputs)
+            if training and keras.backend.backend() == "tensorflow":
+                from kerasseq.kernels.padding import require_right_padding
+
+                require_right_padding(mask, "RecurrentStack: `mask` must be padded on the right")
         if initial_state is None:
             initial_state = self.get_initial_state(ops.shape(inputs)[0])
-        states = self._split_states(list(initial_state), inputs.shape[0])
+        states = self._split_states(keras.tree.flatten(initial_state), inputs.shape[0])
         choice = choose_kernel(self)
         outputs = inputs
         final: list[Any] = []
@@ -310,7 +334,7 @@ class RecurrentStack(ExplicitMaskLayer):
             )
         outputs = inputs
         final: list[Any] = []
-        for layer, old in enumerate(self._split_states(list(states))):
+        for layer, old in enumerate(self._split_states(keras.tree.flatten(states))):
             written, new = self.cells[layer](outputs, old, training=False)
             outputs = written + outputs if self.residual and layer > 0 else written
             final.extend(new)
@@ -354,10 +378,3 @@ class RecurrentStack(ExplicitMaskLayer):
             cell = keras.saving.deserialize_keras_object(config["cell"])
             config = {**config, "cell": cell}
         return cls(**config)
-
-
-def _copy(initializer: Any) -> Any:
-    """An initialiser of its own for each cell: one with a seed gives the same numbers twice."""
-    if isinstance(initializer, keras.initializers.Initializer):
-        return initializer.clone()
-    return initializer

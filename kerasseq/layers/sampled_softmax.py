@@ -25,6 +25,7 @@ class SampledSoftmax(TiedOutputLoss):
 
     Args:
         embedding: the `TiedEmbedding` whose matrix scores the tokens.
+            `keras.models.clone_model` gives the copy one of its own: the tie is lost.
         num_sampled: number of candidates S, drawn with replacement.
         chunk_size: tokens whose full scores exist at once, outside training.
         seed: seed of the candidates.
@@ -37,7 +38,8 @@ class SampledSoftmax(TiedOutputLoss):
 
     Output shape: float32 `[...]`, the loss of each token.
 
-    Masking: the loss is 0 at padding.
+    Masking: the loss is 0 at padding. A model with this output takes its targets as an input; train
+    it with `TokenLoss` and the mask as `sample_weight`, as the example there does.
 
     Example:
 

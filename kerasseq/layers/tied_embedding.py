@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from kerasseq.layers._checks import check_positive
+from kerasseq.layers._checks import check_positive, is_float
 from kerasseq.layers._explicit_mask import ExplicitMaskLayer
 
 
@@ -19,14 +19,17 @@ class TiedEmbedding(ExplicitMaskLayer):
     differs from the embedding size. Used for source, target and output of a translation model
     with a shared vocabulary, the one layer is three-way tying.
 
+    `keras.models.clone_model` gives a layer that holds this one (a loss, a decoder) an embedding
+    of its own, so that the tie to it is lost; saving and loading a model keeps it.
+
     Args:
         vocabulary_size: number of tokens, V.
         embedding_dim: size of an embedding.
         hidden_dim: size of the states to project; `None` for `embedding_dim`. Another size adds
             the projection `P` [hidden_dim, embedding_dim].
         use_bias: whether the logits have a bias.
-        pad_to_multiple_of: the matrix gets this multiple of rows (8 or 64 suit tensor cores);
-            logits of the rows beyond the vocabulary are cut off.
+        pad_to_multiple_of: the matrix gets this multiple of rows (8 or 64 suit tensor cores), and
+            products are taken with all of them; logits beyond the vocabulary are cut off.
         embeddings_initializer: initialiser of the matrix.
         embeddings_regularizer: regulariser of the matrix.
 
@@ -60,7 +63,7 @@ class TiedEmbedding(ExplicitMaskLayer):
         embeddings_regularizer: Any = None,
         **kwargs: Any,
     ) -> None:
-        # Autocast would turn ids that arrive as floats, and states, into half precision.
+        # Autocast would turn the states into half precision.
         super().__init__(autocast=False, **kwargs)
         check_positive("TiedEmbedding", "vocabulary_size", vocabulary_size)
         check_positive("TiedEmbedding", "embedding_dim", embedding_dim)
@@ -78,7 +81,7 @@ class TiedEmbedding(ExplicitMaskLayer):
         self.projection = None
 
     def build(self, inputs_shape: Any = None) -> None:
-        rows = -(-self.vocabulary_size // self.pad_to_multiple_of) * self.pad_to_multiple_of
+        rows = self.vocabulary_size + self.extra_rows
         self.embeddings = self.add_weight(
             name="embeddings",
             shape=(rows, self.embedding_dim),
@@ -105,14 +108,26 @@ class TiedEmbedding(ExplicitMaskLayer):
     def embed(self, ids: Any) -> Any:
         """The embeddings of `ids`, in the compute dtype."""
         self._ensure_built()
+        ids = ops.convert_to_tensor(ids)
+        self._check_ids(ids)
         ids = ops.cast(ids, "int32")
         return ops.cast(ops.take(self.embeddings, ids, axis=0), self.compute_dtype)
+
+    def _check_ids(self, ids: Any) -> None:
+        if is_float(ids):
+            raise ValueError(
+                "TiedEmbedding: `inputs` to look up must be whole numbers (project=True takes "
+                "states; a keras.Input of ids needs dtype='int32'). Received: "
+                f"inputs.dtype={keras.backend.standardize_dtype(ids.dtype)}"
+            )
 
     def project(self, hidden: Any) -> Any:
         """Logits `[..., vocabulary_size]` of states `[..., hidden_dim]`, in float32."""
         kernel, bias = self.output_weights()
         logits = ops.matmul(self.project_hidden(hidden), ops.transpose(kernel))
-        return logits if bias is None else logits + bias
+        logits = logits if bias is None else logits + bias
+        # After the product: a matrix cut to the vocabulary would lose the rows that align it.
+        return logits[..., : self.vocabulary_size] if self.extra_rows else logits
 
     def project_hidden(self, hidden: Any) -> Any:
         """`h P`, float32 `[..., embedding_dim]`: what is multiplied by the matrix."""
@@ -124,14 +139,24 @@ class TiedEmbedding(ExplicitMaskLayer):
                 f"embedding_dim without one). Received: inputs.shape={tuple(hidden.shape)}"
             )
         hidden = ops.cast(hidden, "float32")
-        return hidden if self.projection is None else ops.matmul(hidden, self.projection)
+        if self.projection is None:
+            return hidden
+        return ops.matmul(hidden, ops.cast(ops.copy(self.projection), "float32"))
 
     def output_weights(self) -> tuple[Any, Any]:
-        """The matrix [vocabulary_size, embedding_dim] and the bias (or `None`), as tensors."""
+        """The matrix [rows, embedding_dim] and the bias [rows] (or `None`), as float32 tensors.
+
+        The rows are those of the vocabulary and, beyond them, `extra_rows` of padding.
+        """
         self._ensure_built()
-        kernel = ops.copy(self.embeddings)[: self.vocabulary_size]
-        bias = None if self.bias is None else ops.copy(self.bias)[: self.vocabulary_size]
+        kernel = ops.cast(ops.copy(self.embeddings), "float32")
+        bias = None if self.bias is None else ops.cast(ops.copy(self.bias), "float32")
         return kernel, bias
+
+    @property
+    def extra_rows(self) -> int:
+        """How many rows the matrix has beyond the vocabulary."""
+        return -self.vocabulary_size % self.pad_to_multiple_of
 
     def _ensure_built(self) -> None:
         if not self.built:
@@ -141,6 +166,7 @@ class TiedEmbedding(ExplicitMaskLayer):
         if project:
             self.project_hidden(inputs)
             return keras.KerasTensor((*inputs.shape[:-1], self.vocabulary_size), dtype="float32")
+        self._check_ids(inputs)
         return keras.KerasTensor((*inputs.shape, self.embedding_dim), dtype=self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:

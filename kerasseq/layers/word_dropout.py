@@ -5,11 +5,18 @@ from typing import Any
 import keras
 from keras import ops
 
-from kerasseq.layers._checks import check_choice, check_positive, check_rank, check_rate
+from kerasseq.layers._checks import (
+    check_choice,
+    check_positive,
+    check_rank,
+    check_rate,
+    check_whole,
+)
+from kerasseq.layers._explicit_mask import ExplicitMaskLayer, unmasked
 
 
 @keras.saving.register_keras_serializable(package="kerasseq")
-class WordDropout(keras.layers.Layer):
+class WordDropout(ExplicitMaskLayer):
     """Embedding dropout: whole words are dropped, by type or by token.
 
     - `by="token"`: every position is dropped on its own
@@ -43,7 +50,7 @@ class WordDropout(keras.layers.Layer):
 
     Output shape: that of `ids`, or of `vectors` where these are given.
 
-    Masking: padding is a special id, and is never dropped.
+    Masking: padding is a special id, and is never dropped. An implicit Keras mask is not passed on.
 
     Example:
 
@@ -67,8 +74,11 @@ class WordDropout(keras.layers.Layer):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        # Autocast would round ids that arrive as floats to half precision.
+        super().__init__(autocast=False, **kwargs)
         check_rate("WordDropout", "rate", rate)
+        check_whole("WordDropout", "unk_id", unk_id)
+        check_whole("WordDropout", "num_special", num_special)
         check_choice("WordDropout", "by", by, ("token", "type"))
         if by == "type":
             check_positive("WordDropout", "vocabulary_size", vocabulary_size)
@@ -85,8 +95,9 @@ class WordDropout(keras.layers.Layer):
         check_rank("WordDropout", "ids", ids.shape, "batch, time")
         if vectors is not None:
             check_rank("WordDropout", "vectors", vectors.shape, "batch, time, features")
+            vectors = ops.cast(vectors, self.compute_dtype)
         if not training or self.rate == 0:
-            return ids if vectors is None else vectors
+            return unmasked(ids if vectors is None else vectors)
         drop = self._drop(ids)
         if vectors is None:
             return ops.where(drop, ops.cast(self.unk_id, ids.dtype), ids)
@@ -98,7 +109,7 @@ class WordDropout(keras.layers.Layer):
         """Which positions are dropped: bool `[batch, time]`."""
         if self.by == "type":
             draws = keras.random.uniform((self.vocabulary_size,), seed=self.seed_generator)
-            draws = ops.take(draws, ids, axis=0)
+            draws = ops.take(draws, ops.cast(ids, "int32"), axis=0)
         else:
             draws = keras.random.uniform(ops.shape(ids), seed=self.seed_generator)
         return ops.logical_and(draws < self.rate, ids >= self.num_special)
@@ -109,8 +120,9 @@ class WordDropout(keras.layers.Layer):
     def compute_output_spec(
         self, ids: Any, vectors: Any = None, training: bool | None = None
     ) -> keras.KerasTensor:
-        like = ids if vectors is None else vectors
-        return keras.KerasTensor(like.shape, dtype=like.dtype)
+        if vectors is None:
+            return keras.KerasTensor(ids.shape, dtype=ids.dtype)
+        return keras.KerasTensor(vectors.shape, dtype=self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -174,7 +174,13 @@ def _check_config(context: _Context) -> None:
     assert ">" in registered, f"{registered} is not registered with Keras"
 
 
-def _check_eager(context: _Context, expected_output_shape: Any) -> list[tuple[int, ...]]:
+def _dtypes(values: Any) -> list[str]:
+    return [keras.backend.standardize_dtype(leaf.dtype) for leaf in _leaves(values)]
+
+
+def _check_eager(
+    context: _Context, expected_output_shape: Any
+) -> tuple[list[tuple[int, ...]], list[str]]:
     layer = context.make()
     values = context.call(layer, training=False) if _takes_training(layer) else context.call(layer)
     assert layer.built
@@ -185,18 +191,20 @@ def _check_eager(context: _Context, expected_output_shape: Any) -> list[tuple[in
         assert shapes == wanted, f"output shapes {shapes}, expected {wanted}"
     for value in _numpy(values):
         assert np.isfinite(value.astype("float64")).all(), "the output holds NaN or infinity"
-    return shapes
+    return shapes, _dtypes(values)
 
 
 def _takes_training(layer: keras.layers.Layer) -> bool:
     return "training" in inspect.signature(layer.call).parameters
 
 
-def _check_symbolic(context: _Context, expected: list[tuple[int, ...]]) -> None:
+def _check_symbolic(context: _Context, expected: tuple[list[tuple[int, ...]], list[str]]) -> None:
+    shapes, dtypes = expected
     for dynamic in (False, True):
         model = context.model(context.make(), dynamic=dynamic)
         outputs = _leaves(model.output)
-        for shape, tensor in zip(expected, outputs, strict=True):
+        assert _dtypes(outputs) == dtypes, f"symbolic {_dtypes(outputs)}, eager {dtypes}"
+        for shape, tensor in zip(shapes, outputs, strict=True):
             assert len(tensor.shape) == len(shape)
             for symbolic, actual in zip(tensor.shape, shape, strict=True):
                 assert symbolic is None or symbolic == actual, f"{tensor.shape} against {shape}"

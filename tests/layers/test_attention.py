@@ -1,5 +1,6 @@
 """Attention layers: NumPy references, weights on padding, windows, coverage, the contract."""
 
+import keras
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -148,6 +149,82 @@ def test_single_source_step():
     query, values = arrays(steps=1)
     _, weights = DotAttention()(query, values, return_weights=True)
     assert (np.asarray(weights) == 1.0).all()
+
+
+@pytest.mark.parametrize(("layer_class", "kwargs"), LAYERS, ids=IDS)
+@pytest.mark.parametrize("junk", [np.inf, np.nan])
+def test_what_stands_at_padding_has_no_influence(layer_class, kwargs, junk):
+    query, values = arrays()
+    layer = layer_class(**kwargs)
+    spoiled = np.where(MASK[..., None], values, np.float32(junk))
+    layer(query, values)
+
+    def loss(q, v):
+        return ops.sum(layer(q, v, mask=MASK) ** 2)
+
+    np.testing.assert_array_equal(layer(query, values, mask=MASK), layer(query, spoiled, mask=MASK))
+    for mine, his in zip(
+        gradients(loss, query, values), gradients(loss, query, spoiled), strict=True
+    ):
+        np.testing.assert_array_equal(mine, his)
+
+
+def test_coverage_trains_as_compile_has_it():
+    """Compiled with XLA by default, where all layers say that they can be."""
+    query, values = arrays()
+    layer = AdditiveAttention(6, coverage=True)
+    inputs = [keras.Input((3, 5)), keras.Input((4, 5)), keras.Input((4,), dtype="bool")]
+    model = keras.Model(inputs, layer(*inputs))
+    before = [np.asarray(w) for w in layer.get_weights()]
+    model.compile(keras.optimizers.SGD(1.0), "mse")
+    plain = np.asarray(layer(query, values, mask=MASK))
+    np.testing.assert_allclose(model.predict([query, values, MASK], verbose=0), plain, atol=1e-5)
+    history = model.fit([query, values, MASK], np.zeros((3, 3, 5)), verbose=0)
+    assert np.isfinite(history.history["loss"][0])
+    for old, new in zip(before, layer.get_weights(), strict=True):
+        assert (old != new).any()
+
+
+def test_coverage_is_summed_in_float32():
+    """Half precision would round the sum of many weights more and more."""
+    seen = []
+
+    class Spy(AdditiveAttention):
+        def score(self, query, keys, coverage=None):
+            seen.append(keras.backend.standardize_dtype(coverage.dtype))
+            return super().score(query, keys, coverage)
+
+    query, values = arrays()
+    layer = Spy(4, coverage=True, dtype="mixed_bfloat16")
+    layer(query, values, mask=MASK)
+    assert set(seen) == {"float32"}
+
+
+def test_a_seeded_initialiser_gives_other_numbers_to_each_weight():
+    seeded = keras.initializers.RandomNormal(seed=1)
+    layer = AdditiveAttention(5, kernel_initializer=seeded)
+    layer(*arrays())
+    assert (np.asarray(layer.query_kernel) != np.asarray(layer.key_kernel)).any()
+
+
+def test_wrong_steps_are_named():
+    query, values = arrays()
+    layer = BilinearAttention()
+    layer(query, values)
+    keys, one = layer.precompute(values), query[:, 0]
+    good = {"query": one, "keys": keys, "values": values, "mask": MASK}
+    layer.step(**good)
+    wrong = {
+        "mask": [MASK[:1], MASK[:, :3], MASK[..., None]],
+        "keys": [keys[:1], keys[:, :3], keys[:, 0]],
+        "query": [one[:1]],
+        "values": [values[:, 0]],
+        "coverage": [np.zeros((1, 4), "float32")],
+    }
+    for name, tensors in wrong.items():
+        for tensor in tensors:
+            with pytest.raises(ValueError, match=f"BilinearAttention: `{name}` must have"):
+                layer.step(**{**good, name: tensor})
 
 
 def test_errors():

@@ -52,6 +52,65 @@ def test_contract(kwargs):
     )
 
 
+@keras.saving.register_keras_serializable(package="kerasseq_tests")
+class WithStates(keras.layers.Layer):
+    """A decoder with a bridge, whose states are an argument that the contract can give."""
+
+    def __init__(self, bridge, **kwargs):
+        super().__init__(**kwargs)
+        self.bridge = bridge
+        self.decoder = AttentionDecoder(
+            TiedEmbedding(7, 5, hidden_dim=6, dtype=self.dtype_policy),
+            6,
+            bridge=bridge,
+            dtype=self.dtype_policy,
+        )
+
+    def build(self, tokens_shape, encoder_outputs_shape, encoder_mask_shape, state_shape):
+        self.decoder.build(tokens_shape, encoder_outputs_shape, [state_shape] * 2)
+
+    def call(self, tokens, encoder_outputs, encoder_mask, state):
+        states = [state, 0.5 * state]
+        return self.decoder(tokens, encoder_outputs, encoder_mask, states)
+
+    def get_config(self):
+        return {**super().get_config(), "bridge": self.bridge}
+
+
+@pytest.mark.parametrize("bridge", ["dense", "copy"])
+def test_bridge_contract(bridge):
+    run_layer_contract(
+        WithStates,
+        {"bridge": bridge},
+        {**arrays(), "state": states(1, "lstm")[0]},
+        expected_output_shape=(2, 3, 7),
+        mask_argument=None,
+        mixed_output_dtype="float32",
+    )
+
+
+def test_dense_bridge_equals_numpy():
+    layer = decoder(num_layers=2, cell="gru")
+    inputs, start = arrays(), states(2, "lstm")  # two groups of two, each for one layer
+    layer(**inputs, encoder_states=start)
+    memory = layer.precompute(inputs["encoder_outputs"])
+    got = layer.initial_state(memory, start)["recurrent"]
+    for level, dense in enumerate(layer.bridges):
+        group = np.concatenate(start[2 * level : 2 * level + 2], axis=-1).astype("float64")
+        w = weights_of(dense)
+        np.testing.assert_allclose(got[level], np.tanh(group @ w["kernel"] + w["bias"]), atol=1e-5)
+
+
+def test_the_source_at_padding_has_no_influence():
+    inputs, start = arrays(), states(1, "lstm")
+    layer = decoder()
+    spoiled = np.where(SOURCE_MASK[..., None], inputs["encoder_outputs"], np.float32(np.nan))
+    np.testing.assert_array_equal(
+        layer(**inputs, encoder_states=start),
+        layer(**{**inputs, "encoder_outputs": spoiled}, encoder_states=start),
+    )
+
+
 SETTINGS = [
     dict(zip(("attend", "input_feeding", "cell"), values, strict=True))
     for values in itertools.product(("after", "before"), (True, False), ("lstm", "gru"))
@@ -197,6 +256,33 @@ def test_errors():
         layer(**{**arrays(), "tokens": arrays()["tokens"][:1]})
     with pytest.raises(ValueError, match=r"2 tensors of 5 features.*Received: features \[6, 6\]"):
         AttentionDecoder(tied, 5, bridge="copy")(**arrays(), encoder_states=states(1, "lstm"))
+
+
+def test_wrong_states_and_steps_are_named():
+    layer, inputs, start = decoder(), arrays(), states(1, "lstm")
+    layer(**inputs, encoder_states=start)
+    wrong = [start[:1], [*start, start[0]], [s[:, :5] for s in start], [s[:1] for s in start]]
+    for given in wrong:
+        with pytest.raises(ValueError, match=r"`encoder_states` must be a flat list.*\[6, 6\]"):
+            layer(**inputs, encoder_states=given)
+    nested = layer(**inputs, encoder_states=[start])
+    np.testing.assert_array_equal(nested, layer(**inputs, encoder_states=start))
+    memory = layer.precompute(inputs["encoder_outputs"], inputs["encoder_mask"])
+    state = layer.initial_state(memory, start)
+    with pytest.raises(ValueError, match=r"`tokens` must have shape \[batch\].*\(2, 1\)"):
+        layer.step(state, inputs["tokens"][:, :1], memory)
+
+
+def test_coverage_is_kept_in_float32():
+    attention = AdditiveAttention(4, coverage=True, dtype="mixed_bfloat16")
+    tied = TiedEmbedding(7, 5, dtype="mixed_bfloat16")
+    layer = AttentionDecoder(tied, 5, attention=attention, bridge="zeros", dtype="mixed_bfloat16")
+    memory = layer.precompute(arrays()["encoder_outputs"])
+    state = layer.initial_state(memory)
+    for _ in range(2):
+        assert keras.backend.standardize_dtype(state["coverage"].dtype) == "float32"
+        state, _, _ = layer.step(state, np.array([1, 1]), memory)
+    assert np.isfinite(np.asarray(layer(**arrays()))).all()
 
 
 def test_step_in_a_while_loop_keeps_shapes_and_dtypes():

@@ -1,4 +1,6 @@
+import keras
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,8 +19,27 @@ def test_contract():
         inputs={"ids": ids, "mask": ids != 0},
         expected_output_shape=(3, 4),
         time_arguments={"ids": 1, "mask": 1},
-        fit=False,  # no n-gram is known before adapt, so nothing would train
+        fit=False,  # no n-gram is known before adapt, so nothing would train: see the next test
     )
+
+
+def test_fit_moves_the_vectors_of_what_is_known():
+    ids = np.array([[5, 6, 7], [5, 6, 0], [7, 9, 0]], np.int32)
+    layer = BagOfNgrams(rows=6, size=4, longest=2)
+    assert layer.adapt([[5, 6, 7], [5, 6], [7, 5]], min_documents=2) == 4
+    inputs = [keras.Input((None,), dtype="int32"), keras.Input((None,), dtype="bool")]
+    model = keras.Model(inputs, layer(inputs[0], mask=inputs[1]))
+    model.compile(keras.optimizers.SGD(0.5), "mse")
+    before = np.asarray(layer.embeddings)
+    history = model.fit([ids, ids != 0], np.ones((3, 4)), verbose=0)
+    assert np.isfinite(history.history["loss"][0])
+    moved = (np.asarray(layer.embeddings) != before).all(axis=1)
+    assert moved.tolist() == [True] * 4 + [False] * 2
+
+
+def test_nothing_to_adapt_to_is_named():
+    with pytest.raises(ValueError, match="BagOfNgrams: `sequences` must hold a sequence"):
+        BagOfNgrams(rows=6, size=4).adapt([])
 
 
 @settings(max_examples=40, deadline=None)

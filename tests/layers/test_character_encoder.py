@@ -1,10 +1,12 @@
 """CharacterEncoder: NumPy reference, padding in words and in characters, the contract."""
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
 
 from kerasseq.layers.character_encoder import CharacterEncoder
+from tests.layers import recurrent_reference as reference
 from tests.layers.contract import run_layer_contract
 
 IDS = np.array([[[5, 7, 2], [3, 0, 0]], [[4, 4, 0], [0, 0, 0]]], "int32")
@@ -14,7 +16,13 @@ IDS = np.array([[[5, 7, 2], [3, 0, 0]], [[4, 4, 0], [0, 0, 0]]], "int32")
 def test_contract(method):
     run_layer_contract(
         CharacterEncoder,
-        {"vocabulary_size": 9, "units": 6, "method": method, "widths": [1, 2, 3]},
+        {
+            "vocabulary_size": 9,
+            "units": 6,
+            "method": method,
+            "widths": [1, 2, 3],
+            "use_cudnn": False,
+        },
         {"inputs": IDS},
         expected_output_shape=(2, 2, 6),
     )
@@ -47,7 +55,45 @@ def test_cnn_equals_numpy():
     np.testing.assert_allclose(got, np.concatenate(wanted), atol=1e-6)
 
 
+def test_bilstm_equals_numpy():
+    encoder = CharacterEncoder(9, units=6, method="bilstm", embedding_dim=5)
+    got = np.asarray(encoder(IDS)).reshape(4, 6)
+    table = np.asarray(ops.convert_to_numpy(ops.copy(encoder.embedding.embeddings)))
+    ids = IDS.reshape(4, 3)
+    zeros = [np.zeros((4, 3))] * 2
+    wanted = [
+        reference.run(
+            "lstm", table[ids], (ids != 0).sum(axis=1), zeros, reference.weights_of(cell), reverse
+        )[1][0]
+        for reverse, cell in enumerate(encoder.recurrent.cells)
+    ]
+    np.testing.assert_allclose(got, np.concatenate(wanted, axis=-1), atol=1e-6)
+
+
+def test_use_cudnn_reaches_the_recurrent_layer_and_the_config():
+    encoder = CharacterEncoder(9, units=6, method="bilstm", use_cudnn=False)
+    assert encoder.recurrent.use_cudnn is False
+    if keras.backend.backend() == "tensorflow":
+        plan = encoder.recurrent.kernel_plan()
+        assert "use_cudnn=False" in plan.reason
+        assert not plan.xla
+    clone = CharacterEncoder.from_config(encoder.get_config())
+    assert clone.recurrent.use_cudnn is False
+    assert CharacterEncoder(9, units=6, method="bilstm").recurrent.use_cudnn == "auto"
+
+
 def test_errors():
+    with pytest.raises(ValueError, match="CharacterEncoder: `use_cudnn` must be one of 'auto'"):
+        CharacterEncoder(9, units=6, use_cudnn=1)
+    for widths in (3, [2.7], "23"):
+        with pytest.raises(ValueError, match="`widths` must be a list of whole numbers"):
+            CharacterEncoder(9, units=6, widths=widths)
+    mask = IDS != 0
+    for wrong in (mask[:1], mask[:, :1], mask[..., :2]):
+        with pytest.raises(ValueError, match=r"`mask` must have the shape of `inputs`"):
+            CharacterEncoder(9, units=6)(IDS, mask=wrong)
+    with pytest.raises(ValueError, match="`mask` must be padded on the right"):
+        CharacterEncoder(9, units=6)(IDS, mask=mask[..., ::-1].copy())
     with pytest.raises(ValueError, match="`units` must be a multiple of the number of widths"):
         CharacterEncoder(9, units=7, widths=(2, 3))
     with pytest.raises(ValueError, match="`method` must be one of 'cnn', 'bilstm'"):

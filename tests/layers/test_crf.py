@@ -115,19 +115,27 @@ def test_gradient_is_gold_less_expected_counts(size, scale):
         np.testing.assert_allclose(got, wanted, atol=1e-4 if scale > 1 else 2e-5)
 
 
-def test_fast_and_exact_transition_counts_agree():
+@pytest.mark.parametrize("path", ["fast", "exact"])
+def test_fast_and_exact_transition_counts_agree(path, monkeypatch):
+    if path == "fast":  # the other would be seen
+        monkeypatch.setattr(
+            _crf_ops, "_expected_transitions_exact", lambda s, t, moves, w: moves * np.nan
+        )
+    else:
+        monkeypatch.setattr(_crf_ops, "_TINY", 1e30)
     rng = np.random.default_rng(2)
-    source = rng.normal(size=(700, 30)).astype("float32")
-    target, transitions = rng.normal(size=(700, 30)), rng.normal(size=(30, 30))
-    weights = (rng.uniform(size=700) > 0.2).astype("float32")
-    target, transitions = target.astype("float32"), transitions.astype("float32")
-    exact = _crf_ops._expected_transitions_exact(
-        *[ops.convert_to_tensor(a) for a in (source, target, transitions, weights)]
+    alphas, betas, emissions = rng.normal(size=(3, 100, 8, 30)).astype("float32")
+    transitions = rng.normal(size=(30, 30)).astype("float32")
+    weights = (rng.uniform(size=(100, 7)) > 0.2).astype("float32")
+    counts = _crf_ops._expected_transitions(
+        *[ops.convert_to_tensor(a) for a in (alphas, betas, emissions, transitions, weights)]
     )
+    target = (betas + emissions)[:, 1:].reshape(700, 30)
+    source = alphas[:, :-1].reshape(700, 30)
     pairs = np.exp(source[:, :, None] + transitions + target[:, None].astype("float64"))
     pairs /= pairs.sum(axis=(1, 2), keepdims=True)
-    wanted = (weights[:, None, None] * pairs).sum(axis=0)
-    np.testing.assert_allclose(np.asarray(exact), wanted, rtol=1e-4)
+    wanted = (weights.reshape(700, 1, 1) * pairs).sum(axis=0)
+    np.testing.assert_allclose(np.asarray(counts), wanted, rtol=1e-4)
 
 
 @pytest.mark.parametrize("size", [5, 40])
@@ -233,6 +241,14 @@ def test_tags_as_input_add_the_same_loss():
         ({"num_tags": 3, "forbidden_transitions": [(0, 3)]}, "from 0 to 2. Received: 3"),
         ({"num_tags": 3, "forbidden_transitions": [(0, 1, 2)]}, "pairs"),
         ({"num_tags": 3, "forbidden_start": [-1]}, "forbidden_start"),
+        (
+            {"num_tags": 3, "forbidden_start": 1},
+            "`forbidden_start` must be a list of whole numbers",
+        ),
+        (
+            {"num_tags": 3, "forbidden_transitions": [1, 2]},
+            "`forbidden_transitions` must be a list",
+        ),
     ],
 )
 def test_constructor_errors(kwargs, message):
@@ -253,3 +269,39 @@ def test_call_errors():
         crf.log_likelihood(x, np.zeros((2, 4), "float32"))
     with pytest.raises(ValueError, match="batch and time of `emissions`"):
         crf.log_likelihood(x, np.zeros((2, 3), "int32"))
+
+
+PURE = ["bfloat16", "float16"]
+PURE += ["float64"] if keras.backend.backend() == "tensorflow" else []  # jax has it by a flag
+
+
+@pytest.mark.parametrize("dtype", PURE)
+def test_pure_policies_are_computed_in_float32(dtype):
+    crf = CRF(3, forbidden_start=[1], forbidden_transitions=[(0, 1)], dtype=dtype)
+    x = np.random.default_rng(8).normal(size=(3, 4, 3)).astype("float32")
+    tags = np.zeros((3, 4), "int32")
+    for output in ("marginals", "potentials"):
+        got = crf(x, mask=MASK, tags=tags, output=output)
+        assert keras.backend.standardize_dtype(got.dtype) == "float32"
+    assert keras.backend.standardize_dtype(crf.log_likelihood(x, tags, MASK).dtype) == "float32"
+    assert np.isfinite(float(CRFLoss()(tags, got, MASK)))
+
+
+@pytest.mark.parametrize("junk", [np.inf, np.nan])
+def test_what_stands_at_padding_has_no_influence(junk):
+    crf = make(3, np.random.default_rng(9))
+    x = np.random.default_rng(9).normal(size=(3, 4, 3)).astype("float32")
+    spoiled = np.where(MASK[..., None], x, np.float32(junk))
+    tags = np.zeros((3, 4), "int32")
+    for run in (crf.decode, crf.marginals, crf.log_partition):
+        np.testing.assert_array_equal(np.asarray(run(x, MASK)), np.asarray(run(spoiled, MASK)))
+
+    def loss(emissions):
+        return ops.sum(crf.log_likelihood(emissions, tags, MASK))
+
+    np.testing.assert_array_equal(*(gradients(loss, values)[0] for values in (x, spoiled)))
+    # Weights may cut more than the CRF's own mask did.
+    losses = [
+        float(CRFLoss()(tags, crf(values, output="potentials"), MASK)) for values in (x, spoiled)
+    ]
+    assert losses[0] == losses[1]

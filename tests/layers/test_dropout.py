@@ -1,5 +1,8 @@
 """LockedDropout and WordDropout."""
 
+import warnings
+
+import keras
 import numpy as np
 import pytest
 
@@ -84,7 +87,38 @@ def test_word_dropout_of_vectors_scales_what_stays():
     np.testing.assert_array_equal(drop(ids, vectors), vectors)
 
 
+def test_an_implicit_mask_ends_here_without_a_warning():
+    vectors = keras.layers.Embedding(10, 6, mask_zero=True)(IDS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for training in (True, False):
+            for outputs in (
+                LockedDropout(0.1)(vectors, training=training),
+                WordDropout(0.1)(IDS, vectors, training=training),
+            ):
+                assert getattr(outputs, "_keras_mask", None) is None
+    assert vectors._keras_mask is not None
+
+
+@pytest.mark.parametrize("by", ["token", "type"])
+def test_ids_that_arrive_as_floats_are_not_rounded(by):
+    ids = np.array([[2, 4097, 8191]])
+    drop = WordDropout(0.2, by=by, vocabulary_size=9000, seed=1, dtype="mixed_float16")
+    np.testing.assert_array_equal(drop(ids.astype("float32"), training=False), ids)
+    kept = np.asarray(drop(ids.astype("float32"), training=True))
+    assert ((kept == ids) | (kept == 1)).all()
+
+
+def test_numpy_numbers_are_numbers():
+    config = WordDropout(np.float32(0.25), unk_id=np.int64(1)).get_config()
+    assert (config["rate"], config["unk_id"]) == (0.25, 1)
+
+
 def test_wrong_settings_are_named():
+    with pytest.raises(ValueError, match=r"`unk_id` must be a whole number, 0 or more.*'a'"):
+        WordDropout(0.1, unk_id="a")
+    with pytest.raises(ValueError, match=r"`num_special` must be a whole number, 0 or more.*-2"):
+        WordDropout(0.1, num_special=-2)
     with pytest.raises(ValueError, match=r"`rate` must be a number in \[0, 1\). Received: rate=1"):
         LockedDropout(1)
     with pytest.raises(ValueError, match="`by` must be one of 'token', 'type'"):

@@ -9,7 +9,8 @@ from keras import ops
 
 from kerasseq.layers.adaptive_softmax import AdaptiveSoftmax
 from kerasseq.layers.chunked_cross_entropy import ChunkedCrossEntropy, chunked_cross_entropy
-from kerasseq.layers.losses import token_nll
+from kerasseq.layers.losses import TokenLoss, token_nll
+from kerasseq.layers.metrics import Perplexity
 from kerasseq.layers.sampled_softmax import SampledSoftmax
 from kerasseq.layers.tied_embedding import TiedEmbedding
 from tests.layers.contract import run_layer_contract
@@ -73,14 +74,116 @@ def test_lookup_and_projection_equal_numpy(hidden_dim):
     np.testing.assert_allclose(np.asarray(layer(hidden, project=True)), wanted, atol=1e-5)
 
 
+def pair(multiple=8, **kwargs):
+    """An embedding with rows of padding, and one without; the same numbers in the others."""
+    padded, plain = embedding(pad_to_multiple_of=multiple), embedding()
+    for mine, his in zip(padded.weights, plain.weights, strict=True):
+        mine.assign(np.concatenate([his, np.full((5, *his.shape[1:]), 3.0)]))
+    return padded, plain
+
+
+def values_and_gradients(layer, *args, **kwargs):
+    """Outputs, and the gradients of a weighted sum of them with respect to every weight."""
+    layer(*args, **kwargs)
+    weights = [np.asarray(v) for v in layer.trainable_variables]
+    rest = [ops.convert_to_tensor(v) for v in layer.non_trainable_variables]
+    outputs = np.asarray(layer(*args, **kwargs))
+    direction = np.random.default_rng(3).normal(size=outputs.shape).astype("float32")
+
+    def function(*tensors):
+        result, _ = layer.stateless_call(list(tensors), rest, *args, **kwargs)
+        return ops.sum(result * direction)
+
+    return outputs, gradients(function, *weights)
+
+
+def assert_padding_is_nothing(padded, plain):
+    np.testing.assert_allclose(padded[0], plain[0], atol=1e-5)
+    for mine, his in zip(padded[1], plain[1], strict=True):
+        if mine.shape != his.shape:
+            assert len(mine) == 16
+            assert not mine[11:].any(), "a row of padding got a gradient"
+            mine = mine[:11]
+        assert his.any()
+        np.testing.assert_allclose(mine, his, atol=1e-5)
+
+
 def test_padded_rows_get_no_gradient():
-    layer = embedding(pad_to_multiple_of=8)
     hidden = arrays()["hidden"]
-    with_padding = np.asarray(layer(hidden, project=True))
-    assert with_padding.shape[-1] == 11
+    padded, plain = (values_and_gradients(e, hidden, project=True) for e in pair())
+    assert padded[0].shape[-1] == 11
+    assert_padding_is_nothing(padded, plain)
+
+
+def test_the_product_has_the_padded_width():
+    layer, plain = pair()
     kernel, bias = layer.output_weights()
-    assert tuple(kernel.shape) == (11, 4)
-    assert tuple(bias.shape) == (11,)
+    assert tuple(kernel.shape) == (16, 4)
+    assert tuple(bias.shape) == (16,)
+    assert (layer.extra_rows, plain.extra_rows) == (5, 0)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        graph = tf.function(lambda x: layer.project(x)).get_concrete_function(arrays()["hidden"])
+        products = [op for op in graph.graph.get_operations() if "MatMul" in op.type]
+        assert [op.outputs[0].shape[-1] for op in products] == [16]
+
+
+LOSSES = [
+    (ChunkedCrossEntropy, {"chunk_size": 4}),
+    (ChunkedCrossEntropy, {"chunk_size": 4, "label_smoothing": 0.1}),
+    (SampledSoftmax, {"num_sampled": 5, "seed": 1, "chunk_size": 4}),
+    (AdaptiveSoftmax, {"cutoffs": [3, 6]}),
+]
+
+
+@pytest.mark.parametrize(("layer_class", "kwargs"), LOSSES)
+def test_rows_of_padding_never_count_in_a_loss(layer_class, kwargs):
+    values, results = arrays(), []
+    for tied in pair():
+        keras.utils.set_random_seed(1)
+        layer = layer_class(tied, **kwargs)
+        results.append(values_and_gradients(layer, **values))
+    assert_padding_is_nothing(*results)
+
+
+PURE = ["bfloat16", "float16"]
+PURE += ["float64"] if keras.backend.backend() == "tensorflow" else []  # jax has it by a flag
+
+
+@pytest.mark.parametrize("dtype", PURE)
+def test_pure_policies_are_scored_in_float32(dtype):
+    values = arrays()
+    tied = TiedEmbedding(11, 6, hidden_dim=4, pad_to_multiple_of=8, dtype=dtype)
+    outputs = [tied(values["hidden"], project=True)]
+    for layer_class, kwargs in LOSSES:
+        outputs.append(layer_class(tied, **kwargs, dtype=dtype)(**values))
+    adaptive = AdaptiveSoftmax(tied, cutoffs=[3, 6], dtype=dtype)
+    outputs.append(adaptive.log_prob(values["hidden"]))
+    for output in outputs:
+        assert keras.backend.standardize_dtype(output.dtype) == "float32"
+        assert np.isfinite(np.asarray(output)).all()
+
+
+@pytest.mark.parametrize(("layer_class", "kwargs"), LOSSES)
+def test_the_recipe_of_the_docstrings_trains(layer_class, kwargs):
+    keras.utils.set_random_seed(0)
+    tied = TiedEmbedding(11, 6)
+    ids, targets = keras.Input((None,), dtype="int32"), keras.Input((None,), dtype="int32")
+    model = keras.Model([ids, targets], layer_class(tied, **kwargs)(tied(ids), targets))
+    model.compile(
+        keras.optimizers.Adam(0.1), TokenLoss(), weighted_metrics=[Perplexity(from_nll=True)]
+    )
+    x = np.tile(np.arange(1, 9, dtype="int32"), (8, 1))
+    y = x + 1
+    weights = np.ones(x.shape, "float32")
+    weights[:, 6:] = 0.0
+    history = model.fit([x, y], y, sample_weight=weights, epochs=30, verbose=0).history
+    assert history["loss"][-1] < 0.7 * history["loss"][0]
+    loss, perplexity = model.evaluate([x, y], y, sample_weight=weights, verbose=0)
+    np.testing.assert_allclose(np.exp(loss), perplexity, rtol=1e-4)
+    nll = np.asarray(model([x, y]))
+    np.testing.assert_allclose(loss, nll[:, :6].mean(), rtol=1e-4)
 
 
 def test_logits_are_float32_under_mixed_precision():
@@ -108,6 +211,11 @@ def test_tie_is_one_variable_after_reload(tmp_path):
 def test_tied_embedding_errors():
     with pytest.raises(ValueError, match="`vocabulary_size` must be a positive"):
         TiedEmbedding(0, 4)
+    for call in (TiedEmbedding(11, 4), TiedEmbedding(11, 4).embed):
+        with pytest.raises(ValueError, match=r"must be whole numbers.*inputs.dtype=float32"):
+            call(np.ones((2, 3), "float32"))
+    with pytest.raises(ValueError, match=r"must be whole numbers.*inputs.dtype=float32"):
+        TiedEmbedding(11, 4)(keras.Input((None,)))
     with pytest.raises(ValueError, match=r"must have 4 features.*Received: inputs.shape=\(2, 3\)"):
         TiedEmbedding(11, 4)(np.zeros((2, 3), "float32"), project=True)
 
@@ -254,6 +362,9 @@ def test_loss_errors():
     tied = TiedEmbedding(11, 4)
     with pytest.raises(ValueError, match=r"`cutoffs` must rise within 1 .. .* = 10"):
         AdaptiveSoftmax(tied, cutoffs=[3, 11])
+    for cutoffs in (3, [2.5], "36"):
+        with pytest.raises(ValueError, match="`cutoffs` must be a list of whole numbers"):
+            AdaptiveSoftmax(tied, cutoffs=cutoffs)
     with pytest.raises(ValueError, match="`embedding` must be a TiedEmbedding"):
         ChunkedCrossEntropy(keras.layers.Embedding(3, 3))
     with pytest.raises(ValueError, match="`num_sampled` must be a positive"):

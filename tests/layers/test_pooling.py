@@ -1,5 +1,6 @@
 """The pooling layers: contract, NumPy, and rows without a valid step."""
 
+import keras
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -97,7 +98,51 @@ def test_mean_is_summed_in_float32():
     assert float(MeanPooling(dtype="float16")(x)[0, 0]) == 30.0
 
 
+@pytest.mark.parametrize("name", ["mean", "max"])
+@pytest.mark.parametrize("mask", [None, MASK])
+def test_whole_numbers_are_pooled_as_floats(name, mask):
+    make, init = POOLS[name]
+    whole = (10 * X).astype("int32")
+    got = make(**init)(whole, mask=mask)
+    np.testing.assert_array_equal(got, make(**init)(whole.astype("float32"), mask=mask))
+
+
+def test_the_maximum_of_large_negative_halves_is_exact():
+    x = np.full((2, 3, 1), -60000.0, "float16")
+    mask = np.array([[True, False, False], [True, True, False]])
+    assert np.asarray(MaxPooling(dtype="float16")(x, mask=mask)).tolist() == [[-60000.0]] * 2
+
+
+@pytest.mark.parametrize("seed", [None, 3])
+def test_attention_pooling_starts_from_unrelated_weights(seed):
+    """One initialiser used twice would give the score the numbers of the kernel again."""
+    pool = AttentionPooling(kernel_initializer=keras.initializers.RandomNormal(seed=seed))
+    pool.build((None, None, 6))
+    kernel, score = np.asarray(pool.kernel).ravel(), np.asarray(pool.score).ravel()
+    assert (kernel[:6] != score).all()
+
+
+@pytest.mark.parametrize("name", POOLS)
+def test_ranks_and_masks_are_checked(name):
+    make, init = POOLS[name]
+    layer = make(**init)
+    with pytest.raises(ValueError, match=r"`inputs` must have shape \[batch, time, features\]"):
+        layer(X[..., None])
+    layer = make(**init)
+    for mask in (MASK[:2], MASK[:, :4]):
+        with pytest.raises(ValueError, match="`mask` must have the batch and time of `inputs`"):
+            layer(X, mask=mask)
+    with pytest.raises(ValueError, match=r"`mask` must have shape \[batch, time\]"):
+        layer(X, mask=MASK[..., None])
+    with pytest.raises(ValueError, match="padded on the right"):
+        layer(X, mask=MASK[:, ::-1].copy())
+
+
 def test_wrong_calls_are_named():
+    pool = AttentionPooling()
+    pool(X)
+    with pytest.raises(ValueError, match=r"`inputs` must have 6 features.*shape=\(3, 5, 4\)"):
+        pool(X[..., :4])
     with pytest.raises(ValueError, match=r"MeanPooling: `inputs` must have shape \[batch, time"):
         MeanPooling()(X[0])
     with pytest.raises(ValueError, match="padded on the right"):

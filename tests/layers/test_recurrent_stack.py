@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from kerasseq.layers import LSTMCell, RecurrentStack
 from tests.layers import recurrent_reference as reference
 from tests.layers.contract import run_layer_contract
+from tests.layers.gradients import compiled
 
 LENGTHS = np.array([6, 3, 1])
 MASK = np.arange(6)[None] < LENGTHS[:, None]
@@ -287,6 +288,14 @@ def test_kernel_settings_survive_the_config():
         ({"units": 4, "dropout": 1.5}, "`dropout` must be a number"),
         ({"units": 4, "cell": "gru", "coupled_gates": True}, "`coupled_gates`.*cell='gru'"),
         ({"units": 4, "use_cudnn": False, "kernel": "cudnn"}, "contradict"),
+        (
+            {"units": 4, "use_cudnn": True, "kernel": "loop"},
+            "contradict.*use_cudnn=True, kernel='l",
+        ),
+        ({"units": 4, "use_cudnn": True, "kernel": "closed_form"}, "contradict"),
+        ({"units": 4, "use_cudnn": 0}, "`use_cudnn` must be one of .* Received: use_cudnn=0"),
+        ({"units": 4, "use_cudnn": 1}, "`use_cudnn` must be one of .* Received: use_cudnn=1"),
+        ({"units": 4, "xla": 1}, "`xla` must be one of .* Received: xla=1"),
         ({"units": 4, "cell": keras.layers.GRUCell(5)}, r"units=4, cell.state_size=\[5\]"),
         ({"units": 4, "cell": keras.layers.Dense(4)}, "`cell` must be a Keras cell"),
         ({"units": 4, "cell": LSTMCell(4), "zoneout": 0.1}, "`zoneout` is for a cell .* by its na"),
@@ -313,6 +322,8 @@ def test_wrong_calls_are_named():
         stack(X, initial_state=[np.zeros((3, n), "float32") for n in (4, 5)])
     with pytest.raises(ValueError, match=r"`inputs` must have 5 features.*shape=\(3, 6, 2\)"):
         stack(X[..., :2])
+    with pytest.raises(ValueError, match=r"`inputs` must hold floats.*inputs.dtype=int"):
+        stack(X.astype("int32"))
     with pytest.raises(ValueError, match="one direction"):
         RecurrentStack(4, bidirectional=True).step(X[:, 0], [])
 
@@ -324,9 +335,143 @@ def test_kernels_that_cannot_run_are_named():
         RecurrentStack(4, use_cudnn=True, zoneout=0.1)(X)
 
 
-def test_noise_is_drawn_once_a_sequence():
-    """Zoneout differs from step to step; the masks of weight drop and of the state do not."""
-    cell = LSTMCell(4, zoneout=0.5, seed=1)
-    keep = cell.draw_zoneout((6, 3, 4), True)
+def test_zoneout_differs_from_step_to_step():
+    keep = LSTMCell(4, zoneout=0.5, seed=1).draw_zoneout((6, 3, 4), True)
     assert len(keep) == 2
     assert np.asarray(keep[0]).std(axis=0).any()
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_noise_is_drawn_once_a_sequence(kernel):
+    """The masks of weight drop and of the state are those of one draw, at every step."""
+    settings = {"weight_drop": 0.4, "recurrent_dropout": 0.4, "seed": 1, "kernel": kernel}
+    stack, twin = RecurrentStack(4, **settings), RecurrentStack(4, **settings)
+    for layer in (stack, twin):
+        layer.build(X.shape)
+    twin.set_weights(stack.get_weights())
+    cell = twin.cells[0]
+    noise = cell.draw_noise(3, True)
+    states, steps = cell.get_initial_state(3), []
+    for t in range(X.shape[1]):
+        output, states = cell(X[:, t], states, training=True, noise=noise)
+        steps.append(np.asarray(output))
+    got = np.asarray(stack(X, training=True))
+    np.testing.assert_allclose(got, np.stack(steps, 1), atol=1e-6)
+    assert np.abs(got - np.asarray(stack(X))).max() > 1e-3
+
+
+DROPPING = {"dropout": 0.5, "recurrent_dropout": 0.5}
+
+
+@pytest.mark.parametrize("cell", ["LSTMCell", "GRUCell", "SimpleRNNCell"])
+def test_a_keras_cell_with_dropout_fits_batches_of_every_size(cell):
+    stack = RecurrentStack(4, cell=getattr(keras.layers, cell)(4, **DROPPING), bidirectional=True)
+    x = keras.Input((None, 5))
+    model = keras.Model(x, stack(x))
+    model.compile("sgd", "mse")
+    for size in (8, 6):
+        data = np.repeat(X, 3, axis=0)[:size]
+        history = model.fit(data, np.zeros((size, 6, 8)), batch_size=size, verbose=0)
+        assert np.isfinite(history.history["loss"][0])
+    assert model.predict(X, verbose=0).shape == (3, 6, 8)
+
+
+def test_a_keras_cell_draws_its_dropout_once_a_sequence():
+    """With equal steps and no recurrence the outputs are equal, if one mask is used for all."""
+    cell = keras.layers.SimpleRNNCell(50, dropout=0.5, recurrent_initializer="zeros", seed=1)
+    stack = RecurrentStack(50, cell=cell)
+    ones = np.ones((2, 6, 8), "float32")
+    stack.build(ones.shape)
+    for run in (stack, compiled(lambda x, training: stack(x, training=training))):
+        first, second = (np.asarray(run(ones, training=True)) for _ in range(2))
+        for y in (first, second):
+            np.testing.assert_allclose(y, np.repeat(y[:, :1], 6, axis=1), atol=1e-6)
+        if run is stack:  # a compiled jax function has its seed as a constant
+            assert np.abs(first - second).max() > 1e-3
+        assert run(ones[:1], training=True).shape == (1, 6, 50)  # nothing is kept of a batch of 2
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_a_keras_cell_takes_the_dtype_of_the_stack(policy):
+    stack = RecurrentStack(4, cell=keras.layers.LSTMCell(4), bidirectional=True, dtype=policy)
+    y = stack(X, mask=MASK)
+    assert keras.backend.standardize_dtype(y.dtype) == stack.compute_dtype
+    clone = RecurrentStack.from_config(stack.get_config())
+    assert clone.cells[0].compute_dtype == stack.compute_dtype
+
+
+def test_copies_with_a_seed_differ():
+    seeded = keras.initializers.GlorotUniform(seed=3)
+    given = LSTMCell(4, recurrent_dropout=0.5, seed=5, kernel_initializer=seeded)
+    stacks = (
+        RecurrentStack(4, cell=given, bidirectional=True),
+        RecurrentStack(
+            4, kernel_initializer=seeded, recurrent_dropout=0.5, seed=5, bidirectional=True
+        ),
+    )
+    for stack in stacks:
+        stack.build(X.shape)
+        forward, backward = stack.cells
+        assert np.abs(np.asarray(forward.kernel) - np.asarray(backward.kernel)).max() > 1e-3
+        masks = [np.asarray(c.draw_noise(64, True).state_mask) for c in stack.cells]
+        assert (masks[0] != masks[1]).any()
+        again = RecurrentStack.from_config(stack.get_config())
+        again.build(X.shape)
+        for one, other in zip(again.cells, stack.cells, strict=True):
+            np.testing.assert_array_equal(np.asarray(one.kernel), np.asarray(other.kernel))
+
+
+def test_states_may_be_nested():
+    stack = RecurrentStack(4, num_layers=2, return_state=True)
+    _, states = stack(X)
+    nested = [states[:2], states[2:]]
+    np.testing.assert_array_equal(
+        stack(X, initial_state=nested)[0], stack(X, initial_state=states)[0]
+    )
+
+
+def test_an_implicit_mask_of_the_inputs_is_read_but_not_passed_on():
+    ids = np.array([[1, 2, 0, 0], [3, 4, 5, 6]])
+    vectors = keras.layers.Embedding(10, 5, mask_zero=True)(ids)
+    stack = RecurrentStack(4)
+    outputs = stack(vectors)
+    np.testing.assert_array_equal(outputs, stack(vectors, mask=ids != 0))
+    assert getattr(outputs, "_keras_mask", None) is None
+
+
+@pytest.mark.skipif(len(KERNELS) < 2, reason="graphs of TensorFlow")
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_a_mask_padded_on_the_left_stops_fit(kernel):
+    import tensorflow as tf
+
+    x, m = keras.Input((None, 5)), keras.Input((None,), dtype="bool")
+    model = keras.Model([x, m], RecurrentStack(4, num_layers=2, kernel=kernel)(x, mask=m))
+    model.compile("sgd", "mse", jit_compile=False)
+    target = np.zeros((3, 6, 4))
+    model.fit([X, MASK], target, verbose=0)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="padded on the right"):
+        model.fit([X, MASK[:, ::-1].copy()], target, verbose=0)
+
+
+@pytest.mark.skipif(len(KERNELS) < 2, reason="graphs of TensorFlow")
+def test_inference_graphs_hold_no_assertion():
+    import tensorflow as tf
+
+    stack = RecurrentStack(4, num_layers=2, bidirectional=True, use_cudnn=False)
+    stack.build(X.shape)
+    for training, wanted in ((True, 1), (False, 0)):
+        graph = (
+            tf.function(lambda x, m, training=training: stack(x, mask=m, training=training))
+            .get_concrete_function(tf.constant(X), tf.constant(MASK))
+            .graph
+        )
+        assert sum(op.type == "Assert" for op in graph.get_operations()) == wanted
+
+
+@pytest.mark.skipif(len(KERNELS) < 2, reason="graphs of TensorFlow")
+def test_the_loop_trains_under_xla_with_a_mask():
+    x, m = keras.Input((6, 5)), keras.Input((6,), dtype="bool")
+    model = keras.Model([x, m], RecurrentStack(4, kernel="loop")(x, mask=m))
+    model.compile("sgd", "mse", jit_compile=True)
+    history = model.fit([X, MASK], np.zeros((3, 6, 4)), verbose=0)
+    assert np.isfinite(history.history["loss"][0])
