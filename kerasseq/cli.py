@@ -188,8 +188,7 @@ def common_verbs(task: Task) -> tuple[Verb, ...]:
         parser.add_argument(
             "--split",
             choices=["test", "validation", "train"],
-            default="test",
-            help="Split of the run's own data (default: %(default)s).",
+            help="Split of the data (default: test, or the only one).",
         )
         parser.add_argument(
             "--on", metavar="DATA", help="Other labelled data instead: a path or tfds:NAME."
@@ -242,7 +241,7 @@ def _input_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--saved-model", help="Use an exported version instead of a run.")
     parser.add_argument("--file", help="Text file, a text a line (.gz too).")
-    parser.add_argument("--encoding", default="utf-8", help="Of the file (default: utf-8).")
+    parser.add_argument("--encoding", default="utf-8", help="Of the file.")
 
 
 def tag_verb(name: str) -> Verb:

@@ -19,6 +19,9 @@ from kerasseq.training.progress import clock
 from kerasseq.training.run_folder import CHECKPOINT, MODEL, SUMMARY, RunFolder, versions
 from kerasseq.training.trainer import Trainer
 
+SHOWN = 25
+"""Most labels in a data report for people."""
+
 
 def say(text: str = "") -> None:
     """Prints a line at once, whatever reads it."""
@@ -173,7 +176,9 @@ def data_lines(report: dict[str, Any]) -> list[str]:
     """A data report for people."""
     lines = [f"data: {report['source']}", *(f"  {note}" for note in report["notes"])]
     for name, split in report["splits"].items():
-        labels = ", ".join(f"{label} {count:,}" for label, count in split["labels"].items())
+        counts = [f"{label} {count:,}" for label, count in split["labels"].items()]
+        more = [f"{len(counts) - SHOWN} more"] if len(counts) > SHOWN else []
+        labels = ", ".join(counts[:SHOWN] + more)
         cut = f"cut {split['cut_share']:.1%}, " if "cut_share" in split else ""
         spread = " ".join(f"{p} {n}" for p, n in split["length_percentiles"].items())
         lines.append(

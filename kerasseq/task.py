@@ -134,8 +134,10 @@ class Task(ABC, Generic[T, D, A]):
         """The full report on one split, as JSON values."""
 
     @abstractmethod
-    def labelled_file(self, settings: T, assets: A, source: str, download: bool) -> D:
-        """Other labelled data than the run's own, as a split named ``test``."""
+    def labelled_file(
+        self, settings: T, assets: A, source: str, split: str | None, download: bool
+    ) -> D:
+        """A split of other labelled data than the run's own, as a split named ``test``."""
 
     @abstractmethod
     def show_report(self, report: dict[str, Any], name: str, folder: Path) -> list[str]:

@@ -74,12 +74,12 @@ def evaluate(task: Task, options: Namespace) -> None:
     """Reports on a split of the run's data, or on other labelled data."""
     trained = load_run(task, Path(options.run))
     if options.on is None:
-        _evaluate_split(task, trained, options.split, options.download)
+        _evaluate_split(task, trained, options.split or "test", options.download)
         return
     settings = trained.settings
     if options.encoding:
         settings = replace(settings, {"encoding": options.encoding})
-    data = task.labelled_file(settings, trained.assets, options.on, options.download)
+    data = task.labelled_file(settings, trained.assets, options.on, options.split, options.download)
     for line in data_lines(task.data_report(data)):
         say(f"  {line}")
     report = task.evaluate(trained.model, settings, data, "test")
@@ -107,7 +107,7 @@ def _keep_report(task: Task, run: RunFolder, report: dict[str, Any], name: str, 
     say(f"\n{title}:")
     for line in task.show_report(report, name, folder):
         say(f"  {line}")
-    say(f"  written to {folder / name}.json")
+    say(f"  written to {folder / name}.json and .png")
 
 
 # -- predict ---------------------------------------------------------------------------------------

@@ -20,8 +20,8 @@ from kerasseq.cli import main, tag_verb
 from kerasseq.config import Settings, group, setting
 from kerasseq.data.batches import TokenBatchSettings
 from kerasseq.data.encoded_tags import TaggedData
+from kerasseq.data.iob import is_iob
 from kerasseq.errors import UserError
-from kerasseq.evaluation.spans import is_iob
 from kerasseq.export.serving import Serving, Signature, text_signature
 from kerasseq.task import Task, TaskSettings
 from kerasseq.text.most_frequent_tag import MostFrequentTag
@@ -52,7 +52,7 @@ class ModelSettings(Settings):
     character_embedding: int = setting(32, ge=1)
     """Size of the character vectors."""
     character_units: int = setting(96, ge=1)
-    """Size of the vector made of a word's characters."""
+    """Size of the vector made of a word's characters; a multiple of 3 for cnn, of 2 for bilstm."""
     affix_embedding: int = setting(64, ge=1)
     """Size of the affix vectors; those of a word are summed."""
     cell: Literal["simple_rnn", "gru", "lstm"] = "lstm"
@@ -133,11 +133,17 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
         from kerasseq.data import encoded_tags, treebanks
 
         corpus = self._read(settings, settings.data, download)
-        treebanks.check_column(corpus, settings.column)
+        corpus = treebanks.with_column(corpus, settings.column)
         corpus = treebanks.cut_splits(corpus, settings.held_out, settings.seed)
         data = encoded_tags.encode_corpus(corpus, settings.column, settings.words)
         if settings.training.monitor == "f1" and not is_iob(data.names):
             raise UserError("training.monitor: f1 is that of spans, and these tags are not IOB")
+        sizes = {len(vector) for vector in data.vectors.values()} - {settings.model.embedding}
+        if sizes:
+            raise UserError(
+                f"{settings.words.vectors} has vectors of {sizes.pop()} numbers, and "
+                f"model.embedding is {settings.model.embedding}"
+            )
         return data
 
     def _read(self, settings: TaggingSettings, source: str, download: bool) -> Any:
@@ -150,14 +156,20 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
         return treebanks.read_tagged(Path(source), settings.encoding)
 
     def labelled_file(
-        self, settings: TaggingSettings, assets: Assets, source: str, download: bool
+        self,
+        settings: TaggingSettings,
+        assets: Assets,
+        source: str,
+        split: str | None,
+        download: bool,
     ) -> TaggedData:
-        from kerasseq.data import encoded_tags, treebanks
+        from kerasseq.data import encoded_tags, splits, treebanks
 
         corpus = self._read(settings, source, download)
-        treebanks.check_column(corpus, settings.column)
+        corpus = treebanks.with_column(corpus, settings.column)
+        chosen = splits.chosen_split(corpus.source, corpus.splits, split)
         return encoded_tags.encode_test(
-            corpus, settings.column, assets.features, assets.names, assets.baseline
+            corpus, chosen, settings.column, assets.features, assets.names, assets.baseline
         )
 
     def data_report(self, data: TaggedData) -> dict[str, Any]:
@@ -265,6 +277,16 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
             tags, shares = ops.argmax(scores, axis=-1), ops.softmax(scores)
         outputs = {"scores": scores, "tags": tags, "shares": shares}
         return keras.Model(inputs, outputs, name=self.name)
+
+    def adapt(self, model: "keras.Model", settings: TaggingSettings, data: TaggedData) -> list[str]:
+        if not data.vectors:
+            return []
+        embeddings = model.get_layer("embedding").embeddings
+        matrix = embeddings.numpy()
+        rows = [row for row, form in enumerate(data.features.words.tokens) if form in data.vectors]
+        matrix[rows] = [data.vectors[data.features.words.tokens[row]] for row in rows]
+        embeddings.assign(matrix)
+        return [f"word vectors given: {len(rows):,} of {len(matrix):,} rows of the embedding"]
 
     def loss(self, settings: TaggingSettings) -> Callable[[Any, Mapping[str, Any]], Any]:
         from keras import ops

@@ -149,15 +149,21 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
         return files.read_path(Path(source), *columns, settings.encoding)
 
     def labelled_file(
-        self, settings: SentimentSettings, assets: Assets, source: str, download: bool
+        self,
+        settings: SentimentSettings,
+        assets: Assets,
+        source: str,
+        split: str | None,
+        download: bool,
     ) -> LabelledData:
-        from kerasseq.data import encoded, labelled
+        from kerasseq.data import encoded, labelled, splits
         from kerasseq.text.tokenizer import tokenize
 
         corpus = labelled.without_empty(self._read(settings, source, download))
-        examples = corpus.splits.get("test") or next(iter(corpus.splits.values()))
+        chosen = splits.chosen_split(corpus.source, corpus.splits, split)
+        examples = corpus.splits[chosen]
         labelled.check_labels(examples, assets.class_names, corpus.source)
-        split, summary = encoded.encode_split(
+        part, summary = encoded.encode_split(
             examples,
             map(tokenize, examples.texts),
             assets.class_names,
@@ -169,9 +175,9 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
             "notes": corpus.notes,
             "classes": assets.class_names,
             "vocabulary": len(assets.vocabulary),
-            "splits": {"test": summary},
+            "splits": {chosen: summary},
         }
-        return LabelledData({"test": split}, assets.vocabulary, assets.class_names, report)
+        return LabelledData({"test": part}, assets.vocabulary, assets.class_names, report)
 
     def data_report(self, data: LabelledData) -> dict[str, Any]:
         return data.report

@@ -58,23 +58,7 @@ def parse_columns(lines: Iterable[str], where: str) -> Iterator[TaggedSentence]:
 
 def _sentence(rows: list[list[str]]) -> TaggedSentence:
     words, *columns = map(list, zip(*rows, strict=True))
-    named = dict(zip(LAYOUTS[len(rows[0])], columns, strict=True))
-    if "chunk" in named:
-        named["chunk"] = iob2(named["chunk"])
-    return TaggedSentence(words, named)
-
-
-def iob2(tags: list[str]) -> list[str]:
-    """The same spans in IOB2, which begins every span with B; IOB1 does so only where one ends.
-
-    >>> iob2(["I-NP", "I-NP", "B-NP", "O", "I-VP"])
-    ['B-NP', 'I-NP', 'B-NP', 'O', 'B-VP']
-    """
-    before = ["O", *tags[:-1]]
-    return [
-        f"B-{tag[2:]}" if tag.startswith("I-") and last[2:] != tag[2:] else tag
-        for last, tag in zip(before, tags, strict=True)
-    ]
+    return TaggedSentence(words, dict(zip(LAYOUTS[len(rows[0])], columns, strict=True)))
 
 
 def parse_slashed(lines: Iterable[str], where: str) -> Iterator[TaggedSentence]:

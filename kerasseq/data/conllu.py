@@ -21,7 +21,6 @@ _NAMES = {_FORM: "FORM"} | {position: name.upper() for name, position in COLUMNS
 _ID = re.compile(r"([0-9]{1,9})(?:([-.])([0-9]{1,9}))?")
 _TEXT = re.compile(r"#\s*text\s*=(.*)")
 _BLANKS = re.compile(r"[ \t]+")
-_RUN = re.compile(r"[^ \t]+")
 
 
 @dataclass(frozen=True)
@@ -63,17 +62,22 @@ class ConlluSentence:
         Args:
             column: one of :data:`COLUMNS`.
             tags: one for each word.
-            notes: one for each word, added to the last column (MISC).
+            notes: one for each word, ``Name=value``; it is added to the last column (MISC), or
+                takes the place of the one of that name.
         """
         lines = list(self.lines)
         for word, (position, tag) in enumerate(zip(self.word_lines, tags, strict=True)):
-            line = _with_field(lines[position], COLUMNS[column], tag)
+            fields = _fields(lines[position])
+            fields[COLUMNS[column]] = tag
             if notes:
-                misc = _fields(line)[_MISC]
-                line = _with_field(
-                    line, _MISC, notes[word] if misc == "_" else f"{misc}|{notes[word]}"
-                )
-            lines[position] = line
+                name = notes[word].partition("=")[0]
+                kept = [
+                    note
+                    for note in fields[_MISC].split("|")
+                    if note != "_" and note.partition("=")[0] != name
+                ]
+                fields[_MISC] = "|".join([*kept, notes[word]])
+            lines[position] = "\t".join(fields)
         return lines
 
 
@@ -186,12 +190,3 @@ def _fields(line: str) -> list[str]:
         return fields  # a form may hold blanks: "10 000" is one word in French treebanks
     runs = _BLANKS.split(line.strip(" \t"))
     return runs if len(runs) == FIELDS or len(fields) == 1 else fields
-
-
-def _with_field(line: str, position: int, value: str) -> str:
-    fields = line.split("\t")
-    if len(fields) == FIELDS:
-        fields[position] = value
-        return "\t".join(fields)
-    start, end = list(_RUN.finditer(line))[position].span()
-    return line[:start] + value + line[end:]

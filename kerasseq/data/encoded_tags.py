@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from kerasseq.data.batches import TokenBatchSettings, pad, token_batches
 from kerasseq.data.tagged import TaggedCorpus, TaggedSentence
+from kerasseq.data.vectors import digest, read_vectors
 from kerasseq.text.most_frequent_tag import MostFrequentTag
 from kerasseq.text.vocabulary import UNK
-from kerasseq.text.word_features import Encoded, WordFeatures, WordSettings
+from kerasseq.text.word_features import Encoded, WordFeatures, WordSettings, normal_form
 
 UNKNOWN_TAG = -1
 """Index of a tag that training does not have."""
@@ -99,6 +101,8 @@ class TaggedData:
     baseline: MostFrequentTag
     """Of the train split: what to compare with, and which words training saw."""
     report: dict[str, Any]
+    vectors: dict[str, np.ndarray] = field(default_factory=dict)
+    """Word vectors that were given, by the form of the word."""
 
 
 def encode_split(
@@ -138,45 +142,56 @@ def encode_corpus(corpus: TaggedCorpus, column: str, settings: WordSettings) -> 
         settings: of the vocabularies.
     """
     train = corpus.splits["train"]
-    features = WordFeatures.from_sentences([sentence.words for sentence in train], settings)
+    words, notes, vectors = [sentence.words for sentence in train], list(corpus.notes), {}
+    if settings.vectors:
+        path = Path(settings.vectors)
+        seen = {normal_form(word) for sentence in words for word in sentence}
+        vectors = read_vectors(path, normal_form, seen, settings.vocabulary_size)
+        covered = len(seen & vectors.keys())
+        notes.append(
+            f"word vectors of {path} (SHA-256 {digest(path)[:12]}...): {covered:,} of "
+            f"{len(seen):,} words of train have one"
+        )
+    features = WordFeatures.from_sentences(words, settings, vectors)
     names = sorted({tag for sentence in train for tag in sentence.columns[column]})
     splits, reports = {}, {}
     for name, sentences in corpus.splits.items():
         splits[name], reports[name] = encode_split(sentences, features, names, column)
     report = {
         "source": corpus.source,
-        "notes": corpus.notes,
+        "notes": notes,
         "classes": names,
         "vocabulary": len(features.words),
         "splits": reports,
     }
     baseline = MostFrequentTag(*splits["train"].rows(column))
-    return TaggedData(splits, features, names, baseline, report)
+    return TaggedData(splits, features, names, baseline, report, vectors)
 
 
 def encode_test(
     corpus: TaggedCorpus,
+    split: str,
     column: str,
     features: WordFeatures,
     names: list[str],
     baseline: MostFrequentTag,
 ) -> TaggedData:
-    """Encodes other data for a trained model: the test split, or the first there is.
+    """Encodes a split of other data for a trained model, as ``test``.
 
     Args:
         corpus: as it was read.
+        split: the split's name there.
         column: what was learned.
         features, names, baseline: of the training data.
     """
-    sentences = corpus.splits.get("test") or next(iter(corpus.splits.values()))
-    split, summary = encode_split(sentences, features, names, column)
+    encoded, summary = encode_split(corpus.splits[split], features, names, column)
     report = {
         "source": corpus.source,
         "notes": corpus.notes,
         "vocabulary": len(features.words),
-        "splits": {"test": summary},
+        "splits": {split: summary},
     }
-    return TaggedData({"test": split}, features, names, baseline, report)
+    return TaggedData({"test": encoded}, features, names, baseline, report)
 
 
 def _digest(sentences: list[TaggedSentence], column: str) -> str:

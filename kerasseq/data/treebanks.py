@@ -24,6 +24,7 @@ from kerasseq.data.columns import (
     split_blanks,
 )
 from kerasseq.data.files import SPLIT_NAMES, decoded_lines, open_lines
+from kerasseq.data.iob import iob2, is_iob
 from kerasseq.data.tagged import COLUMNS, TaggedCorpus, TaggedSentence
 from kerasseq.errors import UserError
 
@@ -116,20 +117,34 @@ def cut_splits(corpus: TaggedCorpus, fraction: float, seed: int) -> TaggedCorpus
     return TaggedCorpus(corpus.source, ordered, notes)
 
 
-def check_column(corpus: TaggedCorpus, column: str) -> None:
-    """Raises:
-    UserError: if a split lacks the column of tags.
+def with_column(corpus: TaggedCorpus, column: str) -> TaggedCorpus:
+    """The corpus, made sure to have a column of tags; IOB1 tags become IOB2.
+
+    Raises:
+        UserError: if a split lacks the column.
     """
-    present = [
-        name
-        for name in COLUMNS
-        if all(name in part[0].columns for part in corpus.splits.values() if part)
-    ]
-    if column not in present:
-        raise UserError(
-            f"{corpus.source} has no column {column!r}; it has {', '.join(present) or 'none'} "
-            "(the setting column chooses)"
-        )
+    for split, part in corpus.splits.items():
+        if part and column not in part[0].columns:
+            where = "" if split == "all" else f" in its {split} split"
+            raise UserError(
+                f"{corpus.source} has no column {column!r}{where}; it has "
+                f"{', '.join(part[0].columns) or 'none'} (the setting column chooses)"
+            )
+    sentences = itertools.chain.from_iterable(corpus.splits.values())
+    if not is_iob({tag for sentence in sentences for tag in sentence.columns[column]}):
+        return corpus
+    changed = 0
+    splits: dict[str, list[TaggedSentence]] = {}
+    for split, part in corpus.splits.items():
+        splits[split] = []
+        for sentence in part:
+            tags = iob2(sentence.columns[column])
+            changed += sum(a != b for a, b in zip(tags, sentence.columns[column], strict=True))
+            splits[split].append(replace(sentence, columns={**sentence.columns, column: tags}))
+    if not changed:
+        return corpus
+    note = f"{changed:,} IOB1 tags written as IOB2"
+    return TaggedCorpus(corpus.source, splits, [*corpus.notes, note])
 
 
 def without_blank_columns(corpus: TaggedCorpus) -> TaggedCorpus:
@@ -171,6 +186,9 @@ def _read_folder(path: Path, encoding: str) -> TaggedCorpus:
     brown = [file for file in files if _BROWN_FILE.fullmatch(file.name)]
     if brown:
         return _brown_corpus(str(path), _brown_files(brown), encoding)
+    if any(_suffix(file) == ".conllu" for file in files):
+        # releases of Universal Dependencies have the raw text beside it, as .txt
+        files = [file for file in files if _suffix(file) == ".conllu"]
     chosen: dict[str, Path] = {}
     for file in files:
         split = _split_of(file)

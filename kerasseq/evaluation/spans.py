@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 Span = tuple[str, int, int]
 """Kind, position of the first word, position of the last word."""
-
-
-def is_iob(names: Iterable[str]) -> bool:
-    """Whether a set of tags is made of ``B-KIND`` and ``I-KIND``, with or without ``O``.
-
-    >>> is_iob(["O", "B-NP", "I-NP"]), is_iob(["NOUN", "VERB"]), is_iob(["O"])
-    (True, False, False)
-    """
-    kinds = set(names) - {"O"}
-    return bool(kinds) and all(name[:2] in ("B-", "I-") and name[2:] for name in kinds)
 
 
 def spans(tags: Sequence[str]) -> list[Span]:

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from kerasseq.data.iob import is_iob
 from kerasseq.evaluation.classification import (
     calibration_error,
     confusion_matrix,
     per_class,
     wilson_interval,
 )
-from kerasseq.evaluation.spans import is_iob, span_scores
+from kerasseq.evaluation.spans import span_scores
 
 RESAMPLES = 1000
 CONFUSIONS, EXAMPLES = 10, 3

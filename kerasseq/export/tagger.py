@@ -10,8 +10,8 @@ from kerasseq.text.splitter_graph import SplitterOps
 from kerasseq.text.word_features import WordFeatures
 from kerasseq.text.word_features_graph import WordFeatureOps
 
-GROUP = 32
-"""Sentences that the network sees together."""
+GROUP, BUDGET = 32, 4096
+"""Most sentences, and most positions with padding, that the network sees together."""
 
 AWKWARD_SENTENCES: list[list[str]] = [
     [],
@@ -75,20 +75,23 @@ class TextTagger(tf.Module):
         def tag(words: tf.RaggedTensor) -> dict[str, tf.Tensor]:
             index, features = self.featurise(words)
             # sentences of similar length go together: less padding, several times the speed
-            order = tf.argsort(index.row_lengths(), stable=True)
+            lengths = index.row_lengths(out_type=tf.int32)
+            order = tf.argsort(lengths, direction="DESCENDING", stable=True)
             ordered = tf.gather(index, order)
-            count = tf.shape(order)[0]
-            groups = (count + GROUP - 1) // GROUP
+            lengths = tf.gather(lengths, order)
+            count = tf.size(order)
             arrays = [
-                tf.TensorArray(kind, groups, element_shape=[None], infer_shape=False)
+                tf.TensorArray(kind, 0, dynamic_size=True, element_shape=[None], infer_shape=False)
                 for kind in (tf.int32, tf.float32)
             ]
 
-            def body(k: tf.Tensor, *arrays: tf.TensorArray) -> tuple:
-                found = network(ordered[k * GROUP : (k + 1) * GROUP], features)
-                return k + 1, *(a.write(k, part) for a, part in zip(arrays, found, strict=True))
+            def body(k: tf.Tensor, at: tf.Tensor, *arrays: tf.TensorArray) -> tuple:
+                size = tf.clip_by_value(BUDGET // tf.maximum(lengths[at], 1), 1, GROUP)
+                found = network(ordered[at : at + size], features)
+                written = (a.write(k, part) for a, part in zip(arrays, found, strict=True))
+                return k + 1, at + size, *written
 
-            _, *arrays = tf.while_loop(lambda k, *_: k < groups, body, (0, *arrays))
+            _, _, *arrays = tf.while_loop(lambda k, at, *_: at < count, body, (0, 0, *arrays))
             back = tf.argsort(order)
             tags, shares = (
                 tf.gather(ordered.with_values(array.concat()), back).to_tensor() for array in arrays

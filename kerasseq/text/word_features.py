@@ -34,6 +34,9 @@ class WordSettings(Settings):
     """Most word ids, the 4 special ones included."""
     min_count: int = setting(2, ge=1)
     """A word must occur this often in the train split to have an id of its own."""
+    vectors: str = ""
+    """Text file of word vectors, a word and its numbers a line (.gz too): they start the
+    embedding, and their words join the vocabulary as far as vocabulary_size allows."""
     max_characters: int = setting(40, ge=2)
     """Longest word read as it is; of a longer one its first and its last characters."""
     character_vocabulary_size: int = setting(5000, ge=5)
@@ -104,9 +107,19 @@ class WordFeatures:
 
     @classmethod
     def from_sentences(
-        cls, sentences: Iterable[Iterable[str]], settings: WordSettings
+        cls,
+        sentences: Iterable[Iterable[str]],
+        settings: WordSettings,
+        forms_with_vectors: Iterable[str] = (),
     ) -> WordFeatures:
-        """Builds the vocabularies from training sentences."""
+        """Builds the vocabularies from training sentences.
+
+        Args:
+            sentences: the words of each.
+            settings: sizes and smallest counts.
+            forms_with_vectors: normal forms that join the vocabulary as long as there is room,
+                those of the sentences first.
+        """
         surface = Counter(word for sentence in sentences for word in sentence)
         forms: Counter[str] = Counter()
         characters: Counter[str] = Counter()
@@ -116,8 +129,13 @@ class WordFeatures:
         affixes = Counter(
             affix for form in forms for affix in affixes_of(form, settings.affixes) if affix
         )
+        words = Vocabulary.from_counts(forms, settings.vocabulary_size, settings.min_count)
+        more = sorted(
+            set(forms_with_vectors) - set(words.tokens), key=lambda form: form not in forms
+        )
+        words = Vocabulary((*words.tokens, *more)[: settings.vocabulary_size])
         return cls(
-            Vocabulary.from_counts(forms, settings.vocabulary_size, settings.min_count),
+            words,
             Vocabulary.from_counts(
                 characters, settings.character_vocabulary_size, settings.character_min_count
             ),

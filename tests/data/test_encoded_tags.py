@@ -103,12 +103,15 @@ def test_other_data_is_encoded_for_a_trained_model():
     trained = data.features, data.names, data.baseline
     for name in ("test", "all"):
         other = TaggedCorpus("other", {name: [sentence("ships/NOUN/x sail/VERB/y")]})
-        encoded = encode_test(other, "upos", *trained)
+        encoded = encode_test(other, name, "upos", *trained)
         assert set(encoded.splits) == {"test"}
         assert encoded.splits["test"].tags[0].tolist() == [2, -1]
-        assert encoded.report["splits"]["test"]["unknown_share"] == 1
+        assert encoded.report["splits"][name]["unknown_share"] == 1
     several = TaggedCorpus("other", {"train": TRAIN, "test": CORPUS.splits["test"]})
-    assert encode_test(several, "upos", *trained).splits["test"].sentences == several.splits["test"]
+    assert (
+        encode_test(several, "test", "upos", *trained).splits["test"].sentences
+        == several.splits["test"]
+    )
 
 
 word = st.text("aeéx\u0301", min_size=1, max_size=5)

@@ -8,7 +8,7 @@ import pytest
 
 from kerasseq.data import conllu
 from kerasseq.data.tagged import TaggedCorpus, TaggedSentence
-from kerasseq.data.treebanks import check_column, cut_splits, read_tagged
+from kerasseq.data.treebanks import cut_splits, read_tagged, with_column
 from kerasseq.errors import UserError
 
 CONLLU = """# newdoc id = made-up
@@ -241,16 +241,32 @@ def test_too_few_sentences_are_refused():
 
 def test_a_column_that_is_not_there(tmp_path):
     corpus = read_tagged(write(tmp_path / "a.txt", CHUNKED), "utf-8")
-    check_column(corpus, "chunk")
+    with_column(corpus, "chunk")
     with pytest.raises(
         UserError,
         match=r"a.txt has no column 'upos'; it has xpos, chunk \(the setting column chooses\)",
     ):
-        check_column(corpus, "upos")
+        with_column(corpus, "upos")
     two = read_tagged(write(tmp_path / "b.txt", "The DT\n"), "utf-8")
     mixed = TaggedCorpus("here", {"train": corpus.splits["all"], "test": two.splits["all"]})
-    with pytest.raises(UserError, match="no column 'chunk'; it has xpos"):
-        check_column(mixed, "chunk")
+    with pytest.raises(UserError, match="no column 'chunk' in its test split; it has xpos"):
+        with_column(mixed, "chunk")
+
+
+def test_iob1_becomes_iob2_in_every_format(tmp_path):
+    corpus = read_tagged(write(tmp_path / "a.txt", "a I-X\nb I-X\nc B-X\nd O\ne I-Y\n"), "utf-8")
+    converted = with_column(corpus, "xpos")
+    tags = converted.splits["all"][0].columns["xpos"]
+    assert tags == ["B-X", "I-X", "B-X", "O", "B-Y"]
+    assert converted.notes[-1] == "2 IOB1 tags written as IOB2"
+    assert with_column(converted, "xpos") is converted
+
+
+def test_raw_text_beside_conllu_is_no_split(tmp_path):
+    for split in ("train", "dev"):
+        write(tmp_path / f"xx-ud-{split}.conllu", "1\tA\ta\tDET\tD\t_\t0\troot\t_\t_\n")
+        write(tmp_path / f"xx-ud-{split}.txt", "A\n")
+    assert sizes(read_tagged(tmp_path, "utf-8")) == {"train": (1, 1), "validation": (1, 1)}
 
 
 @pytest.fixture
@@ -279,7 +295,7 @@ def test_english_web_treebank(real):
     assert sum(len(sentence.multiword) for sentence in corpus.splits["train"]) == 2_614
     assert all(sentence.text for sentence in corpus.splits["train"])
     for column in ("upos", "xpos", "feats"):
-        check_column(corpus, column)
+        with_column(corpus, column)
     cut = cut_splits(corpus, 0.1, seed=1)
     assert cut.splits == corpus.splits
     assert any("occur in both train and test" in note for note in cut.notes)

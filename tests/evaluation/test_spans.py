@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kerasseq.evaluation.spans import is_iob, span_scores, spans
+from kerasseq.data.iob import is_iob
+from kerasseq.evaluation.spans import span_scores, spans
 
 # -- conlleval.pl, line by line: version 2004-01-26, with S and "E B" as later ones have it --------
 
