@@ -123,12 +123,14 @@ def with_column(corpus: TaggedCorpus, column: str) -> TaggedCorpus:
     Raises:
         UserError: if a split lacks the column.
     """
-    for split, part in corpus.splits.items():
-        if part and column not in part[0].columns:
-            where = "" if split == "all" else f" in its {split} split"
+    columns = {split: part[0].columns for split, part in corpus.splits.items() if part}
+    for split, present in columns.items():
+        if column not in present:
+            some = any(column in others for others in columns.values())
+            where = f" in its {split} split" if some else ""
             raise UserError(
                 f"{corpus.source} has no column {column!r}{where}; it has "
-                f"{', '.join(part[0].columns) or 'none'} (the setting column chooses)"
+                f"{', '.join(present) or 'none'} (the setting column chooses)"
             )
     sentences = itertools.chain.from_iterable(corpus.splits.values())
     if not is_iob({tag for sentence in sentences for tag in sentence.columns[column]}):

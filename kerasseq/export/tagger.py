@@ -75,7 +75,7 @@ class TextTagger(tf.Module):
         def tag(words: tf.RaggedTensor) -> dict[str, tf.Tensor]:
             index, features = self.featurise(words)
             # sentences of similar length go together: less padding, several times the speed
-            lengths = index.row_lengths(out_type=tf.int32)
+            lengths = tf.cast(index.row_lengths(), tf.int32)
             order = tf.argsort(lengths, direction="DESCENDING", stable=True)
             ordered = tf.gather(index, order)
             lengths = tf.gather(lengths, order)

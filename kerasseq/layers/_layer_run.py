@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import keras
 from keras import ops
 
 from kerasseq.kernels.scan import scan
@@ -83,7 +84,8 @@ def _loop(
     own = isinstance(cell, RecurrentCell)
     if not own:
         _reset_dropout(cell)
-        if training:
+        # Keras' simple cell draws its masks even where it does not use them.
+        if training or isinstance(cell, keras.layers.SimpleRNNCell):
             _draw_dropout(cell, inputs[:, 0], states[0])
     steps = [ops.transpose(cell.project(inputs) if own else inputs, (1, 0, 2))]
     if mask is not None:

@@ -382,13 +382,18 @@ def test_a_keras_cell_draws_its_dropout_once_a_sequence():
     stack = RecurrentStack(50, cell=cell)
     ones = np.ones((2, 6, 8), "float32")
     stack.build(ones.shape)
-    for run in (stack, compiled(lambda x, training: stack(x, training=training))):
-        first, second = (np.asarray(run(ones, training=True)) for _ in range(2))
+
+    def eager(x):
+        return stack(x, training=True)
+
+    # jax compiles no function that moves a seed on, but for those that Keras makes itself
+    on_jax = keras.backend.backend() == "jax"
+    for run in (eager,) if on_jax else (eager, compiled(eager)):
+        first, second = (np.asarray(run(ones)) for _ in range(2))
         for y in (first, second):
             np.testing.assert_allclose(y, np.repeat(y[:, :1], 6, axis=1), atol=1e-6)
-        if run is stack:  # a compiled jax function has its seed as a constant
-            assert np.abs(first - second).max() > 1e-3
-        assert run(ones[:1], training=True).shape == (1, 6, 50)  # nothing is kept of a batch of 2
+        assert np.abs(first - second).max() > 1e-3
+        assert run(ones[:1]).shape == (1, 6, 50)  # nothing is kept of a batch of 2
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
