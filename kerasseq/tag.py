@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -77,15 +78,12 @@ def _items(lines: Iterator[str], options: Namespace) -> Iterator[Item]:
 
 
 def _by_run(task: Any, trained: Any, items: Iterable[Item]) -> Answered:
-    pending: list[Item] = []  # as many as a block of the tagger
+    def words(item: Item) -> list[str]:
+        return trained.assets.splitter.split(item.text) if item.words is None else item.words
 
-    def words() -> Iterator[list[str]]:
-        for item in items:
-            pending.append(item)
-            yield trained.assets.splitter.split(item.text) if item.words is None else item.words
-
-    for answer in task.tag(trained.model, trained.assets, words()):
-        yield pending.pop(0), answer
+    given, read = itertools.tee(items)
+    tagged = task.tag(trained.model, trained.assets, map(words, read))
+    return zip(given, tagged, strict=True)
 
 
 def _by_saved_model(path: Path, items: Iterable[Item], from_text: bool) -> Answered:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,14 +71,11 @@ def shuffled_batches(
     Returns:
         Arrays of positions; together they hold every position once.
     """
-    random = np.random.default_rng([seed, epoch])
-    order = random.permutation(len(lengths))
-    pool = settings.size * settings.pool
-    batches = []
-    for start in range(0, len(order), pool):
-        chunk = order[start : start + pool]
-        batches += _split(chunk[np.argsort(lengths[chunk], kind="stable")], settings.size)
-    return [batches[i] for i in random.permutation(len(batches))]
+
+    def cut(chunk: np.ndarray) -> list[np.ndarray]:
+        return _split(chunk[np.argsort(lengths[chunk], kind="stable")], settings.size)
+
+    return _pooled(len(lengths), settings.size * settings.pool, cut, seed, epoch)
 
 
 def token_batches(
@@ -98,12 +95,19 @@ def token_batches(
     Returns:
         Arrays of positions; together they hold every position once.
     """
+
+    def cut(chunk: np.ndarray) -> list[np.ndarray]:
+        return _by_budget(lengths, chunk, settings)
+
+    return _pooled(len(lengths), settings.pool, cut, seed, epoch)
+
+
+def _pooled(
+    count: int, pool: int, cut: Callable[[np.ndarray], list[np.ndarray]], seed: int, epoch: int
+) -> list[np.ndarray]:
+    """Shuffles positions, cuts each pool of them into batches, and shuffles the batches."""
     random = np.random.default_rng([seed, epoch])
-    order = random.permutation(len(lengths))
-    batches = []
-    for start in range(0, len(order), settings.pool):
-        chunk = order[start : start + settings.pool]
-        batches += _by_budget(lengths, chunk, settings)
+    batches = [batch for part in _split(random.permutation(count), pool) for batch in cut(part)]
     return [batches[i] for i in random.permutation(len(batches))]
 
 

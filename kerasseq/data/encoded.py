@@ -12,6 +12,7 @@ import numpy as np
 
 from kerasseq.config import Settings, setting
 from kerasseq.data.labelled import Corpus, Examples
+from kerasseq.data.splits import length_percentiles
 from kerasseq.text.cut import Keep, cut
 from kerasseq.text.tokenizer import tokenize
 from kerasseq.text.vocabulary import BOS, UNK, Vocabulary
@@ -82,15 +83,13 @@ def encode_split(
         examples.texts,
     )
     unknown = sum(int(np.count_nonzero(ids == UNK)) for ids in encoded)
-    percentiles = (5, 25, 50, 75, 95, 100)
-    spread = np.percentile(lengths, percentiles).astype(int).tolist()
     counts = Counter(examples.labels)
     return split, {
         "examples": len(split),
         "labels": {name: counts[name] for name in names},
         "tokens": int(lengths.sum()),
         "unknown_share": round(unknown / int(lengths.sum()), 4),
-        "length_percentiles": {f"p{p}": n for p, n in zip(percentiles, spread, strict=True)},
+        "length_percentiles": length_percentiles(lengths),
         "cut_share": round(float(np.mean(lengths > settings.max_length)), 4),
         "sha256": _digest(examples),
     }

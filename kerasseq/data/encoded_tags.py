@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from kerasseq.data.batches import TokenBatchSettings, pad, token_batches
+from kerasseq.data.splits import length_percentiles
 from kerasseq.data.tagged import TaggedCorpus, TaggedSentence
 from kerasseq.data.vectors import digest, read_vectors
 from kerasseq.text.most_frequent_tag import MostFrequentTag
@@ -120,15 +121,13 @@ def encode_split(
     ]
     lengths = np.array([len(sentence) for sentence in sentences])
     counts = Counter(tag for sentence in sentences for tag in sentence.columns[column])
-    percentiles = (5, 25, 50, 75, 95, 100)
-    spread = np.percentile(lengths, percentiles).astype(int).tolist()
     unknown = sum(map(table.unknown, table.sequences))
     return TaggedSplit(sentences, table, tags), {
         "examples": len(sentences),
         "labels": dict(counts.most_common()),
         "tokens": int(lengths.sum()),
         "unknown_share": round(unknown / int(lengths.sum()), 4),
-        "length_percentiles": {f"p{p}": n for p, n in zip(percentiles, spread, strict=True)},
+        "length_percentiles": length_percentiles(lengths),
         "sha256": _digest(sentences, column),
     }
 

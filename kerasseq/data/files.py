@@ -9,7 +9,7 @@ import json
 import re
 import tarfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
@@ -113,21 +113,39 @@ def _read_acl_folder(path: Path, encoding: str) -> Corpus:
 def read_archive(path: Path, encoding: str) -> Corpus:
     """Reads an aclImdb archive as a stream; nothing is unpacked."""
 
-    def files() -> Iterator[tuple[PurePosixPath, bytes]]:
+    def wanted(name: PurePosixPath) -> bool:
+        return name.suffix == ".txt" and len(name.parts) >= 3
+
+    reviews = (
+        (PurePosixPath(*name.parts[-3:]), content) for name, content in archive_files(path, wanted)
+    )
+    return _acl_corpus(str(path), reviews, encoding)
+
+
+def archive_files(
+    path: Path, wanted: Callable[[PurePosixPath], bool]
+) -> Iterator[tuple[PurePosixPath, bytes]]:
+    """The files of a ``.tar.gz`` with their content, as a stream; nothing is unpacked.
+
+    Args:
+        path: the archive.
+        wanted: whether a file of that name is given.
+
+    Raises:
+        UserError: if a name leads out of the archive, or it is damaged.
+    """
+    try:
         with gzip.open(path) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
             for member in archive:
                 name = PurePosixPath(member.name)
                 if name.is_absolute() or ".." in name.parts:
                     raise UserError(f"{path}: unsafe path {member.name!r} inside the archive")
                 content = archive.extractfile(member) if member.isfile() else None
-                if content and name.suffix == ".txt" and len(name.parts) >= 3:
-                    yield PurePosixPath(*name.parts[-3:]), content.read()
+                if content and wanted(name):
+                    yield name, content.read()
             # tarfile takes a cut or damaged header for the end; gzip's checksum tells
             while stream.read(1 << 20):
                 pass
-
-    try:
-        return _acl_corpus(str(path), files(), encoding)
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError) as error:
         raise UserError(f"{path} is damaged or truncated: {error}") from None
 

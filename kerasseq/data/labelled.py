@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from kerasseq.data.splits import shared_notes
 from kerasseq.errors import UserError
 from kerasseq.text.tokenizer import has_token
 
@@ -121,11 +121,8 @@ def cut_splits(corpus: Corpus, fraction: float, seed: int) -> Corpus:
             f"{corpus.source}: a classifier needs at least two classes, but every label in train "
             f"is {splits['train'].labels[0]!r}"
         )
-    for first, second in itertools.combinations(("train", "validation", "test"), 2):
-        shared = len(set(splits[first].texts) & set(splits[second].texts))
-        if shared:
-            notes.append(f"{shared:,} texts occur in both {first} and {second} (kept as they came)")
     ordered = {name: splits[name] for name in ("train", "validation", "test")}
+    notes += shared_notes({name: set(part.texts) for name, part in ordered.items()}, "texts")
     return Corpus(corpus.source, ordered, notes)
 
 

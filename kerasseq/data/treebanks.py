@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
+import io
 import itertools
 import re
-import tarfile
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -23,8 +21,9 @@ from kerasseq.data.columns import (
     simplify_brown,
     split_blanks,
 )
-from kerasseq.data.files import SPLIT_NAMES, decoded_lines, open_lines
+from kerasseq.data.files import SPLIT_NAMES, archive_files, decoded_lines, open_lines
 from kerasseq.data.iob import iob2, is_iob
+from kerasseq.data.splits import shared_notes
 from kerasseq.data.tagged import COLUMNS, TaggedCorpus, TaggedSentence
 from kerasseq.errors import UserError
 
@@ -108,12 +107,7 @@ def cut_splits(corpus: TaggedCorpus, fraction: float, seed: int) -> TaggedCorpus
             raise UserError(f"{corpus.source}: no sentence is left for the {name} split")
     ordered = {name: splits[name] for name in ("train", "validation", "test")}
     words = {name: {tuple(sentence.words) for sentence in part} for name, part in ordered.items()}
-    for first, second in itertools.combinations(ordered, 2):
-        shared = len(words[first] & words[second])
-        if shared:
-            notes.append(
-                f"{shared:,} sentences occur in both {first} and {second} (kept as they came)"
-            )
+    notes += shared_notes(words, "sentences")
     return TaggedCorpus(corpus.source, ordered, notes)
 
 
@@ -283,25 +277,16 @@ def _brown_files(files: list[Path]) -> Iterator[tuple[str, list[bytes]]]:
 
 
 def _read_brown_archive(path: Path, encoding: str) -> TaggedCorpus:
-    """Reads the Brown corpus from its archive as a stream; nothing is unpacked."""
+    """Reads the Brown corpus from its archive."""
 
-    def files() -> Iterator[tuple[str, list[bytes]]]:
-        with gzip.open(path) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
-            for member in archive:
-                name = PurePosixPath(member.name)
-                if name.is_absolute() or ".." in name.parts:
-                    raise UserError(f"{path}: unsafe path {member.name!r} inside the archive")
-                content = archive.extractfile(member) if member.isfile() else None
-                if content and _BROWN_FILE.fullmatch(name.name):
-                    yield f"{path}: {name}", list(content)
-            # tarfile takes a cut or damaged header for the end; gzip's checksum tells
-            while stream.read(1 << 20):
-                pass
+    def wanted(name: PurePosixPath) -> bool:
+        return bool(_BROWN_FILE.fullmatch(name.name))
 
-    try:
-        return _brown_corpus(str(path), files(), encoding)
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError) as error:
-        raise UserError(f"{path} is damaged or truncated: {error}") from None
+    files = (
+        (f"{path}: {name}", list(io.BytesIO(content)))
+        for name, content in archive_files(path, wanted)
+    )
+    return _brown_corpus(str(path), files, encoding)
 
 
 def _brown_corpus(
