@@ -156,8 +156,8 @@ def _one_line(text: str) -> str:
 def common_verbs(task: Task) -> tuple[Verb, ...]:
     """``train``, ``evaluate``, ``predict``, ``tune``, ``export`` and ``describe``."""
 
-    def run_option(parser: argparse.ArgumentParser) -> None:
-        _run_option(parser, task.name)
+    def own_run(parser: argparse.ArgumentParser) -> None:
+        run_option(parser, task.name)
 
     def download_option(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
@@ -173,7 +173,7 @@ def common_verbs(task: Task) -> tuple[Verb, ...]:
         )
 
     def train_options(parser: argparse.ArgumentParser) -> None:
-        run_option(parser)
+        own_run(parser)
         download_option(parser)
         saved_models_option(parser)
         parser.add_argument(
@@ -183,7 +183,7 @@ def common_verbs(task: Task) -> tuple[Verb, ...]:
         )
 
     def evaluate_options(parser: argparse.ArgumentParser) -> None:
-        run_option(parser)
+        own_run(parser)
         download_option(parser)
         parser.add_argument(
             "--split",
@@ -197,16 +197,16 @@ def common_verbs(task: Task) -> tuple[Verb, ...]:
 
     def predict_options(parser: argparse.ArgumentParser) -> None:
         parser.usage = f"{prog(task)} predict [options] [texts ...]"
-        _input_options(parser)
+        input_options(parser)
         parser.add_argument("--json", action="store_true", help="Print a JSON object a line.")
-        run_option(parser)
+        own_run(parser)
 
     def export_options(parser: argparse.ArgumentParser) -> None:
-        run_option(parser)
+        own_run(parser)
         saved_models_option(parser)
 
     def tune_options(parser: argparse.ArgumentParser) -> None:
-        run_option(parser)
+        own_run(parser)
         parser.set_defaults(run=f"runs/{task.name}-sweep")
         download_option(parser)
         parser.add_argument(
@@ -214,26 +214,28 @@ def common_verbs(task: Task) -> tuple[Verb, ...]:
         )
 
     return (
-        Verb("train", "Train, score on test, show examples, export.", _late("train"),
+        Verb("train", "Train, score on test, show examples, export.", late("train"),
              train_options, settings=True),
-        Verb("evaluate", "Report on a split, or on other labelled data.", _late("evaluate"),
+        Verb("evaluate", "Report on a split, or on other labelled data.", late("evaluate"),
              evaluate_options),
-        Verb("predict", "Predict for arguments, a file or standard input.", _late("predict"),
+        Verb("predict", "Predict for arguments, a file or standard input.", late("predict"),
              predict_options),
-        Verb("tune", "Search the task's space for better settings.", _late("tune"),
+        Verb("tune", "Search the task's space for better settings.", late("tune"),
              tune_options, settings=True),
-        Verb("export", "Write a SavedModel and verify it in a clean process.", _late("export"),
+        Verb("export", "Write a SavedModel and verify it in a clean process.", late("export"),
              export_options),
-        Verb("describe", "Print settings, model and device plan.", _late("describe"),
-             run_option, settings=True),
+        Verb("describe", "Print settings, model and device plan.", late("describe"),
+             own_run, settings=True),
     )  # fmt: skip
 
 
-def _run_option(parser: argparse.ArgumentParser, name: str) -> None:
+def run_option(parser: argparse.ArgumentParser, name: str) -> None:
+    """Adds ``--run``, the run folder of the task ``name``."""
     parser.add_argument("--run", default=f"runs/{name}", help="Run folder (default: %(default)s).")
 
 
-def _input_options(parser: argparse.ArgumentParser) -> None:
+def input_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that :func:`kerasseq.verbs.read_texts` reads."""
     parser.add_argument(
         "texts",
         nargs="*",
@@ -244,35 +246,7 @@ def _input_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--encoding", default="utf-8", help="Of the file.")
 
 
-def tag_verb(name: str) -> Verb:
-    """``tag``, for tasks that label words.
-
-    Args:
-        name: of the task.
-    """
-
-    def options(parser: argparse.ArgumentParser) -> None:
-        parser.usage = f"python -m tasks.{name} tag [options] [texts ...]"
-        _input_options(parser)
-        parser.add_argument(
-            "--input",
-            choices=["text", "tokens", "conllu"],
-            default="text",
-            help="Raw text, words separated by blanks, or CoNLL-U (default: %(default)s).",
-        )
-        parser.add_argument(
-            "--output",
-            choices=["table", "json", "conllu"],
-            default="table",
-            help="A word a line, a JSON object a sentence, or CoNLL-U with the probability in MISC "
-            "(default: %(default)s).",
-        )
-        _run_option(parser, name)
-
-    return Verb("tag", "Tag texts, words or CoNLL-U.", _late("tag", "kerasseq.tag"), options)
-
-
-def _late(name: str, module: str = "kerasseq.verbs") -> Any:
+def late(name: str, module: str = "kerasseq.verbs") -> Any:
     """A verb in a module that imports tensorflow, imported when it is called."""
 
     def call(task: Task, options: Namespace) -> None:

@@ -178,11 +178,11 @@ def data_lines(report: dict[str, Any]) -> list[str]:
     for name, split in report["splits"].items():
         counts = [f"{label} {count:,}" for label, count in split["labels"].items()]
         more = [f"{len(counts) - SHOWN} more"] if len(counts) > SHOWN else []
-        labels = ", ".join(counts[:SHOWN] + more)
+        labels = f" ({', '.join(counts[:SHOWN] + more)})" if counts else ""
         cut = f"cut {split['cut_share']:.1%}, " if "cut_share" in split else ""
         spread = " ".join(f"{p} {n}" for p, n in split["length_percentiles"].items())
         lines.append(
-            f"  {name}: {split['examples']:,} ({labels}), {split['tokens']:,} tokens; lengths "
+            f"  {name}: {split['examples']:,}{labels}, {split['tokens']:,} tokens; lengths "
             f"{spread}; {cut}unknown {split['unknown_share']:.1%}"
         )
     for name, value in report.get("batches", {}).items():

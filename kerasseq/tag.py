@@ -42,7 +42,7 @@ def tag(task: Any, options: Namespace) -> None:
 
     Args:
         task: a task with a method ``tag`` and assets with a ``splitter``.
-        options: what :func:`kerasseq.cli.tag_verb` parsed.
+        options: what :func:`kerasseq.task_verbs.tag_verb` parsed.
     """
     items = _items(read_texts(options), options)
     if options.saved_model:

@@ -115,7 +115,7 @@ class Task(ABC, Generic[T, D, A]):
 
     @abstractmethod
     def loss(self, settings: T) -> "Loss":
-        """The training loss."""
+        """The training loss; made after the devices were set up."""
 
     @abstractmethod
     def batches(self, settings: T, data: D) -> "Batches":

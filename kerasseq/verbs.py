@@ -57,9 +57,9 @@ def train(task: Task, options: Namespace) -> None:
         if options.only_train:
             return
         trained = load_run(task, run.path)
-        _evaluate_split(
-            task, trained, "test", options.download, prepared.data if prepared else None
-        )
+        splits = run.read_json("data.json")["splits"]
+        split = "test" if "test" in splits else "validation"
+        _evaluate_split(task, trained, split, options.download, prepared.data if prepared else None)
         if examples := task.examples(run):
             say("\nexamples:")
             _predict_and_show(task, trained, iter(examples), as_json=False)
@@ -93,6 +93,9 @@ def _evaluate_split(
     """Scores a split once; the run keeps the report, and later calls show it."""
     report = trained.run.read_json(f"evaluation/{split}.json")
     if report is None:
+        splits = trained.run.read_json("data.json")["splits"]
+        if split not in splits:
+            raise UserError(f"the run's data has no {split} split; it has {', '.join(splits)}")
         if data is None:
             data = task.load_data(trained.settings, download)
             check_same_data(trained.run, task.data_report(data))

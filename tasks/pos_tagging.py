@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from kerasseq.cli import main, tag_verb
+from kerasseq.cli import main
 from kerasseq.config import Settings, group, setting
 from kerasseq.data.batches import TokenBatchSettings
 from kerasseq.data.encoded_tags import TaggedData
@@ -24,6 +24,7 @@ from kerasseq.data.iob import is_iob
 from kerasseq.errors import UserError
 from kerasseq.export.serving import Serving, Signature, text_signature
 from kerasseq.task import Task, TaskSettings
+from kerasseq.task_verbs import tag_verb
 from kerasseq.text.most_frequent_tag import MostFrequentTag
 from kerasseq.text.splitter import WordSplitter
 from kerasseq.text.splitter_learning import learn_splitter

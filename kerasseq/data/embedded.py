@@ -7,10 +7,13 @@ import importlib.metadata
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from kerasseq.data import conllu
 from kerasseq.data.files import delimited_rows
 from kerasseq.data.labelled import Corpus, Examples
 from kerasseq.data.tagged import TaggedCorpus, TaggedSentence
+from kerasseq.data.texts import TextCorpus
 from kerasseq.errors import UserError
 
 
@@ -66,6 +69,23 @@ def imdb_reviews() -> Corpus:
         "IMDB train half (Maas et al. 2011)",
         {"all": Examples([row["text"] for row in rows], [names[row["label"]] for row in rows])},
     )
+
+
+def review_texts() -> TextCorpus:
+    """The texts of :func:`imdb_reviews`, one review a line, as one split.
+
+    Line breaks (``<br />``) and runs of white space become one blank, and repeated reviews go. The
+    package has the negative reviews before the positive ones, so they are shuffled, by the fixed
+    seed 1: a cut by position is a random choice of reviews then.
+    """
+    corpus = imdb_reviews()
+    texts = corpus.splits["all"].texts
+    distinct = list(dict.fromkeys(" ".join(t.replace("<br />", " ").split()) for t in texts))
+    order = np.random.default_rng(1).permutation(len(distinct))
+    notes = ["one review a line, shuffled by seed 1; <br /> and white space became one blank"]
+    if len(distinct) < len(texts):
+        notes.append(f"{len(texts) - len(distinct):,} repeated reviews removed")
+    return TextCorpus(corpus.source, {"all": "".join(distinct[i] + "\n" for i in order)}, notes)
 
 
 TURKISH_WEB = PackagedFile(

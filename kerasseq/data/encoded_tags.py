@@ -228,3 +228,7 @@ class TaggedBatches:
     def tokens(self, item: np.ndarray) -> int:
         """Tokens in a batch, padding not counted."""
         return int(self._lengths[item].sum())
+
+    def rate(self, item: np.ndarray) -> float:
+        """The same for all."""
+        return 1.0

@@ -1,4 +1,4 @@
-"""Labelled texts and tagged sentences from TensorFlow Datasets."""
+"""Labelled texts, tagged sentences and running text from TensorFlow Datasets."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from kerasseq.data.files import SPLIT_NAMES
 from kerasseq.data.labelled import Corpus, Examples
 from kerasseq.data.tagged import TaggedCorpus, TaggedSentence
+from kerasseq.data.texts import TextCorpus
 from kerasseq.data.treebanks import without_blank_columns
 from kerasseq.errors import UserError
 
@@ -133,6 +134,43 @@ def _as_conllu(value: str) -> str:
     if not isinstance(features, dict):
         return value
     return "|".join(key if item is None else f"{key}={item}" for key, item in features.items())
+
+
+def read_text(name: str, text_column: str, download: bool) -> TextCorpus:
+    """Reads the running text of a prepared TFDS data set; downloads only if told to.
+
+    Each row is a line (``lm1b``), or, if it has line ends itself, some (``tiny_shakespeare``).
+
+    Args:
+        name: as TFDS spells it, e.g. ``tiny_shakespeare`` or ``lm1b``.
+        text_column: feature that holds the text.
+        download: whether a data set that is not prepared may be fetched from the network.
+
+    Raises:
+        UserError: if it is unknown, not prepared, or has no such text.
+    """
+    builder = prepared(name, download)
+    features = builder.info.features
+    if text_column not in features:
+        raise UserError(
+            f"tfds:{name} has no feature {text_column!r}; it has {', '.join(features)} "
+            "(the setting text_column chooses)"
+        )
+    splits = {}
+    for split in builder.info.splits:
+        if split not in SPLIT_NAMES:
+            continue
+        lines = []
+        for row in builder.as_dataset(split=split).as_numpy_iterator():
+            if not isinstance(row[text_column], bytes):
+                raise UserError(f"tfds:{name}: the feature {text_column!r} is not a text")
+            line = row[text_column].decode("utf-8").replace("\r\n", "\n")
+            lines.append(line if line.endswith("\n") else line + "\n")
+        if lines:
+            splits[SPLIT_NAMES[split]] = "".join(lines)
+    if "train" not in splits:
+        raise UserError(f"tfds:{name} has no train split; it has {', '.join(builder.info.splits)}")
+    return TextCorpus(f"tfds: {builder.info.full_name} in {builder.data_dir}", splits)
 
 
 def prepared(name: str, download: bool) -> Any:

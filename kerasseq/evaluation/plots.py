@@ -104,3 +104,31 @@ def confusion(
 ) -> None:
     """Writes :func:`confusion_figure` as PNG."""
     _save(confusion_figure(matrix, names, title), path)
+
+
+def frequency_bands(bands: Sequence[dict[str, Any]], path: Path, title: str) -> None:
+    """Perplexity, and share of the whole nll, of tokens by how often they occur in training.
+
+    Args:
+        bands: as :func:`kerasseq.evaluation.language_model.bands` gives them.
+        path: of the PNG.
+        title: of the figure.
+    """
+    names = [f"{band['frequency']}\n({band['tokens']:,} tokens)" for band in bands]
+    figure = Figure(figsize=(9.2, 0.55 * len(bands) + 1.6), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    places = np.arange(len(bands))
+    left.barh(places, [band["perplexity"] for band in bands], color="tab:blue")
+    left.set_xscale("log")
+    left.set_xlabel("perplexity")
+    left.set_yticks(places, names)
+    left.set_ylabel("occurrences in training")
+    left.invert_yaxis()
+    right.barh(places - 0.2, [band["nll_share"] for band in bands], 0.4, label="of the nll")
+    right.barh(places + 0.2, [band["share"] for band in bands], 0.4, label="of the tokens")
+    right.set_xlabel("share")
+    right.legend()
+    for axis in (left, right):
+        axis.grid(alpha=0.3, axis="x")
+    figure.suptitle(title)
+    _save(figure, path)

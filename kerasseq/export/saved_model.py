@@ -25,7 +25,7 @@ FORMAT = 1
 """Version of the signatures and the manifest; raised when either changes."""
 
 TOLERANCE = 1e-5
-"""Largest difference of a probability or score between the SavedModel and Keras."""
+"""Largest difference of a number between the SavedModel and Keras; relative for one above 1."""
 
 # Runs in a process of its own, where neither kerasseq nor tasks can be imported.
 _CHECK = """
@@ -192,7 +192,8 @@ def _difference(expected: Mapping[str, Any], row: Mapping[str, Any], what: str) 
                 f"the SavedModel's {name} has shape {got.shape}, not {wanted.shape}: {what}"
             )
         if wanted.dtype.kind == "f":
-            worst = max(worst, float(np.abs(wanted - got).max(initial=0.0)))
+            off = np.abs(wanted - got) / np.maximum(1.0, np.abs(wanted))
+            worst = max(worst, float(off.max(initial=0.0)))
             if not worst <= TOLERANCE:
                 raise UserError(f"the SavedModel's {name} differs by {worst:.1e}: {what}")
         elif (wanted != got).any():

@@ -15,8 +15,8 @@ class Direction:
     """What one direction of a layer runs with.
 
     Attributes:
-        weights: kernel, recurrent kernel and bias, as tensors of the compute dtype.
-        states: the initial states, each `[batch, units]`.
+        weights: kernel, recurrent kernel and bias; the loop over time runs in their dtype.
+        states: the initial states, each `[batch, units]`, of that dtype.
         state_mask: `[batch, units]`, variational dropout of the state, or `None`.
         reverse: whether it runs from each row's last valid step to its first.
     """
@@ -44,7 +44,7 @@ def run_layer(
 
     Args:
         cell: `"lstm"`, `"gru"` or `"simple_rnn"`.
-        inputs: `[batch, time, features]`.
+        inputs: `[batch, time, features]`; products over all steps are taken in its dtype.
         mask: bool `[batch, time]`, padded on the right, or `None`.
         directions: one or two.
         final_states: whether the final states are wanted; without them no gradient flows
@@ -54,7 +54,7 @@ def run_layer(
 
     Returns:
         For each direction the outputs `[batch, time, units]` (at padded steps: undefined), and
-        the final states.
+        the final states, in the dtype of `inputs`.
     """
     time_major = tf.transpose(inputs, (1, 0, 2))
     lengths = None if mask is None else tf.reduce_sum(tf.cast(mask, tf.int32), 1)
@@ -69,10 +69,11 @@ def run_layer(
         else:
             sequences = [simple_rnn(*arguments, xla=xla)]
         output = flip(sequences[0], lengths) if direction.reverse else sequences[0]
-        outputs.append(tf.transpose(output, (1, 0, 2)))
+        outputs.append(tf.transpose(tf.cast(output, inputs.dtype), (1, 0, 2)))
         if final_states:
             pairs = zip(sequences, direction.states, strict=True)
-            finals.append([_last(sequence, lengths, initial) for sequence, initial in pairs])
+            ended = [_last(sequence, lengths, initial) for sequence, initial in pairs]
+            finals.append([tf.cast(state, inputs.dtype) for state in ended])
     return outputs, finals
 
 

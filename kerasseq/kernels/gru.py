@@ -130,7 +130,14 @@ def gru(
             dx = tf.concat([ds[..., : 2 * units], dh * to_candidate], -1)
             reached = before if state_mask is None else before * state_mask
             dbias = tf.stack([total(dx), total(ds)])
-            return project_back(dx, kernel), outer(x, dx), outer(reached, ds), dbias, dh0
+            low = tf.cast(dx, x.dtype)
+            return (
+                project_back(low, kernel),
+                outer(x, low, kernel),
+                outer(reached, tf.cast(ds, x.dtype), recurrent),
+                dbias,
+                dh0,
+            )
 
         return hidden, grad
 
@@ -168,14 +175,15 @@ def gru(
                 xla=xla,
             )
             reached = before if state_mask is None else before * state_mask
+            low = tf.cast(dz, x.dtype)
             drecurrent = tf.concat(
                 [
-                    outer(reached, dz[..., : 2 * units]),
-                    outer(reset * reached, dz[..., 2 * units :]),
+                    outer(reached, low[..., : 2 * units], recurrent),
+                    outer(reset * reached, low[..., 2 * units :], recurrent),
                 ],
                 -1,
             )
-            return project_back(dz, kernel), outer(x, dz), drecurrent, total(dz), dh0
+            return project_back(low, kernel), outer(x, low, kernel), drecurrent, total(dz), dh0
 
         return hidden, grad
 

@@ -58,7 +58,8 @@ def forward(
     kernel, recurrent, bias = weights
     units = recurrent.shape[0]
     small = x.shape[-1] + units <= ONE_OP_WIDTH
-    if small and state_mask is None and not xla and x.dtype in (tf.float32, tf.float16):
+    known = x.dtype == kernel.dtype and x.dtype in (tf.float32, tf.float16)
+    if small and known and state_mask is None and not xla:
         nothing = tf.zeros((units,), x.dtype)
         # Its blocks are in the order i, f, g, o, whatever its documentation says; its registered
         # gradient takes them in another, which is why it is only used under our own.
@@ -140,10 +141,11 @@ def lstm(
             reached = previous(hidden, h0)
             if state_mask is not None:
                 reached = reached * state_mask
+            low = tf.cast(dz, x.dtype)
             return (
-                project_back(dz, kernel),
-                outer(x, dz),
-                outer(reached, dz),
+                project_back(low, kernel),
+                outer(x, low, kernel),
+                outer(reached, low, recurrent),
                 total(dz),
                 dh0,
                 dc0,

@@ -1,4 +1,8 @@
-"""Matrix products over all steps at once."""
+"""Matrix products over all steps at once.
+
+They are taken in the dtype of `x`, the layer's compute dtype, which under mixed precision is a
+half one; the weights, and with them the loop over time, its states and its gates, stay in theirs.
+"""
 
 from typing import Any
 
@@ -6,9 +10,10 @@ import tensorflow as tf
 
 
 def project(x: Any, kernel: Any, bias: Any = None) -> Any:
-    """`x [time, batch, a] @ kernel [a, b]`, as one product of two matrices."""
+    """`x [time, batch, a] @ kernel [a, b]` in the dtype of the kernel, as one product."""
     shape = tf.shape(x)
-    flat = tf.matmul(tf.reshape(x, (-1, kernel.shape[0])), kernel)
+    flat = tf.matmul(tf.reshape(x, (-1, kernel.shape[0])), tf.cast(kernel, x.dtype))
+    flat = tf.cast(flat, kernel.dtype)
     if bias is not None:
         flat = tf.nn.bias_add(flat, bias)
     return tf.ensure_shape(
@@ -17,16 +22,21 @@ def project(x: Any, kernel: Any, bias: Any = None) -> Any:
 
 
 def project_back(dz: Any, kernel: Any) -> Any:
-    """`dz [time, batch, b] @ kernel^T`: the gradient with respect to `x`."""
+    """`dz [time, batch, b] @ kernel^T` in the dtype of dz: the gradient with respect to `x`."""
     shape = tf.shape(dz)
-    flat = tf.matmul(tf.reshape(dz, (-1, kernel.shape[1])), kernel, transpose_b=True)
+    flat = tf.reshape(dz, (-1, kernel.shape[1]))
+    flat = tf.matmul(flat, tf.cast(kernel, dz.dtype), transpose_b=True)
     return tf.reshape(flat, (shape[0], shape[1], kernel.shape[0]))
 
 
-def outer(x: Any, dz: Any) -> Any:
-    """`sum_t x[t]^T dz[t]`: the gradient with respect to the kernel."""
+def outer(x: Any, dz: Any, kernel: Any) -> Any:
+    """`sum_t x[t]^T dz[t]`: the gradient with respect to a kernel, in its dtype.
+
+    The product is taken in the dtype of dz.
+    """
     flat_x, flat_dz = tf.reshape(x, (-1, x.shape[-1])), tf.reshape(dz, (-1, dz.shape[-1]))
-    return tf.matmul(flat_x, flat_dz, transpose_a=True)
+    product = tf.matmul(tf.cast(flat_x, dz.dtype), flat_dz, transpose_a=True)
+    return tf.cast(product, kernel.dtype)
 
 
 def total(dz: Any) -> Any:

@@ -49,7 +49,14 @@ def simple_rnn(x: Any, weights: Any, states: Any, state_mask: Any = None, xla: b
             reached = previous(hidden, h0)
             if state_mask is not None:
                 reached = reached * state_mask
-            return project_back(dz, kernel), outer(x, dz), outer(reached, dz), total(dz), dh0
+            low = tf.cast(dz, x.dtype)
+            return (
+                project_back(low, kernel),
+                outer(x, low, kernel),
+                outer(reached, low, recurrent),
+                total(dz),
+                dh0,
+            )
 
         return hidden, grad
 

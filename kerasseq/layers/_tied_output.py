@@ -3,15 +3,11 @@
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from kerasseq.layers._checks import check_mask, differ
 from kerasseq.layers._explicit_mask import ExplicitMaskLayer
 from kerasseq.layers.tied_embedding import TiedEmbedding
-
-# The score of a row beyond the vocabulary: finite, for 0 * inf is NaN, and exp of it is 0.
-NEVER = -1e30
 
 
 class TiedOutputLoss(ExplicitMaskLayer):
@@ -30,15 +26,25 @@ class TiedOutputLoss(ExplicitMaskLayer):
         if not self.embedding.built:
             self.embedding.build()
 
+    @property
+    def product_dtype(self) -> str:
+        """What large products are taken in: bfloat16 has the range of float32, float16 has not."""
+        return "bfloat16" if self.compute_dtype == "bfloat16" else "float32"
+
     def _weights(self) -> tuple[Any, Any]:
-        """Matrix [rows, E] and bias [rows]: zeros if there is none, `NEVER` past the vocabulary."""
+        """Matrix [rows, E] and bias [rows], zeros if there is none."""
         kernel, bias = self.embedding.output_weights()
-        size, extra = self.embedding.vocabulary_size, self.embedding.extra_rows
-        if bias is None:
-            bias = ops.zeros((size + extra,), "float32")
-        if extra:
-            bias = ops.where(np.arange(size + extra) < size, bias, NEVER)
-        return kernel, bias
+        return kernel, ops.zeros_like(kernel[:, 0]) if bias is None else bias
+
+    def total(self, hidden: Any, targets: Any, weights: Any) -> Any:
+        """`sum_i w_i nll_i` in training, a float32 scalar: what a training step needs.
+
+        Args:
+            hidden: states `[..., hidden_dim]`.
+            targets: int `[...]`, the ids to predict.
+            weights: float32 `[...]`, which have no gradient; 0 at padding.
+        """
+        return ops.sum(weights * self(hidden, targets, training=True))
 
     def compute_output_spec(
         self, hidden: Any, targets: Any, mask: Any = None, training: Any = None

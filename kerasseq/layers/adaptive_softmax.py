@@ -80,7 +80,7 @@ class AdaptiveSoftmax(TiedOutputLoss):
             autocast=False,
         )
 
-    def call(self, hidden: Any, targets: Any, mask: Any = None) -> Any:
+    def call(self, hidden: Any, targets: Any, mask: Any = None, training: bool = False) -> Any:
         states, flat = self._flatten(hidden, targets)
         valid = ops.ones_like(flat, dtype="bool")
         if mask is not None:

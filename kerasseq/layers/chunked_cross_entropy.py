@@ -18,7 +18,8 @@ def chunked_cross_entropy(
     targets: Any,
     label_smoothing: float = 0.0,
     chunk_size: int = 256,
-    classes: int | None = None,
+    predictable: np.ndarray | None = None,
+    dtype: str = "float32",
 ) -> Any:
     """`-log softmax(hidden kernel^T + bias)[targets]`, some tokens at a time.
 
@@ -33,17 +34,21 @@ def chunked_cross_entropy(
         kernel: float32 `[V, E]`.
         bias: float32 `[V]`.
         targets: int32 `[N]`, each in [0, V).
-        label_smoothing: share of the target spread evenly over all V classes.
+        label_smoothing: share of the target spread evenly over all predictable classes.
         chunk_size: the most tokens whose scores exist at once.
-        classes: how many of the V rows are classes that smoothing reaches; `None` for all. The
-            bias of the others must be so low that they have no probability (-1e30).
+        predictable: bool `[V]`, which of the V rows are classes that smoothing reaches; `None`
+            for all. The bias of the others must be so low that they have no probability (-1e30).
+        dtype: of what is multiplied; sums and exponentials are float32 in any case.
 
     Returns:
         float32 `[N]`; the gradient is of first order only.
     """
-    rows_of_kernel = kernel.shape[0]
-    classes = classes or rows_of_kernel
+    classes = kernel.shape[0]
     smooth = float(label_smoothing)
+    if predictable is None:
+        predictable = np.ones(classes, bool)
+    # the smoothed part of a target: evenly over what can be predicted
+    spread = (predictable / predictable.sum()).astype("float32")
     count = ops.shape(hidden)[0]
     chunks = -(-count // chunk_size)
     # Chunks of nearly equal size, so that little is padded; at least one, for empty input.
@@ -58,26 +63,33 @@ def chunked_cross_entropy(
     def chunk(values: Any, index: Any) -> Any:
         return ops.take(values, index * rows + ops.arange(rows, dtype="int32"), axis=0)
 
+    def product(left: Any, right: Any) -> Any:
+        if dtype == "float32":
+            return ops.matmul(left, right)
+        return ops.cast(ops.matmul(ops.cast(left, dtype), ops.cast(right, dtype)), "float32")
+
     def padded(values: Any) -> Any:
         return ops.pad(values, [[0, padding]] + [[0, 0]] * (len(values.shape) - 1))
 
     @ops.custom_gradient
     def nll(hidden: Any, kernel: Any, bias: Any, ids: Any) -> Any:
         targets = ops.cast(ids, "int32")
-        transposed = ops.transpose(kernel)
+        low = ops.cast(kernel, dtype)  # once, not for every chunk
+        transposed = ops.transpose(low)
         states = padded(hidden)
         gold = ops.take(kernel, targets, axis=0)
         gold_scores = ops.sum(hidden * gold, axis=-1) + ops.take(bias, targets, axis=0)
 
         def scores_of(index: Any) -> Any:
-            return ops.matmul(chunk(states, index), transposed) + bias
+            return product(chunk(states, index), transposed) + bias
 
         def forward(carry: Any, index: Any) -> Any:
             index = after(index, carry[0])
             scores = scores_of(index)
             top = ops.max(scores, axis=-1, keepdims=True)
             normaliser = top[:, 0] + ops.log(ops.sum(ops.exp(scores - top), axis=-1))
-            mean = ops.mean(scores[:, :classes] if classes < rows_of_kernel else scores, axis=-1)
+            # what cannot be predicted has a finite score, so that 0 times it is 0
+            mean = ops.matmul(scores, spread) if smooth else normaliser
             return (normaliser, mean), (normaliser, mean)
 
         empty = ops.zeros_like(chunk(states, 0)[:, 0])
@@ -92,18 +104,17 @@ def chunked_cross_entropy(
             if upstream is None:
                 (upstream,) = args
             weights = padded(upstream)
-            share = smooth / classes
-            if smooth and classes < rows_of_kernel:
-                share = ops.where(np.arange(rows_of_kernel) < classes, share, 0.0)
+            share = smooth * spread if smooth else 0.0
 
             def backward(index: Any, carry: Any) -> Any:
                 d_states, d_kernel, d_bias = carry
                 index = after(index, d_kernel)
                 shifted = scores_of(index) - chunk(normalisers, index)[:, None]
                 d_scores = (ops.exp(shifted) - share) * chunk(weights, index)[:, None]
-                here = ops.matmul(d_scores, kernel)[None]
+                d_low = ops.cast(d_scores, dtype)
+                here = product(d_low, low)[None]
                 d_states = ops.scatter_update(d_states, ops.reshape(index, (1, 1)), here)
-                d_kernel = d_kernel + ops.matmul(ops.transpose(d_scores), chunk(states, index))
+                d_kernel = d_kernel + product(ops.transpose(d_low), chunk(states, index))
                 return d_states, d_kernel, d_bias + ops.sum(d_scores, axis=0)
 
             start = (
@@ -117,9 +128,9 @@ def chunked_cross_entropy(
             gold_weights = (1.0 - smooth) * upstream
             d_states = d_states - gold_weights[:, None] * gold
             d_kernel = d_kernel - ops.segment_sum(
-                gold_weights[:, None] * hidden, targets, num_segments=rows_of_kernel
+                gold_weights[:, None] * hidden, targets, num_segments=classes
             )
-            d_bias = d_bias - ops.segment_sum(gold_weights, targets, num_segments=rows_of_kernel)
+            d_bias = d_bias - ops.segment_sum(gold_weights, targets, num_segments=classes)
             return d_states, d_kernel, d_bias, ops.zeros_like(ids)
 
         return value, grad
@@ -179,7 +190,7 @@ class ChunkedCrossEntropy(TiedOutputLoss):
         self.chunk_size = chunk_size
         self.label_smoothing = label_smoothing
 
-    def call(self, hidden: Any, targets: Any, mask: Any = None) -> Any:
+    def call(self, hidden: Any, targets: Any, mask: Any = None, training: bool = False) -> Any:
         states, flat = self._flatten(hidden, targets)
         kernel, bias = self._weights()
         nll = chunked_cross_entropy(
@@ -189,9 +200,30 @@ class ChunkedCrossEntropy(TiedOutputLoss):
             flat,
             self.label_smoothing,
             self.chunk_size,
-            self.embedding.vocabulary_size,
+            self.embedding.predictable,
+            self.product_dtype,
         )
         return self._unflatten(nll, targets, mask)
+
+    def total(self, hidden: Any, targets: Any, weights: Any) -> Any:
+        """As in the base; on TensorFlow without forming any score twice."""
+        if keras.backend.backend() != "tensorflow":
+            return super().total(hidden, targets, weights)
+        from kerasseq.kernels.linear_cross_entropy import linear_cross_entropy
+
+        states, flat = self._flatten(hidden, targets)
+        predictable = self.embedding.predictable
+        return linear_cross_entropy(
+            states,
+            *self._weights(),
+            flat,
+            ops.reshape(weights, (-1,)),
+            (predictable / predictable.sum()).astype("float32"),
+            self.label_smoothing,
+            self.chunk_size,
+            self.product_dtype,
+            xla=not keras.distribution.list_devices("gpu"),  # measured on CPUs only
+        )
 
     def get_config(self) -> dict[str, Any]:
         return {

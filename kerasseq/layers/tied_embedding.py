@@ -1,12 +1,17 @@
 """One matrix for the lookup of tokens and for the scores of the next one."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
-from kerasseq.layers._checks import check_positive, is_float
+from kerasseq.layers._checks import check_positive, is_float, whole_numbers
 from kerasseq.layers._explicit_mask import ExplicitMaskLayer
+
+# The score of what is never predicted: finite, for 0 * inf is NaN, and exp of it is 0.
+NEVER = -1e30
 
 
 @keras.saving.register_keras_serializable(package="kerasseq")
@@ -30,6 +35,8 @@ class TiedEmbedding(ExplicitMaskLayer):
         use_bias: whether the logits have a bias.
         pad_to_multiple_of: the matrix gets this multiple of rows (8 or 64 suit tensor cores), and
             products are taken with all of them; logits beyond the vocabulary are cut off.
+        input_only: ids that are looked up but never predicted, such as padding and begin; their
+            logit is -1e30.
         embeddings_initializer: initialiser of the matrix.
         embeddings_regularizer: regulariser of the matrix.
 
@@ -59,6 +66,7 @@ class TiedEmbedding(ExplicitMaskLayer):
         hidden_dim: int | None = None,
         use_bias: bool = True,
         pad_to_multiple_of: int = 1,
+        input_only: Sequence[int] = (),
         embeddings_initializer: Any = "uniform",
         embeddings_regularizer: Any = None,
         **kwargs: Any,
@@ -75,6 +83,12 @@ class TiedEmbedding(ExplicitMaskLayer):
         self.hidden_dim = hidden_dim
         self.use_bias = use_bias
         self.pad_to_multiple_of = pad_to_multiple_of
+        self.input_only = whole_numbers("TiedEmbedding", "input_only", input_only)
+        if any(not 0 <= index < vocabulary_size for index in self.input_only):
+            raise ValueError(
+                "TiedEmbedding: `input_only` must hold ids of the vocabulary. Received: "
+                f"input_only={self.input_only}, vocabulary_size={vocabulary_size}"
+            )
         self.embeddings_initializer = keras.initializers.get(embeddings_initializer)
         self.embeddings_regularizer = keras.regularizers.get(embeddings_regularizer)
         self.bias = None
@@ -146,12 +160,21 @@ class TiedEmbedding(ExplicitMaskLayer):
     def output_weights(self) -> tuple[Any, Any]:
         """The matrix [rows, embedding_dim] and the bias [rows] (or `None`), as float32 tensors.
 
-        The rows are those of the vocabulary and, beyond them, `extra_rows` of padding.
+        The rows are those of the vocabulary and, beyond them, `extra_rows` of padding; the bias
+        of rows that are not `predictable` is -1e30.
         """
         self._ensure_built()
         kernel = ops.cast(ops.copy(self.embeddings), "float32")
         bias = None if self.bias is None else ops.cast(ops.copy(self.bias), "float32")
+        if not self.predictable.all():
+            bias = ops.where(self.predictable, 0.0 if bias is None else bias, NEVER)
         return kernel, bias
+
+    @property
+    def predictable(self) -> np.ndarray:
+        """Which rows of the matrix can be predicted: bool `[rows]`."""
+        rows = np.arange(self.vocabulary_size + self.extra_rows)
+        return (rows < self.vocabulary_size) & ~np.isin(rows, self.input_only)
 
     @property
     def extra_rows(self) -> int:
@@ -177,6 +200,7 @@ class TiedEmbedding(ExplicitMaskLayer):
             "hidden_dim": self.hidden_dim,
             "use_bias": self.use_bias,
             "pad_to_multiple_of": self.pad_to_multiple_of,
+            "input_only": self.input_only,
             "embeddings_initializer": keras.initializers.serialize(self.embeddings_initializer),
             "embeddings_regularizer": keras.regularizers.serialize(self.embeddings_regularizer),
         }

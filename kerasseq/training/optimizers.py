@@ -22,21 +22,33 @@ class LazyAdam(keras.optimizers.Adam):
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Updates one variable; a sparse gradient must list each row once."""
-        if not isinstance(gradient, tf.IndexedSlices):
-            super().update_step(gradient, variable, learning_rate)
-            return
         step = tf.cast(self.iterations + 1, variable.dtype)
         rate = tf.cast(learning_rate, variable.dtype)
-        rate *= tf.sqrt(1 - self.beta_2**step) / (1 - self.beta_1**step)
         index = self._get_variable_index(variable)
         mean, square = self._momentums[index].value, self._velocities[index].value
+        weights = variable.value if isinstance(variable, keras.Variable) else variable
+        if not isinstance(gradient, tf.IndexedSlices):
+            # one pass over the memory, where Keras' own ops take eight
+            tf.raw_ops.ResourceApplyAdam(
+                var=weights.handle,
+                m=mean.handle,
+                v=square.handle,
+                beta1_power=self.beta_1**step,
+                beta2_power=self.beta_2**step,
+                lr=rate,
+                beta1=self.beta_1,
+                beta2=self.beta_2,
+                epsilon=self.epsilon,
+                grad=gradient,
+            )
+            return
+        rate *= tf.sqrt(1 - self.beta_2**step) / (1 - self.beta_1**step)
         rows, values = gradient.indices, gradient.values
         new_mean = self.beta_1 * tf.gather(mean, rows) + (1 - self.beta_1) * values
         new_square = self.beta_2 * tf.gather(square, rows) + (1 - self.beta_2) * values**2
         mean.scatter_update(tf.IndexedSlices(new_mean, rows))
         square.scatter_update(tf.IndexedSlices(new_square, rows))
         change = rate * new_mean / (tf.sqrt(new_square) + self.epsilon)
-        weights = variable.value if isinstance(variable, keras.Variable) else variable
         weights.scatter_sub(tf.IndexedSlices(change, rows))
 
 
@@ -51,7 +63,9 @@ def make_optimizer(settings: TrainingSettings) -> keras.optimizers.Optimizer:
     }
     options: dict[str, Any] = {}
     if settings.optimizer == "sgd":
-        options = {"momentum": 0.9, "nesterov": True}
+        options = {"momentum": settings.momentum, "nesterov": settings.momentum > 0}
+    elif settings.optimizer != "rmsprop":
+        options = {"beta_1": settings.momentum}
     if settings.weight_decay or settings.optimizer == "adamw":
         options["weight_decay"] = settings.weight_decay
     optimizer = kinds[settings.optimizer](learning_rate=settings.learning_rate, **options)
@@ -79,6 +93,9 @@ def _merge(gradient: Any) -> Any:
     if not isinstance(gradient, tf.IndexedSlices):
         return gradient
     rows, position = tf.unique(tf.reshape(gradient.indices, [-1]))
-    values = tf.reshape(gradient.values, [-1, *gradient.values.shape[-1:]])
+    # a batch of ids has more axes than one; what follows them is a row
+    values = tf.reshape(
+        gradient.values, [-1, *gradient.values.shape[len(gradient.indices.shape) :]]
+    )
     summed = tf.math.unsorted_segment_sum(values, position, tf.size(rows))
     return tf.IndexedSlices(summed, rows, gradient.dense_shape)

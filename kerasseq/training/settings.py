@@ -16,8 +16,9 @@ class TrainingSettings(Settings):
     epochs: int = setting(2, ge=1)
     """Passes over the training data, at most."""
     optimizer: Literal["adam", "lazy_adam", "adamw", "rmsprop", "sgd"] = "lazy_adam"
-    """Update rule; lazy_adam updates only the embedding rows that a batch uses, sgd has Nesterov
-    momentum 0.9."""
+    """Update rule; lazy_adam updates only the embedding rows that a batch uses."""
+    momentum: float = setting(0.9, ge=0, lt=1)
+    """Nesterov momentum of sgd, beta_1 of adam, lazy_adam and adamw; rmsprop has none."""
     learning_rate: float = setting(3e-3, gt=0)
     """Highest learning rate."""
     warmup: float = setting(0.05, ge=0, lt=1)

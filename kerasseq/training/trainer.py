@@ -45,9 +45,20 @@ class Batches(Protocol):
     def tokens(self, item: Any) -> int:
         """Tokens in one batch, padding not counted."""
 
+    def rate(self, item: Any) -> float:
+        """What the learning rate is multiplied by for one batch, usually 1."""
 
-Loss = Callable[[Any, Mapping[str, Any]], tuple[Any, Any]]
-"""``(model, batch) -> (summed loss, its weight)``: the gradient is that of their quotient."""
+
+class Loss(Protocol):
+    """What is minimised.
+
+    An object with an attribute ``carried`` (a list of variables) hands values from batch to batch,
+    such as the state of a stream; a checkpoint holds them.
+    """
+
+    def __call__(self, model: Any, batch: Mapping[str, Any]) -> tuple[Any, Any]:
+        """The summed loss and its weight: the gradient is that of their quotient."""
+
 
 Goal = Literal["max", "min"]
 
@@ -113,6 +124,7 @@ class Trainer:
             else []
         )
         self._sums = tf.Variable([0.0, 0.0], trainable=False)  # loss and weight since last read
+        self._carried = list(getattr(loss, "carried", ()))
         self._step_function = self._compile(loss)
         self._total = settings.epochs * len(batches.epoch(0))
         self._writer: Any = None
@@ -213,7 +225,7 @@ class Trainer:
             total=self._total,
             warmup=round(settings.warmup * self._total),
             decay=settings.decay,
-        )
+        ) * self.batches.rate(item)
         batch = {name: tf.constant(array) for name, array in self.batches.fetch(item).items()}
         self._step_function(batch, tf.constant(rate))
         self.step += 1
@@ -304,6 +316,7 @@ class Trainer:
             "optimizer": self._optimizer.variables,
             "average": self._average,
             "sums": [self._sums],
+            "carried": self._carried,
         }
 
     def _save(self) -> None:

@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from kerasseq.data.tfds import read_labelled, read_tagged
+from kerasseq.data.tfds import read_labelled, read_tagged, read_text
 from kerasseq.errors import UserError
 
 tfds = pytest.importorskip("tensorflow_datasets")
@@ -56,6 +56,30 @@ def test_unprepared_data_is_not_fetched_silently(data_dir):
 def test_unknown_name(data_dir):
     with pytest.raises(UserError, match="no_such_data"):
         read_labelled("no_such_data", "text", "label", download=True)
+
+
+def test_running_text_is_a_row_a_line_and_keeps_its_lines(data_dir):
+    corpus = read_text("tiny_reviews", "text", download=False)
+    assert corpus.splits["train"] in ("good é\nbad\n", "bad\ngood é\n")
+    assert corpus.splits["test"] == "fine\n"
+    assert list(corpus.splits) == ["train", "test"]
+    assert "tiny_reviews" in corpus.source
+    with pytest.raises(UserError, match="no feature 'body'; it has"):
+        read_text("tiny_reviews", "body", download=False)
+    with pytest.raises(UserError, match="the feature 'label' is not a text"):
+        read_text("tiny_reviews", "label", download=False)
+    with pytest.raises(UserError, match=r"is not prepared in .* add --download"):
+        read_text("lm1b", "text", download=False)
+
+    tfds.dataset_builders.AdhocBuilder(
+        name="tiny_play",
+        version="1.0.0",
+        features=tfds.features.FeaturesDict({"text": tfds.features.Text()}),
+        split_datasets={"train": [(0, {"text": "First:\r\n\nWe"})], "dev": [(0, {"text": "a\n"})]},
+        data_dir=data_dir,
+    ).download_and_prepare()
+    splits = read_text("tiny_play", "text", download=False).splits
+    assert splits == {"train": "First:\n\nWe\n", "validation": "a\n"}
 
 
 TREEBANK = """# sent_id = made-up-1

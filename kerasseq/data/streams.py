@@ -1,0 +1,177 @@
+"""A long text as training batches: parallel streams read piece by piece, or single lines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from kerasseq.config import Settings, setting
+from kerasseq.data.batches import BatchSettings, shuffled_batches
+from kerasseq.text.vocabulary import EOS, PAD
+
+
+@dataclass(frozen=True)
+class StreamSettings(Settings):
+    """Batches of running text."""
+
+    mode: Literal["streams", "sentences"] = "streams"
+    """streams: the text is cut into parallel streams, and each batch goes on where the one before
+    ended, with its state; sentences: every line stands for itself."""
+    size: int = setting(32, ge=1)
+    """Streams, or sentences, in a batch."""
+    length: int = setting(70, ge=1)
+    """Steps of truncated back-propagation; a longer sentence is cut."""
+    vary_length: bool = True
+    """Whether the steps vary around length from batch to batch, as in AWD-LSTM (streams only):
+    mostly length plus noise, in one of 20 batches half of it."""
+    spread: float = setting(5.0, ge=0)
+    """Standard deviation of that noise."""
+
+
+class Piece(NamedTuple):
+    """What every stream reads in one batch."""
+
+    start: int
+    length: int
+
+
+class StreamBatches:
+    """Parallel streams of a text, cut into pieces.
+
+    Stream `b` of `B` holds tokens `[b N / B, (b + 1) N / B)`, so lengths differ by at most one;
+    every token is a target exactly once an epoch. The token before a target is its input; EOS
+    comes before the first.
+
+    Args:
+        ids: int32 `[N]`.
+        settings: streams and their pieces.
+        seed: of the lengths.
+    """
+
+    def __init__(self, ids: np.ndarray, settings: StreamSettings, seed: int):
+        self._settings, self._seed = settings, seed
+        self._targets = ids
+        self._inputs = np.concatenate([[EOS], ids[:-1]]).astype(np.int32)
+        self._edges = np.arange(settings.size + 1) * len(ids) // settings.size
+        self._longest = int(np.diff(self._edges).max())
+
+    def epoch(self, number: int) -> list[Piece]:
+        """The pieces of an epoch, in the order of the text."""
+        random = np.random.default_rng([self._seed, number])
+        pieces = []
+        start = 0
+        while start < self._longest:
+            length = min(self._draw(random), self._longest - start)
+            pieces.append(Piece(start, length))
+            start += length
+        return pieces
+
+    def _draw(self, random: np.random.Generator) -> int:
+        """Steps of the next piece (Merity et al. 2018, section 5)."""
+        usual = self._settings.length
+        if not self._settings.vary_length:
+            return usual
+        mean = usual if random.random() < 0.95 else usual / 2
+        return max(min(5, usual), round(random.normal(mean, self._settings.spread)))
+
+    def fetch(self, item: Piece) -> dict[str, np.ndarray]:
+        """``ids`` and ``targets`` int32 ``[B, T]``, ``weights`` float32 ``[B, T]`` (0 where a
+        stream has ended), and ``fresh`` (whether the streams start here), bool ``[]``."""
+        return _arrays(
+            self._inputs, self._targets, self._edges[:-1] + item.start,
+            np.minimum(item.length, np.diff(self._edges) - item.start), item.length,
+            fresh=item.start == 0,
+        )  # fmt: skip
+
+    def positions(self, item: Piece) -> np.ndarray:
+        """Where each target of a batch stands in the text, int64 ``[B, T]``; also beyond the end
+        of a stream, where the weight is 0."""
+        return (self._edges[:-1] + item.start)[:, None] + np.arange(item.length)
+
+    def tokens(self, item: Piece) -> int:
+        """Targets in a batch."""
+        sizes = np.diff(self._edges) - item.start
+        return int(np.clip(sizes, 0, item.length).sum())
+
+    def rate(self, item: Piece) -> float:
+        """A shorter piece gets a lower learning rate, in proportion."""
+        return item.length / self._settings.length
+
+
+class SentenceBatches:
+    """Lines of a text, each on its own; pieces of the longest ones.
+
+    Args:
+        ids: int32 `[N]`, each line ended by EOS.
+        settings: lines in a batch, and their greatest length.
+        seed: of the order.
+    """
+
+    def __init__(self, ids: np.ndarray, settings: StreamSettings, seed: int):
+        self._targets = ids
+        self._inputs = np.concatenate([[EOS], ids[:-1]]).astype(np.int32)
+        self._starts, self._lengths = sentences(ids, settings.length)
+        self._batches = BatchSettings(size=settings.size)
+        self._seed = seed
+
+    def epoch(self, number: int) -> list[np.ndarray]:
+        """Lines of similar length together, in a random order."""
+        return shuffled_batches(self._lengths, self._batches, self._seed, number)
+
+    def fetch(self, item: np.ndarray) -> dict[str, np.ndarray]:
+        """As :meth:`StreamBatches.fetch`."""
+        lengths = self._lengths[item]
+        return _arrays(
+            self._inputs, self._targets, self._starts[item], lengths, int(lengths.max()), fresh=True
+        )
+
+    def tokens(self, item: np.ndarray) -> int:
+        """Targets in a batch."""
+        return int(self._lengths[item].sum())
+
+    def rate(self, item: np.ndarray) -> float:
+        """The same for all."""
+        return 1.0
+
+
+def sentences(ids: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where each line begins, and its length with EOS; a longer line in pieces.
+
+    Args:
+        ids: int32 `[N]`.
+        longest: greatest length.
+
+    Returns:
+        starts and lengths, int64, which together cover every token once.
+    """
+    ends = np.flatnonzero(ids == EOS) + 1
+    if not len(ends) or ends[-1] < len(ids):
+        ends = np.append(ends, len(ids))
+    begins = np.concatenate([[0], ends[:-1]])
+    pieces = -(-(ends - begins) // longest)
+    line = np.repeat(np.arange(len(ends)), pieces)
+    order = np.arange(len(line)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    starts = begins[line] + order * longest
+    return starts, np.minimum(ends[line] - starts, longest)
+
+
+def _arrays(
+    inputs: np.ndarray,
+    targets: np.ndarray,
+    starts: np.ndarray,
+    lengths: np.ndarray,
+    width: int,
+    fresh: bool,
+) -> dict[str, Any]:
+    """Rows of a text, padded on the right."""
+    steps = np.arange(width)
+    valid = steps < lengths[:, None]
+    at = np.where(valid, starts[:, None] + steps, 0)
+    return {
+        "ids": np.where(valid, inputs[at], PAD).astype(np.int32),
+        "targets": np.where(valid, targets[at], PAD).astype(np.int32),
+        "weights": valid.astype(np.float32),
+        "fresh": np.array(fresh),
+    }

@@ -1,0 +1,1 @@
+"""Text from a step function: sampling, greedy choice and beam search, in Python or in a graph."""

@@ -1,0 +1,74 @@
+"""What decoders share: the step function, and a loop over it of core TensorFlow ops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+Step = Callable[[tf.Tensor, Any], tuple[tf.Tensor, Any]]
+"""``(tokens int32 [rows], state) -> (logits float32 [rows, V], state)``.
+
+``state`` is any nest of tensors whose first axis is the rows, such as the (h, c) of each layer;
+structure, dtypes and shapes stay the same from step to step. Rows must not depend on each other.
+"""
+
+EXCLUDED = -1e30
+"""Log-probability of what is not there: finite, so that sums and quotients of it are too."""
+
+PRESENT = -1e29
+"""Whatever is above is there."""
+
+
+class FlatStep:
+    """A step whose state is a flat list of tensors, as a loop carries it.
+
+    Args:
+        step: the model.
+        state: its first state; anything that converts to tensors.
+    """
+
+    def __init__(self, step: Step, state: Any):
+        self._step = step
+        self._structure = state
+        self.tensors = [tf.convert_to_tensor(tensor) for tensor in tf.nest.flatten(state)]
+
+    def __call__(
+        self, tokens: tf.Tensor, tensors: Sequence[tf.Tensor]
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """Logits float32 ``[rows, V]`` and the new state."""
+        logits, state = self._step(tokens, tf.nest.pack_sequence_as(self._structure, tensors))
+        tf.nest.assert_same_structure(self._structure, state, check_types=False)
+        after = [tf.convert_to_tensor(tensor) for tensor in tf.nest.flatten(state)]
+        return tf.cast(logits, tf.float32), after
+
+
+def loop(
+    condition: Callable[..., tf.Tensor],
+    body: Callable[..., Sequence[tf.Tensor]],
+    variables: Sequence[tf.Tensor],
+) -> Sequence[tf.Tensor]:
+    """``tf.while_loop`` over a flat list of tensors.
+
+    Static shapes stay as they came: a body loses some of them on the way (``tf.reshape``), which
+    ``tf.while_loop`` by itself would refuse.
+    """
+
+    def keeping_shapes(*before: tf.Tensor) -> Sequence[tf.Tensor]:
+        after = body(*before)
+        for tensor, variable in zip(after, variables, strict=True):
+            tensor.set_shape(variable.shape)
+        return after
+
+    return tf.while_loop(condition, keeping_shapes, variables)
+
+
+def token_ids(ids: Any) -> tf.Tensor:
+    """Token ids, in a tensor or not, none or one or many, as int32 ``[N]``."""
+    return tf.reshape(tf.cast(ids, tf.int32), [-1])
+
+
+def is_any_of(tokens: tf.Tensor, stop: tf.Tensor) -> tf.Tensor:
+    """Which of ``tokens`` int32 ``[...]`` are in ``stop`` int32 ``[S]``; S may be 0."""
+    return tf.reduce_any(tokens[..., tf.newaxis] == stop, axis=-1)

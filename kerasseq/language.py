@@ -1,0 +1,244 @@
+"""The verbs of language models: ``next``, ``generate``, ``score`` and ``cache``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jsonargparse import Namespace
+
+from kerasseq.decoding.beam_search import check_beam
+from kerasseq.decoding.sampling import check_sampling
+from kerasseq.errors import UserError
+from kerasseq.evaluation import neural_cache
+from kerasseq.export import saved_model
+from kerasseq.generation import Continuation, Sampling, TextModel, stop_ids
+from kerasseq.runs import Trained, check_same_data, load_run, say
+from kerasseq.storage import write_json
+from kerasseq.text.vocabulary import EOS
+from kerasseq.verbs import read_texts
+
+
+def text_model(trained: Trained) -> TextModel:
+    """What a run is used with."""
+    return TextModel(trained.model, trained.assets.codec)
+
+
+# -- next ------------------------------------------------------------------------------------------
+
+
+def next(task: Any, options: Namespace) -> None:
+    """Prints the likeliest next tokens of each text."""
+    if options.k < 1:
+        raise UserError(f"--k must be 1 or more, got {options.k}")
+    texts = read_texts(options)
+    if options.saved_model:
+        path = Path(options.saved_model)
+        saved_model.read_manifest(path, task.name)
+        answered: Iterable[tuple[str, list[tuple[str, float]]]] = (
+            (text, list(zip(answer["tokens"], answer["probabilities"], strict=True)))
+            for text, answer in saved_model.run(
+                path, texts, "next_token", lambda block: {"text": block, "k": options.k}
+            )
+        )
+    else:
+        model = text_model(load_run(task, Path(options.run)))
+        answered = ((text, model.next(text, options.k)) for text in _known(model, texts))
+    for text, found in answered:
+        say(next_json(text, found) if options.json else next_lines(text, found))
+
+
+def next_json(text: str, found: list[tuple[str, float]]) -> str:
+    """A text with its next tokens as JSON."""
+    rows = [{"token": token, "probability": share} for token, share in found]
+    return json.dumps({"text": text, "next": rows}, ensure_ascii=False)
+
+
+def next_lines(text: str, found: list[tuple[str, float]]) -> str:
+    """The same for people."""
+    rows = "".join(f"  {share:.4f}  {_shown(token)}\n" for token, share in found)
+    return f"{_short(text)} ...\n{rows}"
+
+
+# -- generate --------------------------------------------------------------------------------------
+
+
+def generate(task: Any, options: Namespace) -> None:
+    """Goes on with a text."""
+    if options.samples < 1:
+        raise UserError(f"--samples must be 1 or more, got {options.samples}")
+    check_sampling(options.temperature, options.top_k, options.top_p, options.length)
+    drawing = (options.temperature, options.top_k, options.top_p, options.samples) != (1, 0, 1, 1)
+    if (options.beam is not None) + options.greedy + drawing > 1:
+        raise UserError(
+            "give --beam, --greedy, or how to draw (temperature, top-k, top-p, samples)"
+        )
+    if options.saved_model:
+        _generate_by_saved_model(task, options)
+        return
+    if options.beam is not None:
+        check_beam(options.beam, options.n_best, options.length)
+    elif options.n_best != 1:
+        raise UserError("--n-best is for --beam; --samples draws several texts")
+    model = text_model(load_run(task, Path(options.run)))
+    (prompt,) = _known(model, [options.prompt.encode("utf-8", "replace").decode()])
+    try:
+        # a shell passes a line end on as the two characters \n
+        stop = stop_ids(model.codec, [s.replace("\\n", "\n") for s in options.stop or ()])
+    except ValueError as error:
+        raise UserError(f"--stop: {error}") from None
+    if options.beam is not None:
+        found = model.beams(
+            prompt, options.length, options.beam, options.n_best, options.length_penalty,
+            stop or [EOS],
+        )  # fmt: skip
+        for continuation in found:
+            _show(prompt, continuation, options.json, title=True)
+        return
+    for number in range(options.samples):
+        top_k = 1 if options.greedy else options.top_k
+        sampling = Sampling(options.temperature, top_k, options.top_p, options.seed + number)
+        if options.json:
+            made = model.generate(prompt, options.length, sampling, stop)
+            _show(prompt, made, as_json=True)
+            continue
+        for added, _ in model.stream(prompt, options.length, sampling, stop):
+            print(added, end="", flush=True)
+        say("\n" if options.samples > 1 else "")
+
+
+def _generate_by_saved_model(task: Any, options: Namespace) -> None:
+    if options.beam is not None or options.stop:
+        raise UserError("an exported version draws or is greedy; --beam and --stop need a --run")
+    path = Path(options.saved_model)
+    saved_model.read_manifest(path, task.name)
+    for number in range(options.samples):
+        inputs = {
+            "length": options.length,
+            "temperature": options.temperature,
+            "top_k": 1 if options.greedy else options.top_k,
+            "top_p": options.top_p,
+            "seed": options.seed + number,
+        }
+        for prompt, answer in saved_model.run(
+            path, [options.prompt], "generate",
+            lambda block: {"text": block, **inputs},  # noqa: B023 (used at once)
+        ):  # fmt: skip
+            made = Continuation(answer["text"], answer["generated"], answer["log_prob"])
+            _show(prompt, made, options.json)
+
+
+def _show(prompt: str, made: Continuation, as_json: bool, title: bool = False) -> None:
+    perplexity = float(np.exp(-made.log_prob / max(1, made.tokens)))
+    if as_json:
+        row = {"prompt": prompt, **made._asdict(), "perplexity": perplexity}
+        say(json.dumps(row, ensure_ascii=False))
+        return
+    if title:
+        say(f"perplexity {perplexity:.2f}, log-probability {made.log_prob:.2f}:")
+    say(made.text.rstrip("\n"))
+
+
+# -- score -----------------------------------------------------------------------------------------
+
+
+def score(task: Any, options: Namespace) -> None:
+    """Prints how likely each line is."""
+    texts = read_texts(options)
+    if options.saved_model:
+        if options.tokens:
+            raise UserError("an exported version scores whole lines; --tokens needs a --run")
+        path = Path(options.saved_model)
+        saved_model.read_manifest(path, task.name)
+        scored: Iterator[dict[str, Any]] = (
+            {"text": text, **answer}
+            for text, answer in saved_model.run(path, texts, "score", lambda block: {"text": block})
+        )
+    else:
+        scored = text_model(load_run(task, Path(options.run))).score(texts)
+    lines, tokens, total = 0, 0, 0.0
+    for row in scored:
+        pairs = row.pop("token_log_probs", ())
+        if options.json:
+            each = {"token_log_probs": [list(p) for p in pairs]} if options.tokens else {}
+            say(json.dumps({**row, **each}, ensure_ascii=False))
+        else:
+            say(score_line(row))
+            if options.tokens:
+                for token, log_prob in pairs:
+                    say(f"  {log_prob:>10.4f}  {_shown(token)}")
+        lines, tokens, total = lines + 1, tokens + row["tokens"], total + row["log_prob"]
+    if lines > 1:
+        perplexity = float(np.exp(min(700.0, -total / tokens)))
+        print(
+            f"{lines:,} lines, {tokens:,} tokens with line ends: log-probability {total:.2f}, "
+            f"perplexity {perplexity:.2f}",
+            file=sys.stderr,
+        )
+
+
+def score_line(row: dict[str, Any]) -> str:
+    """A scored line for people."""
+    unknown = f", {row['unknown']} unknown" if row.get("unknown") else ""
+    return (
+        f"{row['log_prob']:>12.4f}  perplexity {row['perplexity']:>10.2f}  "
+        f"{row['tokens']:>4} tokens{unknown}  {_short(row['text'])}"
+    )
+
+
+# -- cache -----------------------------------------------------------------------------------------
+
+
+def cache(task: Any, options: Namespace) -> None:
+    """Evaluates a run with a neural cache, whose settings the validation split chooses."""
+    if options.size < 1:
+        raise UserError(f"--size must be 1 or more, got {options.size}")
+    trained = load_run(task, Path(options.run))
+    data = task.load_data(trained.settings, options.download)
+    check_same_data(trained.run, task.data_report(data))
+    if options.split not in data.splits:
+        raise UserError(f"the data has no {options.split} split; it has {', '.join(data.splits)}")
+
+    def read(split: str, thetas: tuple[float, ...]) -> neural_cache.Cached:
+        return neural_cache.read(trained.model, data.splits[split], options.size, thetas)
+
+    validation = read("validation", neural_cache.THETAS)
+    theta, weight = neural_cache.choose(validation)
+    chosen = validation
+    if options.split != "validation":
+        chosen = read(options.split, neural_cache.THETAS)
+    report = neural_cache.report(chosen, theta, weight, options.size)
+    (trained.run / "evaluation").mkdir(exist_ok=True)
+    path = trained.run / f"evaluation/{options.split}-cache.json"
+    write_json(path, report)
+    say(
+        f"{options.split} split, {report['tokens']:,} tokens: "
+        f"perplexity {report['perplexity']:.2f}, "
+        f"with a cache of {options.size:,} positions {report['perplexity_with_cache']:.2f} "
+        f"(theta {report['theta']:g}, lambda {report['lambda']:g}: best on validation)"
+    )
+    say(f"  written to {path}")
+
+
+# -- shared ----------------------------------------------------------------------------------------
+
+
+def _known(model: TextModel, texts: Iterable[str]) -> Iterator[str]:
+    """The texts; says of which the model knows no token."""
+    for text in texts:
+        if model.only_unknown(text):
+            print(f"the model knows no token of {_short(text)!r}", file=sys.stderr)
+        yield text
+
+
+def _short(text: str) -> str:
+    line = " ".join(text[:500].split())
+    return line if len(line) <= 70 else f"{line[:67]}..."
+
+
+def _shown(token: str) -> str:
+    return {"\n": "(line end)", " ": "(blank)", "\t": "(tab)"}.get(token, token)

@@ -1,0 +1,213 @@
+"""A recurrent language model with tied weights."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from kerasseq.layers._checks import check_choice, check_rank
+from kerasseq.layers.adaptive_softmax import AdaptiveSoftmax
+from kerasseq.layers.chunked_cross_entropy import ChunkedCrossEntropy
+from kerasseq.layers.locked_dropout import LockedDropout
+from kerasseq.layers.recurrent_stack import RecurrentStack
+from kerasseq.layers.sampled_softmax import SampledSoftmax
+from kerasseq.layers.tied_embedding import TiedEmbedding
+from kerasseq.layers.word_dropout import WordDropout
+
+SOFTMAXES = ("full", "sampled", "adaptive")
+
+# How many scores exist at once (32 MiB): tokens times vocabulary.
+SCORES = 2**23
+
+
+@keras.saving.register_keras_serializable(package="kerasseq")
+class RecurrentLanguageModel(keras.Model):
+    """`p(x_t | x_1 .. x_{t-1})` by a recurrent stack between the two ends of one embedding matrix.
+
+    `h_1 .. h_T = stack(dropout(E[x_0 .. x_{T-1}]))`, `p(x_t) = softmax((h_t P) E^T + b)`
+    ([Zaremba et al., 2014](https://arxiv.org/abs/1409.2329);
+    [Press & Wolf, 2017](https://arxiv.org/abs/1608.05859)), regularised as AWD-LSTM is
+    ([Merity et al., 2018](https://arxiv.org/abs/1708.02182)). The state is a value: it goes in and
+    comes out, so that a long text can be read in pieces.
+
+    Args:
+        vocabulary_size: number of tokens, V.
+        embedding_dim: size of an embedding.
+        units, num_layers, cell, kernel, use_cudnn: of the :class:`RecurrentStack`.
+        softmax: loss in training: `"full"` (in chunks, the scores of all tokens never exist at
+            once), `"sampled"`, or `"adaptive"` (which is another distribution, in use too). The
+            last two need ids in the order of falling frequency.
+        num_sampled: candidates of the sampled softmax.
+        cutoffs: clusters of the adaptive one.
+        embedding_dropout: rate at which words of the vocabulary are dropped, in all of a batch.
+        input_dropout, layer_dropout, output_dropout: variational dropout of the embedded words,
+            between layers, and of the last layer's output.
+        recurrent_dropout, weight_drop: of the stack's recurrence.
+        input_only: ids that are never predicted.
+        embedding_range: embeddings start uniform within plus and minus this.
+
+    Call arguments:
+        ids: int `[batch, time]`, the tokens before those to predict.
+        mask: bool `[batch, time]`, padded on the right; needed only where final states are read
+            of rows that end early.
+        states: as returned; `None` for zeros.
+        training: whether to drop.
+
+    Output: `(outputs, raw, states)`: what is scored, float `[batch, time, units]`; the same before
+    dropout; the final states, a flat list of `[batch, units]`.
+
+    Masking: with a mask, final states are those at each row's last valid step. In training none is
+    needed, since padding on the right is read after all that counts: give the tokens there no
+    weight in the loss.
+
+    Example:
+
+    >>> import numpy as np
+    >>> model = RecurrentLanguageModel(10, 4, units=4)
+    >>> ids = np.array([[3, 5, 6]])
+    >>> outputs, _, states = model(ids)
+    >>> log_probs = model.log_probs(outputs)
+    >>> tuple(log_probs.shape), len(states)
+    ((1, 3, 10), 2)
+    >>> nll = model.nll(outputs, np.array([[5, 6, 3]]))
+    >>> bool(np.allclose(nll[0, 1], -log_probs[0, 1, 6], atol=1e-5))
+    True
+    """
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        embedding_dim: int,
+        units: int,
+        num_layers: int = 1,
+        cell: str = "lstm",
+        softmax: str = "full",
+        num_sampled: int = 1024,
+        cutoffs: Sequence[int] = (),
+        embedding_dropout: float = 0.0,
+        input_dropout: float = 0.0,
+        layer_dropout: float = 0.0,
+        output_dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        weight_drop: float = 0.0,
+        input_only: Sequence[int] = (),
+        embedding_range: float = 0.1,
+        kernel: str = "auto",
+        use_cudnn: Any = "auto",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        check_choice("RecurrentLanguageModel", "softmax", softmax, SOFTMAXES)
+        self._settings = {
+            "vocabulary_size": vocabulary_size,
+            "embedding_dim": embedding_dim,
+            "units": units,
+            "num_layers": num_layers,
+            "cell": cell,
+            "softmax": softmax,
+            "num_sampled": num_sampled,
+            "cutoffs": list(cutoffs),
+            "embedding_dropout": embedding_dropout,
+            "input_dropout": input_dropout,
+            "layer_dropout": layer_dropout,
+            "output_dropout": output_dropout,
+            "recurrent_dropout": recurrent_dropout,
+            "weight_drop": weight_drop,
+            "input_only": list(input_only),
+            "embedding_range": embedding_range,
+            "kernel": kernel,
+            "use_cudnn": use_cudnn,
+        }
+        self.vocabulary_size = vocabulary_size
+        self.embedding = TiedEmbedding(
+            vocabulary_size,
+            embedding_dim,
+            hidden_dim=units,
+            input_only=input_only,
+            embeddings_initializer=keras.initializers.RandomUniform(
+                -embedding_range, embedding_range
+            ),
+            name="embedding",
+        )
+        self.embedding_dropout = WordDropout(
+            embedding_dropout,
+            by="type",
+            vocabulary_size=vocabulary_size,
+            num_special=0,
+            name="embedding_dropout",
+        )
+        self.input_dropout = LockedDropout(input_dropout, name="input_dropout")
+        self.recurrent = RecurrentStack(
+            units,
+            num_layers=num_layers,
+            cell=cell,
+            dropout=layer_dropout,
+            recurrent_dropout=recurrent_dropout,
+            weight_drop=weight_drop,
+            kernel=kernel,
+            use_cudnn=use_cudnn,
+            return_state=True,
+            name="recurrent",
+        )
+        self.output_dropout = LockedDropout(output_dropout, name="output_dropout")
+        chunk_size = max(64, SCORES // vocabulary_size)
+        if softmax == "full":
+            self.softmax = ChunkedCrossEntropy(self.embedding, chunk_size, name="softmax")
+        elif softmax == "sampled":
+            self.softmax = SampledSoftmax(self.embedding, num_sampled, chunk_size, name="softmax")
+        else:
+            self.softmax = AdaptiveSoftmax(self.embedding, cutoffs, name="softmax")
+        self.build((None, None))
+
+    def build(self, ids_shape: Any) -> None:
+        settings = self._settings
+        self.embedding.build()
+        self.recurrent.build((None, None, settings["embedding_dim"]))
+        self.softmax.build((None, None, settings["units"]))
+        self.built = True
+
+    def call(
+        self, ids: Any, states: Any = None, mask: Any = None, training: bool | None = None
+    ) -> tuple[Any, Any, Any]:
+        check_rank("RecurrentLanguageModel", "ids", ids.shape, "batch, time")
+        vectors = self.embedding(ids)
+        vectors = self.embedding_dropout(ids, vectors, training=training)
+        vectors = self.input_dropout(vectors, training=training)
+        raw, states = self.recurrent(vectors, mask=mask, initial_state=states, training=training)
+        return self.output_dropout(raw, training=training), raw, states
+
+    def training_loss(self, outputs: Any, targets: Any, weights: Any) -> Any:
+        """The weighted sum of the tokens' losses in training, a float32 scalar.
+
+        Args:
+            outputs: of a call.
+            targets: int `[batch, time]`.
+            weights: float32 `[batch, time]`, 0 at padding.
+        """
+        return self.softmax.total(outputs, targets, weights)
+
+    def nll(self, outputs: Any, targets: Any) -> Any:
+        """`-log p(target)` of each token, float32 `[batch, time]`, by the full distribution."""
+        return self.softmax(outputs, targets)
+
+    def log_probs(self, outputs: Any) -> Any:
+        """`log p` of every token of the vocabulary, float32 `[..., V]`, of outputs `[..., units]`.
+
+        What is never predicted has -1e30 or less.
+        """
+        if isinstance(self.softmax, AdaptiveSoftmax):
+            return self.softmax.log_prob(outputs)
+        return ops.log_softmax(self.embedding(outputs, project=True), axis=-1)
+
+    def step(self, ids: Any, states: Any) -> tuple[Any, Any]:
+        """One step, for decoding: ids `[batch]` and states -> `log_probs [batch, V]`, states."""
+        outputs, states = self.recurrent.step(self.embedding(ids), states)
+        return self.log_probs(outputs), states
+
+    def initial_state(self, batch_size: Any) -> list[Any]:
+        """Zeros, in the structure of the states."""
+        return self.recurrent.get_initial_state(batch_size)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), **self._settings}

@@ -1,0 +1,412 @@
+"""Language models of words or characters with recurrent networks.
+
+    python -m tasks.language_model train
+
+Follow a text through :mod:`kerasseq.data.texts`, :mod:`kerasseq.text.codec`,
+:mod:`kerasseq.data.running_text`, :mod:`kerasseq.data.streams`,
+:mod:`kerasseq.layers.language_model`, :mod:`kerasseq.training.trainer`,
+:mod:`kerasseq.evaluation.language_model`, :mod:`kerasseq.decoding` and
+:mod:`kerasseq.export.language_model`.
+"""
+
+# No `from __future__ import annotations` here: jsonargparse would resolve the names below
+# TYPE_CHECKING to read the settings' types, and import tensorflow for every --help.
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+
+from kerasseq.cli import main
+from kerasseq.config import Settings, group, setting
+from kerasseq.data.running_text import TextData, VocabularySettings
+from kerasseq.data.streams import StreamSettings
+from kerasseq.errors import UserError
+from kerasseq.export.serving import EDGE_CASES, Serving, Signature, text_signature
+from kerasseq.task import Task, TaskSettings
+from kerasseq.task_verbs import language_verbs
+from kerasseq.text.codec import Codec
+from kerasseq.text.vocabulary import BOS, PAD, Vocabulary
+from kerasseq.training.settings import TrainingSettings
+from kerasseq.tuning.space import Choice, Range
+
+if TYPE_CHECKING:
+    import keras
+
+    from kerasseq.training.run_folder import RunFolder
+    from kerasseq.training.trainer import Loss
+
+EXAMPLES = ("this is one of the", "i would not", "the acting was")
+VALIDATION_STREAMS = 20
+ASSUMED_VOCABULARY = 10_000
+SERVED = {"length": 12, "temperature": 0.8, "top_k": 50, "top_p": 0.95, "seed": 7}
+"""How the exported ``generate`` is called where it is compared with the model."""
+
+
+@dataclass(frozen=True)
+class ModelSettings(Settings):
+    """Embedding and softmax with one matrix, a recurrent stack between them."""
+
+    embedding: int = setting(256, ge=1)
+    """Size of the token vectors, which the softmax uses too."""
+    cell: Literal["simple_rnn", "gru", "lstm"] = "lstm"
+    """Recurrent cell of every layer."""
+    units: int = setting(256, ge=1)
+    """Size of the recurrent state; a projection follows if embedding differs."""
+    layers: int = setting(1, ge=1)
+    """Recurrent layers."""
+    softmax: Literal["full", "sampled", "adaptive"] = "full"
+    """Training loss: full; sampled, estimated from some of the vocabulary; or adaptive, in clusters
+    of falling frequency. Evaluation is by the full distribution in any case."""
+    sampled: int = setting(1024, ge=1)
+    """Candidates of the sampled softmax, drawn for every batch."""
+    cutoffs: str = "2000,10000"
+    """First ids of the clusters of the adaptive softmax, ascending."""
+    embedding_dropout: float = setting(0.0, ge=0, lt=1)
+    """Share of the vocabulary whose vectors are dropped, wherever they stand in the batch."""
+    input_dropout: float = setting(0.2, ge=0, lt=1)
+    """Variational dropout of the token vectors: the same mask at every step."""
+    layer_dropout: float = setting(0.2, ge=0, lt=1)
+    """Variational dropout between recurrent layers."""
+    output_dropout: float = setting(0.2, ge=0, lt=1)
+    """Variational dropout of the last layer's output."""
+    recurrent_dropout: float = setting(0.0, ge=0, lt=1)
+    """Variational dropout of the recurrent state."""
+    weight_drop: float = setting(0.0, ge=0, lt=1)
+    """DropConnect of the recurrent weights, one mask a batch."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.clusters()
+
+    def clusters(self) -> list[int]:
+        """The cutoffs as numbers.
+
+        Raises:
+            UserError: if they are not ascending numbers.
+        """
+        try:
+            found = [int(part) for part in self.cutoffs.split(",")]
+        except ValueError:
+            found = []
+        if not found or found != sorted(set(found)) or found[0] < 1:
+            raise UserError(f"cutoffs must be ascending numbers, got {self.cutoffs!r}")
+        return found
+
+
+@dataclass(frozen=True)
+class LanguageModelSettings(TaskSettings):
+    """What is trained, on what."""
+
+    text_column: str = "text"
+    """Feature of the text in a TFDS source."""
+    validation_share: float = setting(0.05, gt=0, lt=0.5)
+    """Share of a text without splits that is the validation split: what stands before test."""
+    test_share: float = setting(0.1, ge=0, lt=0.5)
+    """Share of a text without splits that is the test split: its end."""
+    init_from: str = ""
+    """Run folder of a language model whose embedding and recurrent weights training starts from."""
+    activation: float = setting(0.0, ge=0)
+    """Activation regularisation (AR): weight of the mean squared output, after dropout."""
+    temporal_activation: float = setting(0.0, ge=0)
+    """Temporal activation regularisation (TAR): weight of the mean squared change of the output
+    from step to step, before dropout."""
+    score_streams: int = setting(1, ge=1)
+    """Streams that a split is cut into for evaluate, read side by side, each from a zero state; 1
+    is how results are published, more are faster."""
+    text: VocabularySettings = group(VocabularySettings)
+    streams: StreamSettings = group(StreamSettings)
+    model: ModelSettings = group(ModelSettings)
+    training: TrainingSettings = group(TrainingSettings, monitor="perplexity", epochs=2)
+
+
+class Assets(NamedTuple):
+    """What a language model needs beside its weights.
+
+    Attributes:
+        codec: text to ids and back.
+        counts: training frequency of every id, int64 `[V]`.
+    """
+
+    codec: Codec
+    counts: np.ndarray
+
+
+class LanguageModel(Task[LanguageModelSettings, TextData, Assets]):
+    """Language modelling."""
+
+    name = "language_model"
+    title = "Language model with recurrent networks"
+    settings_class = LanguageModelSettings
+    goals = {"perplexity": "min", "loss": "min"}
+    search_space = {
+        "training.learning_rate": Range(5e-4, 1e-2, log=True),
+        "model.cell": Choice(("gru", "lstm")),
+        "model.units": Choice((128, 256, 512)),
+        "model.input_dropout": Range(0.0, 0.6),
+        "model.output_dropout": Range(0.0, 0.6),
+        "model.weight_drop": Range(0.0, 0.5),
+    }
+    extra_verbs = language_verbs("language_model")
+
+    # -- data ------------------------------------------------------------------------------------
+
+    def load_data(self, settings: LanguageModelSettings, download: bool) -> TextData:
+        from kerasseq.data import running_text, texts
+
+        corpus = self._read(settings, settings.data, download)
+        unit = "characters" if settings.text.level == "char" else "lines"
+        corpus = texts.cut_text(corpus, settings.validation_share, settings.test_share, unit)
+        return running_text.encode_corpus(corpus, settings.text)
+
+    def _read(self, settings: LanguageModelSettings, source: str, download: bool) -> Any:
+        from kerasseq.data import embedded, texts, tfds
+
+        if source == "embedded":
+            return embedded.review_texts()
+        if source.startswith("tfds:"):
+            return tfds.read_text(source.removeprefix("tfds:"), settings.text_column, download)
+        return texts.read_text(Path(source), settings.encoding)
+
+    def labelled_file(
+        self,
+        settings: LanguageModelSettings,
+        assets: Assets,
+        source: str,
+        split: str | None,
+        download: bool,
+    ) -> TextData:
+        from kerasseq.data import running_text, splits
+
+        corpus = self._read(settings, source, download)
+        chosen = splits.chosen_split(corpus.source, corpus.splits, split)
+        ids, summary = running_text.encode_split(corpus.splits[chosen], assets.codec)
+        report = {
+            "source": corpus.source,
+            "notes": corpus.notes,
+            "vocabulary": len(assets.codec.vocabulary),
+            "splits": {"test": summary},
+        }
+        return TextData({"test": ids}, assets.codec, report, assets.counts)
+
+    def data_report(self, data: TextData) -> dict[str, Any]:
+        return data.report
+
+    def samples(self, data: TextData) -> list[str]:
+        ids = data.splits["validation"]
+        starts = np.linspace(0, max(0, len(ids) - 25), 24).astype(int)
+        return [data.codec.decode(ids[start : start + 25]) for start in starts]
+
+    def examples(self, run: "RunFolder") -> tuple[str, ...]:
+        return EXAMPLES
+
+    def assets(self, data: TextData) -> Assets:
+        return Assets(data.codec, data.counts)
+
+    def save_assets(self, assets: Assets, run: "RunFolder") -> None:
+        from kerasseq.storage import write_json
+
+        assets.codec.vocabulary.save(run / "vocabulary.txt")
+        write_json(
+            run / "text.json", {"units": assets.codec.units, "counts": assets.counts.tolist()}
+        )
+
+    def load_assets(self, run: "RunFolder") -> Assets:
+        text = run.read_json("text.json")
+        codec = Codec(text["units"], Vocabulary.load(run / "vocabulary.txt"))
+        return Assets(codec, np.array(text["counts"], np.int64))
+
+    def assumed_assets(self, settings: LanguageModelSettings) -> Assets:
+        size = settings.text.vocabulary_size or ASSUMED_VOCABULARY
+        return Assets(Codec("words", Vocabulary.assumed(size)), np.ones(size, np.int64))
+
+    # -- model -----------------------------------------------------------------------------------
+
+    def build_model(
+        self, settings: LanguageModelSettings, assets: Assets, portable: bool = False
+    ) -> "keras.Model":
+        from kerasseq.layers.language_model import RecurrentLanguageModel
+
+        options = settings.model
+        return RecurrentLanguageModel(
+            len(assets.codec.vocabulary),
+            options.embedding,
+            options.units,
+            num_layers=options.layers,
+            cell=options.cell,
+            softmax=options.softmax,
+            num_sampled=options.sampled,
+            cutoffs=options.clusters(),
+            embedding_dropout=options.embedding_dropout,
+            input_dropout=options.input_dropout,
+            layer_dropout=options.layer_dropout,
+            output_dropout=options.output_dropout,
+            recurrent_dropout=options.recurrent_dropout,
+            weight_drop=options.weight_drop,
+            input_only=(PAD, BOS),
+            kernel="auto" if portable else settings.device.kernel,
+            use_cudnn=False if portable else "auto",
+            name=self.name,
+        )
+
+    def adapt(
+        self, model: "keras.Model", settings: LanguageModelSettings, data: TextData
+    ) -> list[str]:
+        if not settings.init_from:
+            return []
+        from kerasseq.training.run_folder import RunFolder
+        from kerasseq.training.starting_point import start_from
+
+        return start_from(model, data.codec.vocabulary, RunFolder(Path(settings.init_from)))
+
+    def loss(self, settings: LanguageModelSettings) -> "Loss":
+        import keras
+
+        from kerasseq.training.language_model_loss import LanguageModelLoss
+
+        states = None
+        if settings.streams.mode == "streams":
+            options = settings.model
+            shape = (settings.streams.size, options.units)
+            dtype = keras.mixed_precision.dtype_policy().compute_dtype
+            count = options.layers * (2 if options.cell == "lstm" else 1)
+            states = [keras.ops.zeros(shape, dtype) for _ in range(count)]
+        return LanguageModelLoss(states, settings.activation, settings.temporal_activation)
+
+    def batches(self, settings: LanguageModelSettings, data: TextData) -> Any:
+        from kerasseq.data.streams import SentenceBatches, StreamBatches
+
+        kind = StreamBatches if settings.streams.mode == "streams" else SentenceBatches
+        return kind(data.splits["train"], settings.streams, settings.seed)
+
+    def validator(
+        self, model: "keras.Model", settings: LanguageModelSettings, data: TextData
+    ) -> Any:
+        from kerasseq.evaluation.language_model import Scorer
+
+        scorer, ids = Scorer(model), data.splits["validation"]
+
+        def validate() -> dict[str, float]:
+            nll = self._nll(scorer, settings, ids, VALIDATION_STREAMS)
+            loss = float(nll.mean(dtype=np.float64))
+            return {"perplexity": float(np.exp(min(loss, 700.0))), "loss": loss}
+
+        return validate
+
+    def _nll(
+        self, scorer: Any, settings: LanguageModelSettings, ids: np.ndarray, streams: int
+    ) -> np.ndarray:
+        """The nll of each token, int32 `[N]` -> float32 `[N]`, read as in training."""
+        if settings.streams.mode == "sentences":
+            return scorer.nll_of_sentences(ids, settings.streams.length)
+        return scorer.nll(ids, streams)
+
+    # -- use -------------------------------------------------------------------------------------
+
+    def evaluate(
+        self, model: "keras.Model", settings: LanguageModelSettings, data: TextData, split: str
+    ) -> dict[str, Any]:
+        from kerasseq.evaluation.language_model import Scorer, report
+
+        ids = data.splits[split]
+        nll = self._nll(Scorer(model), settings, ids, settings.score_streams)
+        summary = data.report["splits"][split]
+        return {
+            "level": settings.text.level,
+            **report(nll, ids, summary["characters"], data.counts),
+        }
+
+    def show_report(self, report: dict[str, Any], name: str, folder: Path) -> list[str]:
+        from kerasseq.evaluation import language_model, plots
+
+        plots.frequency_bands(report["bands"], folder / f"{name}.png", name)
+        return language_model.report_lines(report)
+
+    def predict(
+        self,
+        model: "keras.Model",
+        settings: LanguageModelSettings,
+        assets: Assets,
+        texts: Iterable[str],
+    ) -> Iterator[dict[str, Any]]:
+        from kerasseq.export.language_model import DEFAULT_K
+        from kerasseq.generation import TextModel
+
+        reader = TextModel(model, assets.codec)
+        for text in texts:
+            yield _result(text, *zip(*reader.next(text, DEFAULT_K), strict=True))
+
+    def show_prediction(self, result: dict[str, Any]) -> str:
+        from kerasseq.language import next_lines
+
+        found = [(row["token"], row["probability"]) for row in result["next"]]
+        return next_lines(result["text"], found)
+
+    # -- export ----------------------------------------------------------------------------------
+
+    def serving(
+        self,
+        model: "keras.Model",
+        settings: LanguageModelSettings,
+        assets: Assets,
+        run: "RunFolder",
+    ) -> Serving:
+        from kerasseq.export.language_model import DEFAULT_K, TextGenerator
+        from kerasseq.generation import Sampling, TextModel
+
+        reader, module = TextModel(model, assets.codec), TextGenerator(model, assets.codec)
+        samples = run.read_json("samples.json")
+
+        def next_of(texts: list[str], k: int) -> list[dict[str, Any]]:
+            rows = [reader.next(text, k) for text in texts]
+            return [
+                {"tokens": [t for t, _ in row], "probabilities": [p for _, p in row]}
+                for row in rows
+            ]
+
+        def generated(texts: list[str]) -> list[dict[str, Any]]:
+            sampling = Sampling(*(SERVED[name] for name in Sampling._fields))
+            made = [reader.generate(text, SERVED["length"], sampling) for text in texts]
+            return [
+                {"text": one.text, "generated": one.tokens, "log_prob": one.log_prob}
+                for one in made
+            ]
+
+        def scored(texts: list[str]) -> list[dict[str, Any]]:
+            names = ("log_prob", "perplexity", "tokens")
+            return [{name: row[name] for name in names} for row in reader.score(texts)]
+
+        texts = [*EDGE_CASES, *samples]
+        signatures = {
+            "serving_default": text_signature(
+                module.serve, lambda texts: next_of(texts, DEFAULT_K), samples
+            ),
+            "next_token": Signature(
+                module.next_token,
+                lambda block: {"text": block, "k": 3},
+                lambda texts: next_of(texts, 3),
+                texts,
+            ),
+            "generate": Signature(
+                module.generate, lambda block: {"text": block, **SERVED}, generated, texts
+            ),
+            "score": text_signature(module.score, scored, samples),
+        }
+        return Serving(module, signatures)
+
+    def served_result(
+        self, text: str, outputs: Mapping[str, Any], manifest: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        return _result(text, outputs["tokens"], outputs["probabilities"])
+
+
+def _result(text: str, tokens: Iterable[str], shares: Iterable[float]) -> dict[str, Any]:
+    rows = [
+        {"token": token, "probability": share} for token, share in zip(tokens, shares, strict=True)
+    ]
+    return {"text": text, "next": rows}
+
+
+if __name__ == "__main__":
+    main(LanguageModel())
