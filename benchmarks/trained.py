@@ -23,7 +23,8 @@ def train(task: str, name: str, *words: str) -> tuple[dict[str, Any], float]:
         words: settings and options.
 
     Returns:
-        The run's records, and the wall time in seconds.
+        The run's records (``test`` is the report of the split that it was scored on), and the
+        wall time in seconds.
     """
     run = RUNS / name
     if (run / "training.json").exists():
@@ -35,8 +36,11 @@ def train(task: str, name: str, *words: str) -> tuple[dict[str, Any], float]:
         check=True,
     )  # fmt: skip
     seconds = time.perf_counter() - start
+    # data without a test split is scored on validation, and with --only-train on nothing
+    scored = [run / f"evaluation/{split}.json" for split in ("test", "validation")]
+    found = next((path for path in scored if path.exists()), None)
     return {
-        "test": json.loads((run / "evaluation/test.json").read_text(encoding="utf-8")),
+        "test": json.loads(found.read_text(encoding="utf-8")) if found else None,
         "training": json.loads((run / "training.json").read_text(encoding="utf-8")),
         "data": json.loads((run / "data.json").read_text(encoding="utf-8")),
         "settings": yaml.safe_load((run / "settings.yaml").read_text(encoding="utf-8")),

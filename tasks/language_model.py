@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 EXAMPLES = ("this is one of the", "i would not", "the acting was")
 VALIDATION_STREAMS = 20
 ASSUMED_VOCABULARY = 10_000
+LARGE_VOCABULARY = 20_000
 SERVED = {"length": 12, "temperature": 0.8, "top_k": 50, "top_p": 0.95, "seed": 7}
 """How the exported ``generate`` is called where it is compared with the model."""
 
@@ -56,9 +57,10 @@ class ModelSettings(Settings):
     """Size of the recurrent state; a projection follows if embedding differs."""
     layers: int = setting(1, ge=1)
     """Recurrent layers."""
-    softmax: Literal["full", "sampled", "adaptive"] = "full"
+    softmax: Literal["auto", "full", "sampled", "adaptive"] = "auto"
     """Training loss: full; sampled, estimated from some of the vocabulary; or adaptive, in clusters
-    of falling frequency. Evaluation is by the full distribution in any case."""
+    of falling frequency. Auto is sampled above 20,000 ids, else full. Evaluation is by the full
+    distribution in any case."""
     sampled: int = setting(1024, ge=1)
     """Candidates of the sampled softmax, drawn for every batch."""
     cutoffs: str = "2000,10000"
@@ -235,7 +237,7 @@ class LanguageModel(Task[LanguageModelSettings, TextData, Assets]):
             options.units,
             num_layers=options.layers,
             cell=options.cell,
-            softmax=options.softmax,
+            softmax=_softmax(options, len(assets.codec.vocabulary)),
             num_sampled=options.sampled,
             cutoffs=options.clusters(),
             embedding_dropout=options.embedding_dropout,
@@ -399,6 +401,12 @@ class LanguageModel(Task[LanguageModelSettings, TextData, Assets]):
         self, text: str, outputs: Mapping[str, Any], manifest: Mapping[str, Any]
     ) -> dict[str, Any]:
         return _result(text, outputs["tokens"], outputs["probabilities"])
+
+
+def _softmax(options: ModelSettings, vocabulary_size: int) -> str:
+    if options.softmax != "auto":
+        return options.softmax
+    return "sampled" if vocabulary_size > LARGE_VOCABULARY else "full"
 
 
 def _result(text: str, tokens: Iterable[str], shares: Iterable[float]) -> dict[str, Any]:

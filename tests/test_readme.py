@@ -9,10 +9,15 @@ import pytest
 
 from kerasseq import cli
 from kerasseq.cli import common_verbs
+from tasks.language_model import LanguageModel
 from tasks.pos_tagging import PosTagging
 from tasks.sentiment import Sentiment
 
-TASKS = {"tasks.sentiment": Sentiment, "tasks.pos_tagging": PosTagging}
+TASKS = {
+    "tasks.sentiment": Sentiment,
+    "tasks.pos_tagging": PosTagging,
+    "tasks.language_model": LanguageModel,
+}
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(?:bash|sh)\n(.*?)```", README, re.DOTALL)

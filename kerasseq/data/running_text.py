@@ -15,6 +15,7 @@ from kerasseq.errors import UserError
 from kerasseq.text.codec import Codec, Units, count_tokens, guess_units
 from kerasseq.text.vocabulary import EOS, SPECIAL_TOKENS, UNK, Vocabulary
 
+RAW_MIN_COUNT = 5
 _CHUNK = 1 << 22  # ids counted at once: bincount makes int64 of them
 
 
@@ -29,9 +30,10 @@ class VocabularySettings(Settings):
     tokenised before; auto takes blanks if <unk> is among the tokens."""
     vocabulary_size: int = setting(0, ge=0)
     """Most ids in the vocabulary, the 4 special ones included; built from the train split only.
-    With 0, every token has one that occurs min_count times."""
-    min_count: int = setting(1, ge=1)
-    """A token must occur this often in the train split to enter the vocabulary."""
+    With 0, every token that occurs min_count times has one."""
+    min_count: int = setting(0, ge=0)
+    """A token must occur this often in the train split to enter the vocabulary. With 0, words cut
+    from raw text must occur 5 times if vocabulary_size is 0, and everything else once."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -130,12 +132,14 @@ def _counts(ids: np.ndarray, size: int) -> np.ndarray:
 
 def _vocabulary(text: str, units: Units, source: str, settings: VocabularySettings) -> Vocabulary:
     counts = count_tokens(text, units)
+    if sum(counts.values()) < 2:
+        raise UserError(f"{source}: the train split has fewer than two tokens")
     size = settings.vocabulary_size
-    vocabulary = Vocabulary.from_counts(
-        counts, size or len(SPECIAL_TOKENS) + len(counts), settings.min_count
-    )
+    # without unknown words in training there is nothing to learn about them
+    least = settings.min_count or (RAW_MIN_COUNT if units == "words" and not size else 1)
+    vocabulary = Vocabulary.from_counts(counts, size or len(SPECIAL_TOKENS) + len(counts), least)
     types = len(vocabulary) - len(SPECIAL_TOKENS)
-    often = f" (min_count is {settings.min_count})" if settings.min_count > 1 else ""
+    often = f" (min_count is {least})" if least > 1 else ""
     if len(vocabulary) < size:
         raise UserError(
             f"{source}: vocabulary_size {size:,} is more than the text can fill: its train split "
@@ -143,5 +147,9 @@ def _vocabulary(text: str, units: Units, source: str, settings: VocabularySettin
             "(0 takes them all)"
         )
     if not types:
-        raise UserError(f"{source}: the train split has no token for a vocabulary{often}")
+        raise UserError(
+            f"{source}: no token of the train split occurs {least} times, as "
+            f"{'text.min_count' if settings.min_count else 'a vocabulary of raw words'} asks for; "
+            "give a lower --text.min_count"
+        )
     return vocabulary

@@ -13,6 +13,7 @@ from kerasseq.layers.crf import CRF as CRF
 from kerasseq.layers.crf import iob2_constraints as iob2_constraints
 from kerasseq.layers.dot_attention import DotAttention as DotAttention
 from kerasseq.layers.gru_cell import GRUCell as GRUCell
+from kerasseq.layers.language_model import RecurrentLanguageModel as RecurrentLanguageModel
 from kerasseq.layers.last_pooling import LastPooling as LastPooling
 from kerasseq.layers.locked_dropout import LockedDropout as LockedDropout
 from kerasseq.layers.losses import CRFLoss as CRFLoss

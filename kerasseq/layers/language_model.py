@@ -98,6 +98,7 @@ class RecurrentLanguageModel(keras.Model):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.supports_masking = True  # as in ExplicitMaskLayer: no output carries a mask
         check_choice("RecurrentLanguageModel", "softmax", softmax, SOFTMAXES)
         self._settings = {
             "vocabulary_size": vocabulary_size,
@@ -176,6 +177,9 @@ class RecurrentLanguageModel(keras.Model):
         vectors = self.input_dropout(vectors, training=training)
         raw, states = self.recurrent(vectors, mask=mask, initial_state=states, training=training)
         return self.output_dropout(raw, training=training), raw, states
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
+        return None
 
     def training_loss(self, outputs: Any, targets: Any, weights: Any) -> Any:
         """The weighted sum of the tokens' losses in training, a float32 scalar.

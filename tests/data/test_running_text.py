@@ -16,7 +16,8 @@ def corpus(train="A cat sat .\n\na cat ran", validation="A dog ran\n", **more):
 
 
 def encoded(settings=None, **texts):
-    return encode_corpus(corpus(**texts), VocabularySettings(**(settings or {})))
+    settings = {"min_count": 1} | (settings or {})
+    return encode_corpus(corpus(**texts), VocabularySettings(**settings))
 
 
 def test_words():
@@ -86,6 +87,16 @@ def test_size_and_count_of_the_vocabulary():
     assert len(encoded({"vocabulary_size": 7}, train=train).codec.vocabulary) == 7
 
 
+def test_rare_raw_words_are_unknown_unless_told():
+    train = "often " * 5 + "rare " * 4 + "\n"
+    assert encoded({"min_count": 0}, train=train).codec.vocabulary.tokens[4:] == ("often",)
+    for chosen in ({"vocabulary_size": 6}, {"tokenizer": "blanks"}):
+        data = encoded({"min_count": 0, **chosen}, train=train)
+        assert data.codec.vocabulary.tokens[4:] == ("often", "rare")
+    data = encoded({"min_count": 0, "level": "char"}, train="ab", validation="ab")
+    assert data.codec.vocabulary.tokens[4:] == ("a", "b")
+
+
 @pytest.mark.parametrize(
     ("settings", "texts", "message"),
     [
@@ -99,9 +110,10 @@ def test_size_and_count_of_the_vocabulary():
             {"train": "a a a b b c\n"},
             r"has 2 types \(min_count is 2\), which are 6 ids",
         ),
-        ({"min_count": 9}, {}, r"has no token for a vocabulary \(min_count is 9\)"),
-        ({}, {"train": "\n \n"}, "train split has no token for a vocabulary"),
-        ({}, {"train": ""}, "train split has no token"),
+        ({"min_count": 9}, {}, "no token of the train split occurs 9 times, as text.min_count"),
+        ({"min_count": 0}, {}, "occurs 5 times, as a vocabulary of raw words asks for"),
+        ({}, {"train": "\n \n"}, "the train split has fewer than two tokens"),
+        ({}, {"train": ""}, "the train split has fewer than two tokens"),
         ({}, {"train": "word\n"}, "the train split has fewer than two tokens"),
         ({"level": "char"}, {"train": "a\n"}, "the train split has fewer than two tokens"),
         ({}, {"validation": "\n\n"}, "the validation split has fewer than two tokens"),
@@ -119,7 +131,7 @@ def test_bad_texts(settings, texts, message):
     [
         ({"vocabulary_size": 4}, r"vocabulary_size must be 0 \(all tokens\) or >= 5, got 4"),
         ({"vocabulary_size": -1}, "vocabulary_size must be >= 0"),
-        ({"min_count": 0}, "min_count must be >= 1"),
+        ({"min_count": -1}, "min_count must be >= 0"),
         ({"level": "char", "tokenizer": "words"}, "tokenizer words is for level word"),
     ],
 )

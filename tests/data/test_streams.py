@@ -205,5 +205,7 @@ def test_a_line_starts_after_a_line_end():
     (item,) = batches.epoch(0)
     batch = batches.fetch(item)
     assert (batch["ids"][:, 0] == EOS).all()
-    rows = [row[mask > 0].tolist() for row, mask in zip(batch["targets"], batch["weights"], strict=True)]
+    rows = [
+        row[mask > 0].tolist() for row, mask in zip(batch["targets"], batch["weights"], strict=True)
+    ]
     assert sorted(rows) == [[EOS], [4, 5, EOS], [6, EOS], [7, 8]]

@@ -83,6 +83,64 @@ def test_values_and_gradients_equal_keras(name, reverse, masked, xla):
         close(mine, his)
 
 
+@pytest.mark.parametrize("xla", [False, True])
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_products_in_bfloat16_and_the_loop_in_float32(name, xla):
+    """What mixed precision runs: close to float32, with outputs and states of the inputs' dtype."""
+    if xla and name != "lstm":
+        pytest.skip("one of them is enough to compile")
+    width = {"lstm": 4, "simple_rnn": 1}.get(name, 3) * UNITS
+    rng = np.random.default_rng(0)
+    shapes = [(FEATURES, width), (UNITS, width), (2, width) if name == "gru" else (width,)]
+    weights = [tf.constant(0.4 * rng.normal(size=s).astype("float32")) for s in shapes]
+    count = 2 if name == "lstm" else 1
+    x = normal(2, BATCH, TIME, FEATURES)
+    states = [normal(3 + i, BATCH, UNITS) for i in range(count)]
+    to_outputs, to_states = normal(7, BATCH, TIME, UNITS), normal(8, count, BATCH, UNITS)
+    seen = tf.cast(MASK, "float32")[..., None]
+
+    @tf.function
+    def run(low):
+        given = tf.cast(x, "bfloat16") if low else x
+        with tf.GradientTape() as tape:
+            tape.watch([given, *states, *weights])
+            direction = Direction(tuple(weights), states, None)
+            (y,), (final,) = run_layer(
+                name.split("_before")[0], given, tf.constant(MASK), [direction], True,
+                "before" not in name, xla,
+            )  # fmt: skip
+            wide = tf.cast(y, "float32") * seen
+            loss = tf.reduce_sum(wide * to_outputs)
+            loss += tf.reduce_sum(tf.cast(tf.stack(final), "float32") * to_states)
+        return wide, y, final, tape.gradient(loss, [given, *states, *weights])
+
+    low, full = run(True), run(False)
+    assert low[1].dtype == tf.bfloat16
+    assert all(state.dtype == tf.bfloat16 for state in low[2])
+    assert [g.dtype for g in low[3]] == [tf.bfloat16] + [tf.float32] * (count + 3)
+    for mine, his in zip([low[0], *low[2], *low[3]], [full[0], *full[2], *full[3]], strict=True):
+        mine, his = (np.asarray(tf.cast(value, "float32")) for value in (mine, his))
+        scale = np.abs(his).max()
+        np.testing.assert_allclose(mine / scale, his / scale, atol=2e-2)
+    assert not np.array_equal(np.asarray(low[0]), np.asarray(full[0]))
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "simple_rnn"])
+def test_a_stack_in_mixed_bfloat16_keeps_its_states_exact_inside_a_piece(cell):
+    """200 steps of a state that decays slowly: in bfloat16 throughout it would drift away."""
+    low = RecurrentStack(UNITS, cell=cell, dtype="mixed_bfloat16", return_state=True)
+    full = RecurrentStack(UNITS, cell=cell, return_state=True)
+    x = normal(1, 2, 200, 3)
+    low.build(x.shape)
+    full.build(x.shape)
+    full.set_weights(low.get_weights())
+    (y, state), (wanted, ended) = low(x), full(x)
+    assert y.dtype == state[0].dtype == tf.bfloat16
+    np.testing.assert_allclose(tf.cast(y, "float32"), wanted, atol=2e-2)
+    for mine, his in zip(state, ended, strict=True):
+        np.testing.assert_allclose(tf.cast(mine, "float32"), his, atol=2e-2)
+
+
 @pytest.mark.parametrize("width", [3, 700])
 def test_both_forward_passes_of_the_lstm_agree(width):
     """Narrow layers use TensorFlow's one-op forward pass, wide ones the loop."""

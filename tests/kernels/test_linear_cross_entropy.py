@@ -11,6 +11,7 @@ if keras.backend.backend() != "tensorflow":
 
 import tensorflow as tf
 
+import kerasseq.kernels.linear_cross_entropy as kernel_module
 from kerasseq.kernels.linear_cross_entropy import linear_cross_entropy
 
 SIZE, WIDTH = 9, 5
@@ -215,7 +216,35 @@ def test_the_scores_of_all_tokens_never_exist():
     assert largest(train(full), *tensors)[0] >= count * size
     most, shapes = largest(train(ours), *tensors)
     assert most <= size * max(width, chunk_size)
-    # the scores are those of one chunk: the number of rows is not that of all tokens
-    assert not any(shape.rank == 2 and shape[1] == size and shape[0] == count for shape in shapes)
+    scores = [shape for shape in shapes if shape.rank == 2 and shape[1] == size]
+    assert scores, "the loop's body was not looked at"
+    assert {shape[0] for shape in scores} <= {None, width}  # what None is: the next test
+
+
+@pytest.mark.parametrize(
+    ("count", "chunk_size", "wanted"),
+    [(0, 128, [64]), (1, 128, [64]), (128, 128, [128]), (129, 128, [128, 128]), (300, 1, [64] * 300),
+     (4096, 1024, [1024] * 4)],
+)  # fmt: skip
+def test_tokens_at_a_time(monkeypatch, count, chunk_size, wanted):
+    seen = []
+    make = kernel_module._normaliser
+
+    def spy(*settings):
+        inner = make(*settings)
+
+        def normalise(scores, *rest):
+            seen.append(scores.shape[0])
+            return inner(scores, *rest)
+
+        return normalise
+
+    monkeypatch.setattr(kernel_module, "_normaliser", spy)
+    linear_cross_entropy(
+        **{name: v if name == "spread" else tf.constant(v) for name, v in arrays(count).items()},
+        chunk_size=chunk_size,
+        xla=False,
+    )
+    assert seen == wanted
 
 

@@ -346,6 +346,136 @@ def test_adaptive_by_hand():
     np.testing.assert_allclose(np.exp(np.asarray(layer.log_prob(hidden)))[0], wanted, rtol=1e-5)
 
 
+# ---- What is never predicted
+
+
+@pytest.mark.parametrize("use_bias", [True, False])
+def test_input_only_ids_are_read_and_never_predicted(use_bias):
+    layer = embedding(pad_to_multiple_of=8, use_bias=use_bias, input_only=[0, 4])
+    assert layer.predictable.tolist() == [i in (1, 2, 3, 5, 6, 7, 8, 9, 10) for i in range(16)]
+    plain = embedding(pad_to_multiple_of=8, use_bias=use_bias)
+    hidden = arrays()["hidden"]
+    logits, all_logits = (np.asarray(e(hidden, project=True)) for e in (layer, plain))
+    assert logits.shape == (2, 3, 11)
+    assert (logits[..., [0, 4]] <= -1e29).all()
+    assert np.isfinite(logits).all()
+    rest = np.flatnonzero(layer.predictable)
+    np.testing.assert_array_equal(logits[..., rest], all_logits[..., rest])
+    ids = np.array([[0, 4]])
+    np.testing.assert_array_equal(np.asarray(layer(ids)), np.asarray(plain(ids)))
+    assert np.asarray(layer(ids)).any()
+
+
+def test_input_only_survives_config_and_is_checked():
+    layer = TiedEmbedding(11, 4, input_only=(0, np.int64(2)))
+    again = TiedEmbedding.from_config(layer.get_config())
+    assert again.input_only == layer.get_config()["input_only"] == [0, 2]
+    assert TiedEmbedding(11, 4).predictable.all()
+    for wrong in ([11], [-1]):
+        with pytest.raises(ValueError, match="`input_only` must hold ids of the vocabulary"):
+            TiedEmbedding(11, 4, input_only=wrong)
+    with pytest.raises(ValueError, match="`input_only` must be a list of whole numbers"):
+        TiedEmbedding(11, 4, input_only=[1.5])
+
+
+NEVER = [0, 4]
+REST = np.setdiff1d(np.arange(11), NEVER)
+
+
+@pytest.mark.parametrize(("layer_class", "kwargs"), LOSSES)
+def test_never_predicted_rows_get_no_gradient_from_a_loss(layer_class, kwargs):
+    layer = layer_class(embedding(input_only=NEVER), **kwargs)
+    values = arrays()
+    values["targets"] = REST[values["targets"] % len(REST)].astype("int32")
+    outputs, grads = values_and_gradients(layer, **values)
+    assert np.isfinite(outputs).all()
+    for weight, gradient in zip(layer.trainable_variables, grads, strict=True):
+        assert np.isfinite(gradient).all()
+        if len(weight.shape) and weight.shape[0] == 11:
+            assert not gradient[NEVER].any(), weight.path
+            assert gradient[REST].any()
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("multiple", [1, 8])
+def test_smoothing_reaches_what_can_be_predicted(multiple, smoothing):
+    tied = embedding(input_only=NEVER, pad_to_multiple_of=multiple)
+    layer = ChunkedCrossEntropy(tied, chunk_size=4, label_smoothing=smoothing)
+    values = arrays()
+    values["targets"] = REST[values["targets"] % len(REST)].astype("int32")
+    logits = np.asarray(tied(values["hidden"], project=True), "float64")[..., REST]
+    logs = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    wanted = np.full(logs.shape, smoothing / len(REST))
+    wanted += (1 - smoothing) * (values["targets"][..., None] == REST)
+    each = -(wanted * logs).sum(-1)
+    np.testing.assert_allclose(np.asarray(layer(**values)), np.where(MASK, each, 0), atol=1e-5)
+    weights = np.random.default_rng(5).uniform(0, 2, (2, 3)).astype("float32") * MASK
+    total = layer.total(values["hidden"], values["targets"], weights)
+    np.testing.assert_allclose(float(total), (weights * each).sum(), rtol=1e-5)
+
+
+def test_predictable_of_chunked_cross_entropy():
+    rng = np.random.default_rng(0)
+    hidden, kernel = (rng.normal(size=s).astype("float32") for s in ((7, 3), (6, 3)))
+    targets = np.array([1, 2, 5, 1, 2, 5, 1], "int32")
+    predictable = np.array([False, True, True, False, False, True])
+    bias = np.where(predictable, 0.3, -1e30).astype("float32")
+    wide = chunked_cross_entropy(
+        *map(ops.convert_to_tensor, (hidden, kernel, bias, targets)), 0.2, 3, predictable
+    )
+    narrow = chunked_cross_entropy(
+        *map(ops.convert_to_tensor, (hidden, kernel[predictable], bias[predictable])),
+        ops.convert_to_tensor(np.searchsorted([1, 2, 5], targets).astype("int32")),
+        0.2,
+        3,
+    )
+    np.testing.assert_allclose(np.asarray(wide), np.asarray(narrow), rtol=1e-5)
+
+
+# ---- The sum that a training step needs
+
+
+@pytest.mark.parametrize(("layer_class", "kwargs"), LOSSES)
+def test_total_is_the_weighted_sum_and_so_is_its_gradient(layer_class, kwargs):
+    values = arrays()
+    hidden, targets = values["hidden"], values["targets"]
+    weights = np.random.default_rng(5).uniform(0, 2, (2, 3)).astype("float32") * MASK
+    layer = layer_class(embedding(pad_to_multiple_of=8), **kwargs)
+    layer(**values)
+    results = []
+    for own in (True, False):
+
+        def run(*tensors, own=own):
+            if layer_class is SampledSoftmax:  # the same candidates both times
+                layer.seed_generator.state.assign([3, 4])
+            hidden, *tensors = tensors
+            mapping = list(zip(layer.trainable_variables, tensors, strict=True))
+            mapping += [(v, ops.convert_to_tensor(v)) for v in layer.non_trainable_variables]
+            with keras.StatelessScope(state_mapping=mapping):
+                if own:
+                    return layer.total(hidden, targets, weights)
+                return ops.sum(weights * layer(hidden, targets, training=True))
+
+        tensors = [hidden, *map(np.asarray, layer.trainable_variables)]
+        value = run(*map(ops.convert_to_tensor, tensors))
+        assert keras.backend.standardize_dtype(value.dtype) == "float32"
+        assert tuple(value.shape) == ()
+        results.append([np.asarray(value), *gradients(run, *tensors)])
+    for total, plain in zip(*results, strict=True):
+        np.testing.assert_allclose(total, plain, rtol=1e-5, atol=1e-5)
+        assert np.asarray(total).any()
+
+
+def test_total_under_mixed_bfloat16_is_close():
+    values = arrays()
+    weights = MASK.astype("float32")
+    low = ChunkedCrossEntropy(embedding(), chunk_size=4, dtype="mixed_bfloat16")
+    full = ChunkedCrossEntropy(embedding(), chunk_size=4)
+    totals = [layer.total(values["hidden"], values["targets"], weights) for layer in (low, full)]
+    assert keras.backend.standardize_dtype(totals[0].dtype) == "float32"
+    np.testing.assert_allclose(float(totals[0]), float(totals[1]), rtol=2e-2)
+
+
 def test_one_variable_after_reload(tmp_path):
     tied = TiedEmbedding(11, 4)
     ids, targets = keras.Input((None,), dtype="int32"), keras.Input((None,), dtype="int32")

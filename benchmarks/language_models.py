@@ -1,0 +1,188 @@
+"""Language models: quality on the standard texts, and training speed beside PyTorch.
+
+KERASSEQ_DATA=... python -m benchmarks.language_models ptb|wikitext2|shakespeare|gutenberg|speed
+
+The last two run PyTorch's side with the interpreter that TORCH_PYTHON names.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks.record import data_folder, record
+from benchmarks.trained import RUNS, train
+
+TASK = "language_model"
+
+PTB = [
+    "--model.units", "650", "--model.embedding", "650", "--model.layers", "2",
+    "--device.precision", "mixed_bfloat16",
+]  # fmt: skip
+WIKITEXT2 = PTB
+SHAKESPEARE = ["--text.level", "char"]
+GUTENBERG = ["--text.level", "char"]
+SPEED = [*PTB, "--streams.size", "20", "--streams.length", "35"]
+
+
+def keep(
+    name: str, result: dict[str, Any], split: str, source: str, metric: str, key: str, **more: Any
+) -> None:
+    """Records one figure of a run: ``key`` of its report."""
+    record(
+        name,
+        metric=metric,
+        split=split,
+        values=[result["test"][key]],
+        seconds=[result["training"]["seconds"]],
+        reference={
+            "validation": result["training"]["validation"],
+            "tokens scored": result["test"]["tokens"],
+            "training tokens a second": result["training"]["tokens_per_second"],
+            **more,
+        },
+        settings={**result["settings"], "data": source},
+    )
+
+
+def ptb() -> None:
+    """Penn Treebank words, test perplexity."""
+    source = "lm/ptb"
+    result, _ = train(TASK, "ptb-word", "--data", str(data_folder() / source), *PTB)
+    keep(
+        "ptb-word", result, "test (82,430 tokens, one stream, line ends counted)", source,
+        "perplexity", "perplexity",
+        published={"Zaremba et al. 2014, 2x650": 82.7, "2x1500": 78.4,
+                   "PyTorch word_language_model, tied 650, 40 epochs": 75.96},
+    )  # fmt: skip
+
+
+def wikitext2() -> None:
+    """WikiText-2 words, perplexity on the validation split (its test split is not at hand)."""
+    source = "lm/wikitext-2"
+    result, _ = train(TASK, "wikitext2-word", "--data", str(data_folder() / source), *WIKITEXT2)
+    keep(
+        "wikitext2-word", result, "valid (217,646 tokens, one stream)", source, "perplexity",
+        "perplexity", published={"tied LSTM 200, 650, 1500": [107.6, 91.0, 86.5]},
+    )  # fmt: skip
+
+
+def shakespeare() -> None:
+    """tinyshakespeare characters, the last 10 %."""
+    source = "lm/tinyshakespeare/input.txt.gz"
+    words = ["--data", str(data_folder() / source), *SHAKESPEARE]
+    result, _ = train(TASK, "tinyshakespeare-char", *words)
+    keep(
+        "tinyshakespeare-char", result,
+        "last 10 % (111,540 characters); trained on the first 85 %", source,
+        "nats per character", "nats_per_token",
+        published={"nanoGPT, CPU setting": 1.88, "nanoGPT, GPU": 1.47},
+    )  # fmt: skip
+
+
+def gutenberg(torch_steps: int) -> None:
+    """The Mysterious Island by characters, beside the textbook's LSTM-512 on the same text."""
+    from kerasseq.data import texts
+
+    source = data_folder() / "lm/gutenberg_1268/1268-0.txt.gz"
+    book = texts.read_text(source, "utf-8").splits["all"]
+    RUNS.mkdir(parents=True, exist_ok=True)
+    path = RUNS / "gutenberg1268.txt"
+    path.write_text(book, encoding="utf-8")
+    result, _ = train(TASK, "gutenberg1268-char", "--data", str(path), *GUTENBERG)
+    ours = result["training"]["validation"]["loss"]
+    theirs = torch(
+        "torch_char_lm", "--text", str(path), "--steps", str(torch_steps),
+        "--evaluate-every", "500",
+    )  # fmt: skip
+    best = min(theirs, key=lambda row: row["valid_loss"])
+    seconds = result["training"]["seconds"]
+    record(
+        "gutenberg1268-char",
+        metric="nats per character",
+        split="validation (5 % before the last 10 %)",
+        values=[round(ours, 4)],
+        seconds=[seconds],
+        reference={
+            "test": result["test"]["nats_per_token"],
+            "textbook's LSTM-512, best of its validations": best,
+            "textbook's last": theirs[-1],
+            "textbook's at our time": max(
+                (row for row in theirs if row["seconds"] <= seconds),
+                key=lambda row: row["seconds"], default=theirs[0],
+            ),
+            "our time over the textbook's whole": round(seconds / theirs[-1]["seconds"], 3),
+        },
+        settings={**result["settings"], "data": "lm/gutenberg_1268", "torch_steps": torch_steps},
+    )  # fmt: skip
+
+
+def speed(torch_epochs: int) -> None:
+    """Time to the same validation perplexity, the same model in PyTorch beside it."""
+    source = data_folder() / "lm/ptb"
+    result, _ = train(TASK, "lm-speed", "--data", str(source), *SPEED, "--only-train")
+    theirs = torch(
+        "torch_word_lm", "--data", str(source), "--epochs", str(torch_epochs),
+        "--evaluate-every-batches", "332",
+    )  # fmt: skip
+    wanted = result["training"]["validation"]["perplexity"]
+    reached = [row for row in theirs if row["valid_ppl"] <= wanted]
+    best = min(theirs, key=lambda row: row["valid_ppl"])
+    there = reached[0] if reached else best
+    ratio = there["seconds"] / result["training"]["seconds"]
+    record(
+        "lm-speed-vs-pytorch",
+        metric="training time to equal validation perplexity, PyTorch's over ours"
+        + ("" if reached else " (a lower bound: PyTorch did not get there)"),
+        split="validation",
+        values=[round(ratio, 3)],
+        seconds=[result["training"]["seconds"]],
+        reference={
+            "perplexity": wanted,
+            "PyTorch": there,
+            "PyTorch, all": [
+                {k: row[k] for k in ("epoch", "seconds", "valid_ppl")} for row in theirs
+            ],
+            "tokens a second": {
+                "kerasseq": result["training"]["tokens_per_second"],
+                "PyTorch": theirs[-1]["tokens_per_second"],
+            },
+        },
+        settings={**result["settings"], "data": "lm/ptb", "torch_epochs": torch_epochs},
+    )
+
+
+def torch(script: str, *words: str) -> list[dict[str, Any]]:
+    """What a PyTorch script of this folder prints, a JSON object a line."""
+    python = os.environ.get("TORCH_PYTHON")
+    if not python:
+        sys.exit("set TORCH_PYTHON to an interpreter that has PyTorch")
+    path = Path(__file__).parent / f"{script}.py"
+    done = subprocess.run(
+        [python, str(path), *words], check=True, stdout=subprocess.PIPE, text=True
+    )
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    names = ("ptb", "wikitext2", "shakespeare", "gutenberg", "speed")
+    parser.add_argument("what", choices=names)
+    parser.add_argument("--torch-steps", type=int, default=5000, help="of the textbook's model")
+    parser.add_argument("--torch-epochs", type=int, default=8, help="of PyTorch's word model")
+    options = parser.parse_args()
+    if options.what == "gutenberg":
+        gutenberg(options.torch_steps)
+    elif options.what == "speed":
+        speed(options.torch_epochs)
+    else:
+        {"ptb": ptb, "wikitext2": wikitext2, "shakespeare": shakespeare}[options.what]()
+
+
+if __name__ == "__main__":
+    main()
