@@ -222,12 +222,12 @@ def spelling(codec: Codec, token: int) -> str:
 
 
 def without_unknown(step: Any) -> Any:
-    """A decoding step that never gives the unknown word."""
+    """A decoding step that never gives the unknown word; the others share its probability."""
 
     def known(tokens: Any, states: Any) -> Any:
         log_probs, states = step(tokens, states)
         size = log_probs.shape[-1]
-        return tf.where(tf.range(size) == UNK, EXCLUDED, log_probs), states
+        return tf.nn.log_softmax(tf.where(tf.range(size) == UNK, EXCLUDED, log_probs)), states
 
     return known
 

@@ -22,6 +22,9 @@ from kerasseq.storage import write_json
 from kerasseq.text.vocabulary import EOS
 from kerasseq.verbs import read_texts
 
+LARGEST = 2**31 - 1
+"""Whole number that an exported version takes."""
+
 
 def text_model(trained: Trained) -> TextModel:
     """What a run is used with."""
@@ -35,6 +38,7 @@ def next(task: Any, options: Namespace) -> None:
     """Prints the likeliest next tokens of each text."""
     if options.k < 1:
         raise UserError(f"--k must be 1 or more, got {options.k}")
+    k = min(options.k, LARGEST)
     texts = read_texts(options)
     if options.saved_model:
         path = Path(options.saved_model)
@@ -42,12 +46,12 @@ def next(task: Any, options: Namespace) -> None:
         answered: Iterable[tuple[str, list[tuple[str, float]]]] = (
             (text, list(zip(answer["tokens"], answer["probabilities"], strict=True)))
             for text, answer in saved_model.run(
-                path, texts, "next_token", lambda block: {"text": block, "k": options.k}
+                path, texts, "next_token", lambda block: {"text": block, "k": k}
             )
         )
     else:
         model = text_model(load_run(task, Path(options.run)))
-        answered = ((text, model.next(text, options.k)) for text in _known(model, texts))
+        answered = ((text, model.next(text, k)) for text in _known(model, texts))
     for text, found in answered:
         say(next_json(text, found) if options.json else next_lines(text, found))
 
@@ -71,21 +75,26 @@ def generate(task: Any, options: Namespace) -> None:
     """Goes on with a text."""
     if options.samples < 1:
         raise UserError(f"--samples must be 1 or more, got {options.samples}")
+    prompts = options.prompt or [""]
+    if len(prompts) > 1:
+        raise UserError("give one prompt, in quotes if it has blanks")
+    prompt = prompts[0].encode("utf-8", "replace").decode()
     check_sampling(options.temperature, options.top_k, options.top_p, options.length)
+    _check_seeds(options.seed, options.samples)
     drawing = (options.temperature, options.top_k, options.top_p, options.samples) != (1, 0, 1, 1)
     if (options.beam is not None) + options.greedy + drawing > 1:
         raise UserError(
             "give --beam, --greedy, or how to draw (temperature, top-k, top-p, samples)"
         )
-    if options.saved_model:
-        _generate_by_saved_model(task, options)
-        return
     if options.beam is not None:
         check_beam(options.beam, options.n_best, options.length)
-    elif options.n_best != 1:
-        raise UserError("--n-best is for --beam; --samples draws several texts")
+    elif (options.n_best, options.length_penalty) != (1, 1):
+        raise UserError("--n-best and --length-penalty are for --beam; --samples draws several")
+    if options.saved_model:
+        _generate_by_saved_model(task, prompt, options)
+        return
     model = text_model(load_run(task, Path(options.run)))
-    (prompt,) = _known(model, [options.prompt.encode("utf-8", "replace").decode()])
+    (prompt,) = _known(model, [prompt])
     try:
         # a shell passes a line end on as the two characters \n
         stop = stop_ids(model.codec, [s.replace("\\n", "\n") for s in options.stop or ()])
@@ -100,7 +109,7 @@ def generate(task: Any, options: Namespace) -> None:
             _show(prompt, continuation, options.json, title=True)
         return
     for number in range(options.samples):
-        top_k = 1 if options.greedy else options.top_k
+        top_k = 1 if options.greedy else min(options.top_k, LARGEST)
         sampling = Sampling(options.temperature, top_k, options.top_p, options.seed + number)
         if options.json:
             made = model.generate(prompt, options.length, sampling, stop)
@@ -111,25 +120,32 @@ def generate(task: Any, options: Namespace) -> None:
         say("\n" if options.samples > 1 else "")
 
 
-def _generate_by_saved_model(task: Any, options: Namespace) -> None:
+def _generate_by_saved_model(task: Any, prompt: str, options: Namespace) -> None:
     if options.beam is not None or options.stop:
         raise UserError("an exported version draws or is greedy; --beam and --stop need a --run")
+    if options.length > LARGEST:
+        raise UserError(f"length must be at most {LARGEST} for an exported version")
     path = Path(options.saved_model)
     saved_model.read_manifest(path, task.name)
     for number in range(options.samples):
         inputs = {
             "length": options.length,
             "temperature": options.temperature,
-            "top_k": 1 if options.greedy else options.top_k,
+            "top_k": 1 if options.greedy else min(options.top_k, LARGEST),
             "top_p": options.top_p,
             "seed": options.seed + number,
         }
-        for prompt, answer in saved_model.run(
-            path, [options.prompt], "generate",
+        for _, answer in saved_model.run(
+            path, [prompt], "generate",
             lambda block: {"text": block, **inputs},  # noqa: B023 (used at once)
         ):  # fmt: skip
             made = Continuation(answer["text"], answer["generated"], answer["log_prob"])
             _show(prompt, made, options.json)
+
+
+def _check_seeds(first: int, count: int) -> None:
+    if not -(2**63) <= first <= 2**63 - count:
+        raise UserError(f"--seed must be a number of 64 bits, with all {count} samples")
 
 
 def _show(prompt: str, made: Continuation, as_json: bool, title: bool = False) -> None:

@@ -55,7 +55,9 @@ def language_verbs(name: str) -> tuple[Verb, ...]:
 
     def next_options(parser: argparse.ArgumentParser) -> None:
         texts_options("next")(parser)
-        parser.add_argument("--k", type=int, default=10, help="Tokens (default: %(default)s).")
+        parser.add_argument(
+            "--k", type=int, default=10, help="How many tokens (default: %(default)s)."
+        )
 
     def score_options(parser: argparse.ArgumentParser) -> None:
         texts_options("score")(parser)
@@ -65,9 +67,8 @@ def language_verbs(name: str) -> tuple[Verb, ...]:
         parser.usage = f"python -m tasks.{name} generate [options] [prompt]"
         parser.add_argument(
             "prompt",
-            nargs="?",
-            default="",
-            help="What to go on with; none for the start of a line.",
+            nargs="*",
+            help="What to go on with, in quotes; none for the start of a line.",
         )
         parser.add_argument("--saved-model", help="Use an exported version instead of a run.")
         parser.add_argument("--json", action="store_true", help="Print a JSON object a text.")
@@ -136,7 +137,12 @@ def language_verbs(name: str) -> tuple[Verb, ...]:
             default=2000,
             help="Positions that the cache remembers (default: %(default)s).",
         )
-        parser.add_argument("--split", choices=["test", "validation"], default="test")
+        parser.add_argument(
+            "--split",
+            choices=["test", "validation"],
+            default="test",
+            help="Split to report on (default: %(default)s).",
+        )
         parser.add_argument(
             "--download", action="store_true", help="Fetch a tfds:NAME that is not prepared yet."
         )

@@ -160,7 +160,11 @@ class LanguageModel(Task[LanguageModelSettings, TextData, Assets]):
         corpus = self._read(settings, settings.data, download)
         unit = "characters" if settings.text.level == "char" else "lines"
         corpus = texts.cut_text(corpus, settings.validation_share, settings.test_share, unit)
-        return running_text.encode_corpus(corpus, settings.text)
+        data = running_text.encode_corpus(corpus, settings.text)
+        size, tokens = settings.streams.size, len(data.splits["train"])
+        if settings.streams.mode == "streams" and size > tokens:
+            raise UserError(f"streams.size {size:,} is more than the {tokens:,} tokens of train")
+        return data
 
     def _read(self, settings: LanguageModelSettings, source: str, download: bool) -> Any:
         from kerasseq.data import embedded, texts, tfds
@@ -215,12 +219,16 @@ class LanguageModel(Task[LanguageModelSettings, TextData, Assets]):
         )
 
     def load_assets(self, run: "RunFolder") -> Assets:
-        text = run.read_json("text.json")
-        codec = Codec(text["units"], Vocabulary.load(run / "vocabulary.txt"))
-        return Assets(codec, np.array(text["counts"], np.int64))
+        text, vocabulary = run.read_json("text.json"), Vocabulary.load(run / "vocabulary.txt")
+        try:
+            counts = np.array(text["counts"], np.int64).reshape(len(vocabulary))
+            return Assets(Codec(text["units"], vocabulary), counts)
+        except (KeyError, TypeError, ValueError):
+            raise UserError(f"{run / 'text.json'} is missing or damaged") from None
 
     def assumed_assets(self, settings: LanguageModelSettings) -> Assets:
-        size = settings.text.vocabulary_size or ASSUMED_VOCABULARY
+        least = settings.model.clusters()[-1] + 1 if settings.model.softmax == "adaptive" else 0
+        size = settings.text.vocabulary_size or max(ASSUMED_VOCABULARY, least)
         return Assets(Codec("words", Vocabulary.assumed(size)), np.ones(size, np.int64))
 
     # -- model -----------------------------------------------------------------------------------

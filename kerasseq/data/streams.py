@@ -28,21 +28,32 @@ class StreamSettings(Settings):
     mostly length plus noise, in one of 20 batches half of it."""
     spread: float = setting(5.0, ge=0)
     """Standard deviation of that noise."""
+    rotate: bool = True
+    """Whether every epoch begins at another place of the text and goes on at its beginning, so that
+    the streams are cut at other places (streams only; much as in Press, 2019)."""
 
 
 class Piece(NamedTuple):
-    """What every stream reads in one batch."""
+    """What every stream reads in one batch.
+
+    Attributes:
+        start: steps that the streams have behind them.
+        length: steps that they read.
+        shift: the place of the text where the first stream begins.
+    """
 
     start: int
     length: int
+    shift: int = 0
 
 
 class StreamBatches:
     """Parallel streams of a text, cut into pieces.
 
-    Stream `b` of `B` holds tokens `[b N / B, (b + 1) N / B)`, so lengths differ by at most one;
-    every token is a target exactly once an epoch. The token before a target is its input; EOS
-    comes before the first.
+    Stream `b` of `B` holds tokens `[b N / B, (b + 1) N / B)`, counted from a place that the epoch
+    draws ([Press, 2019](https://arxiv.org/abs/1903.04167), draws one for every stream). So lengths
+    differ by at most one, and every token is a target exactly once an epoch. The token before a
+    target is its input; EOS comes before the first.
 
     Args:
         ids: int32 `[N]`.
@@ -60,11 +71,12 @@ class StreamBatches:
     def epoch(self, number: int) -> list[Piece]:
         """The pieces of an epoch, in the order of the text."""
         random = np.random.default_rng([self._seed, number])
+        shift = int(random.integers(len(self._targets))) if self._settings.rotate else 0
         pieces = []
         start = 0
         while start < self._longest:
             length = min(self._draw(random), self._longest - start)
-            pieces.append(Piece(start, length))
+            pieces.append(Piece(start, length, shift))
             start += length
         return pieces
 
@@ -79,16 +91,15 @@ class StreamBatches:
     def fetch(self, item: Piece) -> dict[str, np.ndarray]:
         """``ids`` and ``targets`` int32 ``[B, T]``, ``weights`` float32 ``[B, T]`` (0 where a
         stream has ended), and ``fresh`` (whether the streams start here), bool ``[]``."""
-        return _arrays(
-            self._inputs, self._targets, self._edges[:-1] + item.start,
-            np.minimum(item.length, np.diff(self._edges) - item.start), item.length,
-            fresh=item.start == 0,
-        )  # fmt: skip
+        lengths = np.minimum(item.length, np.diff(self._edges) - item.start)
+        positions = self.positions(item)
+        return _arrays(self._inputs, self._targets, positions, lengths, fresh=item.start == 0)
 
     def positions(self, item: Piece) -> np.ndarray:
         """Where each target of a batch stands in the text, int64 ``[B, T]``; also beyond the end
         of a stream, where the weight is 0."""
-        return (self._edges[:-1] + item.start)[:, None] + np.arange(item.length)
+        places = (self._edges[:-1] + item.start + item.shift)[:, None] + np.arange(item.length)
+        return places % len(self._targets)
 
     def tokens(self, item: Piece) -> int:
         """Targets in a batch."""
@@ -123,9 +134,8 @@ class SentenceBatches:
     def fetch(self, item: np.ndarray) -> dict[str, np.ndarray]:
         """As :meth:`StreamBatches.fetch`."""
         lengths = self._lengths[item]
-        return _arrays(
-            self._inputs, self._targets, self._starts[item], lengths, int(lengths.max()), fresh=True
-        )
+        positions = self._starts[item][:, None] + np.arange(lengths.max())
+        return _arrays(self._inputs, self._targets, positions, lengths, fresh=True)
 
     def tokens(self, item: np.ndarray) -> int:
         """Targets in a batch."""
@@ -160,15 +170,20 @@ def sentences(ids: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:
 def _arrays(
     inputs: np.ndarray,
     targets: np.ndarray,
-    starts: np.ndarray,
+    positions: np.ndarray,
     lengths: np.ndarray,
-    width: int,
     fresh: bool,
 ) -> dict[str, Any]:
-    """Rows of a text, padded on the right."""
-    steps = np.arange(width)
-    valid = steps < lengths[:, None]
-    at = np.where(valid, starts[:, None] + steps, 0)
+    """Rows of a text, padded on the right.
+
+    Args:
+        inputs, targets: of the text, int32 `[N]`.
+        positions: int64 `[B, T]`.
+        lengths: how many of each row count, `[B]`.
+        fresh: whether the rows start from a zero state.
+    """
+    valid = np.arange(positions.shape[1]) < lengths[:, None]
+    at = np.where(valid, positions, 0)
     return {
         "ids": np.where(valid, inputs[at], PAD).astype(np.int32),
         "targets": np.where(valid, targets[at], PAD).astype(np.int32),

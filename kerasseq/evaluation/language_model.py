@@ -55,9 +55,9 @@ class Scorer:
             Positions, int64 `[n]`; the nll of the tokens there, in nats, float32 `[n]`; and the
             outputs `[n, units]`, or None.
         """
-        streams = min(streams, len(ids))
+        streams = min(streams, max(1, len(ids)))
         length = max(1, POSITIONS // streams)
-        settings = StreamSettings(size=streams, length=length, vary_length=False)
+        settings = StreamSettings(size=streams, length=length, vary_length=False, rotate=False)
         batches = StreamBatches(ids, settings, 0)
         states = self.states(streams)
         for piece in batches.epoch(0):
@@ -149,7 +149,7 @@ def bands(nll: np.ndarray, ids: np.ndarray, counts: np.ndarray) -> list[dict[str
             "tokens": int(part.sum()),
             "share": round(float(part.mean()), 4),
             "perplexity": round(math.exp(min(700.0, float(nll[part].mean(dtype=np.float64)))), 2),
-            "nll_share": round(float(nll[part].sum() / nll.sum()), 4),
+            "nll_share": round(float(nll[part].sum() / max(float(nll.sum()), 1e-30)), 4),
         }
         for name, part in parts.items()
         if part.any()

@@ -121,6 +121,7 @@ class RecurrentLanguageModel(keras.Model):
             "use_cudnn": use_cudnn,
         }
         self.vocabulary_size = vocabulary_size
+        policy = self.dtype_policy  # a saved model keeps its own, whatever is global on loading
         self.embedding = TiedEmbedding(
             vocabulary_size,
             embedding_dim,
@@ -129,6 +130,7 @@ class RecurrentLanguageModel(keras.Model):
             embeddings_initializer=keras.initializers.RandomUniform(
                 -embedding_range, embedding_range
             ),
+            dtype=policy,
             name="embedding",
         )
         self.embedding_dropout = WordDropout(
@@ -136,9 +138,10 @@ class RecurrentLanguageModel(keras.Model):
             by="type",
             vocabulary_size=vocabulary_size,
             num_special=0,
+            dtype=policy,
             name="embedding_dropout",
         )
-        self.input_dropout = LockedDropout(input_dropout, name="input_dropout")
+        self.input_dropout = LockedDropout(input_dropout, dtype=policy, name="input_dropout")
         self.recurrent = RecurrentStack(
             units,
             num_layers=num_layers,
@@ -149,16 +152,18 @@ class RecurrentLanguageModel(keras.Model):
             kernel=kernel,
             use_cudnn=use_cudnn,
             return_state=True,
+            dtype=policy,
             name="recurrent",
         )
-        self.output_dropout = LockedDropout(output_dropout, name="output_dropout")
+        self.output_dropout = LockedDropout(output_dropout, dtype=policy, name="output_dropout")
         chunk_size = max(64, SCORES // vocabulary_size)
+        named: dict[str, Any] = {"dtype": policy, "name": "softmax"}
         if softmax == "full":
-            self.softmax = ChunkedCrossEntropy(self.embedding, chunk_size, name="softmax")
+            self.softmax = ChunkedCrossEntropy(self.embedding, chunk_size, **named)
         elif softmax == "sampled":
-            self.softmax = SampledSoftmax(self.embedding, num_sampled, chunk_size, name="softmax")
+            self.softmax = SampledSoftmax(self.embedding, num_sampled, chunk_size, **named)
         else:
-            self.softmax = AdaptiveSoftmax(self.embedding, cutoffs, name="softmax")
+            self.softmax = AdaptiveSoftmax(self.embedding, cutoffs, **named)
         self.build((None, None))
 
     def build(self, ids_shape: Any) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from kerasseq.errors import UserError
 from kerasseq.text.vocabulary import Vocabulary
-from kerasseq.training.run_folder import MODEL, RunFolder
+from kerasseq.training.run_folder import MODEL, SUMMARY, RunFolder
 
 
 def start_from(model: keras.Model, vocabulary: Vocabulary, run: RunFolder) -> list[str]:
@@ -31,12 +31,16 @@ def start_from(model: keras.Model, vocabulary: Vocabulary, run: RunFolder) -> li
     Raises:
         UserError: if the run is not a finished language model, or nothing fits.
     """
-    run.record("language_model")
     try:
+        run.record("language_model")
+        if run.read_json(SUMMARY) is None:
+            raise UserError(f"{run.path} is not trained to the end")
         source = keras.models.load_model(run / MODEL, compile=False)
+        known = Vocabulary.load(run / "vocabulary.txt")
+    except UserError as error:
+        raise UserError(f"init_from: {error}") from None
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise UserError(f"init_from: {run / MODEL} cannot be loaded: {error}") from None
-    known = Vocabulary.load(run / "vocabulary.txt")
     lines = [*_embedding(model, vocabulary, source, known), *_recurrent(model, source)]
     if not lines:
         raise UserError(

@@ -1,5 +1,7 @@
 """Running text as batches: every token is a target once, after the token before it."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,6 +16,7 @@ stream_settings = st.builds(
     size=st.integers(1, 12),
     length=st.integers(1, 12),
     vary_length=st.booleans(),
+    rotate=st.booleans(),
     spread=st.sampled_from([0.0, 2.0, 5.0]),
 )
 epochs = st.integers(0, 3)
@@ -85,13 +88,16 @@ def test_streams_are_of_equal_length_and_go_on_from_piece_to_piece(count, settin
             new = batch["ids"][row, valid[row]].tolist()
             if order and new:  # it goes on where it was: all of the piece before was its own
                 assert len(streams[row]) == item.start
-                assert new[0] == streams[row][-1]
             inputs[row] += new
             streams[row] += batch["targets"][row, valid[row]].tolist()
     assert start == max(map(len, streams))
     assert max(map(len, streams)) - min(map(len, streams)) <= 1
-    assert sum(streams, []) == text.tolist()
-    assert all(i[1:] == s[:-1] for i, s in zip(inputs, streams, strict=True))
+    shifted = np.roll(text, -item.shift)
+    assert settings.rotate or item.shift == 0
+    assert list(itertools.chain(*streams)) == shifted.tolist()
+    # the token before, also where the text begins again in the middle of a stream
+    before = dict(zip(text.tolist(), [EOS, *text[:-1].tolist()], strict=True))
+    assert [[before[token] for token in stream] for stream in streams] == inputs
 
 
 @given(counts, stream_settings, st.integers(0, 9), epochs)
@@ -101,6 +107,13 @@ def test_pieces_are_a_function_of_seed_and_epoch(count, settings, seed, number):
     batches.epoch(number + 1)
     assert batches.epoch(number) == first
     assert StreamBatches(running(count), settings, seed).epoch(number) == first
+
+
+def test_every_epoch_begins_elsewhere():
+    batches = StreamBatches(running(2000), StreamSettings(size=2, length=20), seed=3)
+    shifts = [{item.shift for item in batches.epoch(number)} for number in range(20)]
+    assert all(len(found) == 1 for found in shifts)
+    assert len(set.union(*shifts)) > 15
 
 
 def test_other_seeds_and_epochs_have_other_pieces():
@@ -116,12 +129,12 @@ def test_other_seeds_and_epochs_have_other_pieces():
 def test_a_text_shorter_than_the_number_of_streams():
     batches = StreamBatches(running(3), StreamSettings(size=8, length=5), seed=0)
     (item,) = batches.epoch(0)
-    assert item == Piece(0, 1)
+    assert item == Piece(0, 1, item.shift)
     assert batches.tokens(item) == batches.fetch(item)["weights"].sum() == 3
 
 
 def test_fixed_lengths():
-    settings = StreamSettings(size=2, length=7, vary_length=False)
+    settings = StreamSettings(size=2, length=7, vary_length=False, rotate=False)
     batches = StreamBatches(running(40), settings, seed=0)
     items = batches.epoch(0)
     assert items == [Piece(0, 7), Piece(7, 7), Piece(14, 6)]

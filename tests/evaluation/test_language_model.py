@@ -1,5 +1,6 @@
 """How well a language model predicts a text, against one long call and against NumPy."""
 
+import itertools
 import math
 
 import keras
@@ -69,7 +70,7 @@ def test_each_stream_starts_at_zeros_after_the_token_before_it(streams):
     number = min(streams, len(ids))
     edges = np.arange(number + 1) * len(ids) // number
     inputs = np.concatenate([[EOS], ids[:-1]]).astype(np.int32)
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in itertools.pairwise(edges):
         nll = model.nll(model(inputs[None, low:high])[0], ids[None, low:high]).numpy()[0]
         np.testing.assert_allclose(found[low:high], nll, atol=1e-5)
 

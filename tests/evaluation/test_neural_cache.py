@@ -91,7 +91,9 @@ def test_the_mixture_is_that_of_the_definition():
     cached = read(model, ids, 20, THREE)
     plain = np.exp(-cached.nll.astype("float64"))
     for theta in range(len(THREE)):
-        assert mixed(cached, theta, 0.0) == pytest.approx(cached.nll.mean(dtype="float64"), rel=1e-6)
+        assert mixed(cached, theta, 0.0) == pytest.approx(
+            cached.nll.mean(dtype="float64"), rel=1e-6
+        )
         for weight in (0.1, 0.5):
             p = (1 - weight) * plain + weight * cached.shares[theta]
             p[0] = plain[0]  # the cache holds nothing yet

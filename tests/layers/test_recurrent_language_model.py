@@ -1,5 +1,6 @@
 """The recurrent language model against plain NumPy; its state is a value."""
 
+import itertools
 import json
 
 import keras
@@ -154,7 +155,7 @@ def test_in_pieces_with_the_state_carried_as_in_one_pass(cell, softmax, cuts, ma
     model, wanted, final = CARRIED[cell, softmax]
     states, parts = model.initial_state(2), []
     edges = [0, *sorted(cuts), 9]
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in itertools.pairwise(edges):
         mask = np.ones((2, high - low), bool) if masked else None
         outputs, _, states = model(ids[:, low:high], states, mask=mask)
         nll = model.nll(outputs, targets[:, low:high])
@@ -399,8 +400,10 @@ def test_reloads_with_the_same_numbers(softmax, tmp_path):
         np.testing.assert_allclose(nll, np.log(SIZE - 1), rtol=1e-5)
 
 
-@pytest.mark.parametrize("dropout", ["embedding_dropout", "input_dropout", "layer_dropout",
-                                     "output_dropout", "recurrent_dropout", "weight_drop"])  # fmt: skip
+DROPOUTS = ["embedding", "input", "layer", "output", "recurrent"]
+
+
+@pytest.mark.parametrize("dropout", [*(f"{name}_dropout" for name in DROPOUTS), "weight_drop"])
 def test_dropout_is_active_in_training_only(dropout):
     keras.utils.set_random_seed(0)
     model, ids = made(**{dropout: 0.5}), texts()
@@ -456,6 +459,30 @@ def test_mixed_bfloat16(cell):
     np.testing.assert_allclose(carried, numpy([outputs])[0][:, 2:], atol=0.03)
 
 
+@pytest.mark.parametrize(("mine", "others"), [("mixed_bfloat16", "float32"),
+                                              ("float32", "mixed_bfloat16")])  # fmt: skip
+def test_a_saved_model_keeps_its_dtype_whatever_is_global(mine, others, tmp_path):
+    """Or it would run half in one and half in the other, and round states on their way in."""
+    ids, targets = texts(), texts(seed=2)
+    model = made(dtype=mine)
+    assert {layer.dtype_policy.name for layer in model._flatten_layers()} == {mine}
+    model.save(tmp_path / "model.keras")
+    keras.config.set_dtype_policy(others)
+    try:
+        again = keras.saving.load_model(tmp_path / "model.keras")
+        assert {layer.dtype_policy.name for layer in again._flatten_layers()} == {mine}
+        results = [[*m(ids)[:2], *m(ids)[2], m.nll(m(ids)[0], targets)] for m in (model, again)]
+        states = again(ids[:, :2])[2]
+        rest = again(ids[:, 2:], states)[0]
+    finally:
+        keras.config.set_dtype_policy("float32")
+    for one, other in zip(*results, strict=True):
+        assert one.dtype == other.dtype
+        np.testing.assert_array_equal(*numpy([one, other]))
+    whole = numpy([results[1][0]])[0][:, 2:]
+    np.testing.assert_allclose(numpy([rest])[0], whole, atol=1e-5 if mine == "float32" else 0.03)
+
+
 def test_initial_state_is_zeros_and_the_default():
     model, ids = made(), texts()
     state = model.initial_state(3)
@@ -484,9 +511,7 @@ def test_a_step_as_a_saved_model(softmax, tmp_path):
     module = tf.Module()
     module.all_variables = [v.value for v in model.variables]
     states = [tf.TensorSpec([None, 5], tf.float32) for _ in range(4)]
-    module.step = tf.function(
-        model.step, input_signature=[tf.TensorSpec([None], tf.int32), states]
-    )
+    module.step = tf.function(model.step, input_signature=[tf.TensorSpec([None], tf.int32), states])
     tf.saved_model.save(module, str(tmp_path))
     loaded = tf.saved_model.load(str(tmp_path))
     state, again = model.initial_state(3), model.initial_state(3)
