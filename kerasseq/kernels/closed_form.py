@@ -34,6 +34,7 @@ def run_layer(
     directions: list[Direction],
     final_states: bool = True,
     reset_after: bool = True,
+    training: bool = True,
     xla: bool = False,
 ) -> tuple[list[Any], list[list[Any]]]:
     """All directions of a layer.
@@ -50,6 +51,7 @@ def run_layer(
         final_states: whether the final states are wanted; without them no gradient flows
             through them, which saves a little.
         reset_after: which GRU.
+        training: whether a gradient is likely to be asked for; one may be in any case.
         xla: whether to compile with XLA.
 
     Returns:
@@ -63,7 +65,7 @@ def run_layer(
         x = flip(time_major, lengths) if direction.reverse else time_major
         arguments = (x, direction.weights, direction.states, direction.state_mask)
         if cell == "lstm":
-            sequences = list(lstm(*arguments, with_cells=final_states, xla=xla))
+            sequences = list(lstm(*arguments, with_cells=final_states, training=training, xla=xla))
         elif cell == "gru":
             sequences = [gru(*arguments, reset_after=reset_after, xla=xla)]
         else:

@@ -23,7 +23,19 @@ ONE_OP_WIDTH = 640
 
 
 def forward_step(constants: Any, carry: Any, xs: Any) -> Any:
-    """One step that keeps what the backward pass needs."""
+    """One step, without what only a backward pass needs."""
+    carry = _step(constants, carry, xs)[:2]
+    return carry, carry
+
+
+def training_step(constants: Any, carry: Any, xs: Any) -> Any:
+    """One step with the factors of its backward pass, formed while all of it is in the cache."""
+    hidden, cell, shown, *gates = _step(constants, carry, xs)
+    return (hidden, cell), (hidden, cell, *_factors(carry[1], shown, *gates))
+
+
+def _step(constants: Any, carry: Any, xs: Any) -> Any:
+    """New `h` and `c`, `tanh c`, and the gates i, f, g, o."""
     hidden, cell = carry
     mask = constants[1:]
     reached = hidden * mask[0] if mask else hidden
@@ -33,8 +45,18 @@ def forward_step(constants: Any, carry: Any, xs: Any) -> Any:
     candidate = tf.tanh(candidate)
     cell = forget * cell + enter * candidate
     shown = tf.tanh(cell)
-    hidden = out * shown
-    return (hidden, cell), (hidden, cell, shown, enter, forget, candidate, out)
+    return out * shown, cell, shown, enter, forget, candidate, out
+
+
+def _factors(before: Any, shown: Any, enter: Any, forget: Any, candidate: Any, out: Any) -> Any:
+    """What `backward_step` reads: `dc` per `dh`, `f`, and `dz` per `dc` (per `dh` for o)."""
+    factors = [
+        candidate * enter * (1 - enter),
+        before * forget * (1 - forget),
+        enter * (1 - candidate * candidate),
+        shown * out * (1 - out),
+    ]
+    return out * (1 - shown * shown), forget, tf.concat(factors, -1)
 
 
 def backward_step(constants: Any, carry: Any, xs: Any) -> Any:
@@ -52,9 +74,9 @@ def backward_step(constants: Any, carry: Any, xs: Any) -> Any:
 
 
 def forward(
-    x: Any, weights: Any, states: Any, state_mask: Any, xla: bool
-) -> tuple[Any, Any, Any, tuple[Any, ...]]:
-    """Outputs, cells, tanh of the cells, and the four gates, each `[time, batch, units]`."""
+    x: Any, weights: Any, states: Any, state_mask: Any, training: bool, xla: bool
+) -> tuple[Any, Any, tuple[Any, ...]]:
+    """Outputs and cells, `[time, batch, units]`, and the `_factors` for all steps, if training."""
     kernel, recurrent, bias = weights
     units = recurrent.shape[0]
     small = x.shape[-1] + units <= ONE_OP_WIDTH
@@ -76,13 +98,15 @@ def forward(
             cell_clip=0.0,
             use_peephole=False,
         )
-        return one.h, one.cs, one.co, (one.i, one.f, one.ci, one.o)
+        gates = (one.i, one.f, one.ci, one.o)
+        return one.h, one.cs, _factors(previous(one.cs, states[1]), one.co, *gates)
     projected = project(x, kernel, bias)
     constants = [recurrent] if state_mask is None else [recurrent, state_mask]
-    (hidden, cells, shown, *gates), _ = loop(
-        forward_step, constants, states, [projected], [units] * 7, xla=xla
-    )
-    return hidden, cells, shown, tuple(gates)
+    step, widths = forward_step, [units] * 2
+    if training:
+        step, widths = training_step, [units] * 4 + [4 * units]
+    (hidden, cells, *factors), _ = loop(step, constants, states, [projected], widths, xla=xla)
+    return hidden, cells, tuple(factors)
 
 
 def lstm(
@@ -91,6 +115,7 @@ def lstm(
     states: Any,
     state_mask: Any = None,
     with_cells: bool = True,
+    training: bool = True,
     xla: bool = False,
 ) -> tuple[Any, Any]:
     """All steps of an LSTM, differentiable in every tensor but `state_mask`.
@@ -101,6 +126,8 @@ def lstm(
         states: initial `h` and `c`, `[batch, units]`.
         state_mask: `[batch, units]`, what `h` is multiplied by before the recurrent product.
         with_cells: whether a gradient may come through the cells (that of the final state).
+        training: whether a gradient is likely to be asked for; without it one costs another
+            forward pass.
         xla: whether to compile the loops with XLA.
 
     Returns:
@@ -110,22 +137,11 @@ def lstm(
 
     @tf.custom_gradient
     def run(x: Any, kernel: Any, recurrent: Any, bias: Any, h0: Any, c0: Any) -> Any:
-        hidden, cells, shown, gates = forward(
-            x, (kernel, recurrent, bias), (h0, c0), state_mask, xla
-        )
+        arguments = (x, (kernel, recurrent, bias), (h0, c0), state_mask)
+        hidden, cells, kept = forward(*arguments, training, xla)
 
         def grad(given: Any, given_cells: Any) -> tuple[Any, ...]:
-            enter, forget, candidate, out = gates
-            factors = tf.concat(
-                [
-                    candidate * enter * (1 - enter),
-                    previous(cells, c0) * forget * (1 - forget),
-                    enter * (1 - candidate * candidate),
-                    shown * out * (1 - out),
-                ],
-                -1,
-            )
-            xs = [given, out * (1 - shown * shown), forget, factors]
+            xs = [given, *(kept or forward(*arguments, True, xla)[2])]
             if with_cells:
                 xs.append(given_cells)
             constants = [tf.transpose(recurrent)] + ([] if state_mask is None else [state_mask])

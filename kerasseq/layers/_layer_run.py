@@ -74,6 +74,7 @@ def _fused(
         directions,
         final_states=stack.return_state,
         reset_after=stack.reset_after,
+        training=bool(training),
         xla=choice.xla and bool(training),
     )
 

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import gzip
 import io
+import itertools
 import json
 import math
 import random
@@ -30,7 +31,6 @@ from tests.tasks import conftest
 
 TASK = LanguageModel()
 call = functools.partial(conftest.call, task=TASK)
-spawn = functools.partial(conftest.spawn, task=TASK)
 
 SMALL = [
     "--model.embedding=16", "--model.units=16", "--model.input_dropout=0",
@@ -71,10 +71,12 @@ def short(tmp_path_factory):
 
 
 def train(folder, text, *options):
-    """Trains and exports; what ``train`` printed. The export is not verified with a text of 10,000
-    words, which takes long; it reads one below."""
+    """Trains and exports; what ``train`` printed. To be quick the export is verified with fewer
+    texts, and not with one of 10,000 words; it reads a longer one below."""
     where = ["--run", folder / "run", "--saved-models", folder / "saved_models"]
+    samples = LanguageModel.samples
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LanguageModel, "samples", lambda *words: samples(*words)[::6])
         patch.setattr(serving, "EDGE_CASES", serving.EDGE_CASES[:-1])
         patch.setattr(tasks.language_model, "EDGE_CASES", serving.EDGE_CASES)
         return call("train", "--data", text, *where, *SMALL, *options)
@@ -484,9 +486,13 @@ def test_an_export_generates_what_the_run_does(level, request):
 
 
 def test_a_shell_may_pass_bytes_of_no_encoding(trained):
-    """In a process of its own, whose standard output takes no half surrogates."""
-    printed = spawn("generate", "a \udcff", "--json", "--length", 2, *export_of(trained))
-    assert json.loads(printed)["prompt"] == "a ?"
+    """Half surrogates, which standard output would not take."""
+    out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    for verb, model in itertools.product(("generate", "next"), (run_of, export_of)):
+        with contextlib.redirect_stdout(out):
+            assert cli.run(TASK, [verb, "a \udcff", "--json", *map(str, model(trained))]) == 0
+    found = [json.loads(line) for line in out.buffer.getvalue().splitlines()]
+    assert [row.get("prompt", row.get("text")) for row in found] == ["a ?"] * 4
 
 
 # -- score -----------------------------------------------------------------------------------------
@@ -512,17 +518,15 @@ def test_score_of_many_lines(trained, tmp_path, monkeypatch):
     lines = ["A cat sees it.", "Cat the a it.", "", "A zebra 👍"]
     path = tmp_path / "lines.txt.gz"
     path.write_bytes(gzip.compress("".join(f"{line}\r\n" for line in lines).encode()))
-    found = rows_with_warning = call_with_warnings(
-        "score", "--file", path, "--json", *run_of(trained)
-    )
-    found = [json.loads(line) for line in rows_with_warning[0].splitlines()]
+    out, said = call_with_warnings("score", "--file", path, "--json", *run_of(trained))
+    found = [json.loads(line) for line in out.splitlines()]
     assert [row["text"] for row in found] == lines
     assert [row["tokens"] for row in found] == [6, 6, 1, 4]
     assert [row["unknown"] for row in found] == [0, 0, 0, 2]
     assert found[0]["perplexity"] < 2 < 10 < found[1]["perplexity"]
     total = sum(row["log_prob"] for row in found)
     perplexity = math.exp(-total / 17)
-    assert rows_with_warning[1] == (
+    assert said == (
         f"4 lines, 17 tokens with line ends: log-probability {total:.2f}, "
         f"perplexity {perplexity:.2f}\n"
     )
@@ -619,12 +623,16 @@ def test_the_savedmodel_needs_tensorflow_alone(trained):
 # -- variants --------------------------------------------------------------------------------------
 
 VARIANTS = {
-    "sentences": ["--streams.mode=sentences", "--model.cell=gru"],
+    "sampled": [
+        "--model.softmax=sampled", "--model.sampled=6", "--model.cell=gru",
+        "--streams.mode=sentences",
+    ],
     "adaptive": ["--model.softmax=adaptive", "--model.cutoffs=6,10", "--model.cell=simple_rnn"],
-    "sampled": ["--model.softmax=sampled", "--model.sampled=6"],
-    "mixed": ["--device.precision=mixed_bfloat16", "--model.embedding=12"],
-    "char": ["--text.level=char", "--text.vocabulary_size=12", "--score_streams=3"],
-}
+    "mixed": [
+        "--device.precision=mixed_bfloat16", "--model.embedding=12", "--text.level=char",
+        "--text.vocabulary_size=12", "--score_streams=3",
+    ],
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("options", VARIANTS.values(), ids=VARIANTS.keys())
@@ -745,12 +753,12 @@ def test_init_from_refuses_other_runs(trained, short, tmp_path):
         (b"", [], "data is empty"),
         (b" \n\n", [], "data is empty"),
         (b"hello", [], "no text is left for the validation split (5 characters"),
-        (b"a b\n" * 3, ["--text.min_count=9"], "no token for a vocabulary (min_count is 9)"),
+        (b"a b\n" * 99, ["--text.min_count=999"], "no token of the train split occurs 999 times"),
         (bytes(range(256)), [], "data is not utf-8: byte 0x80 at offset 128"),
         (bytes(range(128)), [], "data is not a text file: NUL character at offset 0"),
         ("très\n".encode("latin-1") * 9, [], "data is not utf-8: byte 0xe8 at offset 2; if it"),
         (None, ["--encoding=utf-9"], "unknown encoding 'utf-9'"),
-        (None, ["--text.vocabulary_size=15"], "vocabulary_size 15 is more than the text can fill"),
+        (None, ["--text.vocabulary_size=16"], "vocabulary_size 16 is more than the text can fill"),
         (None, ["--text.vocabulary_size=4"], "vocabulary_size must be 0 (all tokens) or >= 5"),
         (
             None,
@@ -770,8 +778,8 @@ def test_init_from_refuses_other_runs(trained, short, tmp_path):
 def test_bad_data_and_settings_are_one_line(tmp_path, short, content, options, message):
     path = tmp_path / "data"
     path.write_bytes(short.read_bytes() if content is None else content)
-    line = call("train", "--data", path, "--run", tmp_path / "run", *options, status=2)
-    assert message in line
+    where = ["--run", tmp_path / "run", "--saved-models", tmp_path]
+    assert message in call("train", "--data", path, *where, *options, status=2)
 
 
 def test_bad_sources_are_one_line(tmp_path, trained):

@@ -8,6 +8,7 @@ import pytest
 
 from kerasseq.data.files import read_archive
 from kerasseq.data.labelled import cut_splits
+from tasks.language_model import LanguageModel, LanguageModelSettings
 from tasks.pos_tagging import PosTagging
 from tests.tasks.conftest import spawn
 
@@ -48,3 +49,23 @@ def test_tagging_turkish_reaches_its_bar(tmp_path):
     report = json.loads((tmp_path / "run/evaluation/test.json").read_text())
     assert report["accuracy"] >= 0.935
     assert report["accuracy"] > report["baseline"]["accuracy"] + 0.03
+
+
+@pytest.mark.slow
+def test_the_counts_of_the_penn_treebank_are_the_published_ones():
+    folder = os.environ.get("KERASSEQ_DATA")
+    path = Path(folder or ".") / "lm/ptb"
+    if not folder or not path.exists():
+        pytest.skip("set KERASSEQ_DATA to a folder with lm/ptb")
+    data = LanguageModel().load_data(LanguageModelSettings(data=str(path)), download=False)
+    splits = data.report["splits"]
+    assert {name: split["tokens"] for name, split in splits.items()} == {
+        "train": 929_589, "validation": 73_760, "test": 82_430
+    }  # fmt: skip
+    assert data.report["units"] == "blanks"
+    # line ends and <unk> are among the 10,000; padding and BOS are never predicted
+    assert data.report["types"] == 10_000
+    assert data.report["vocabulary"] == 10_002
+    assert {name: len(ids) for name, ids in data.splits.items()} == {
+        name: split["tokens"] for name, split in splits.items()
+    }
