@@ -239,7 +239,8 @@ def input_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "texts",
         nargs="*",
-        help="Texts; a text a line from standard input if none. Answered in blocks of 256.",
+        default=[],
+        help="Texts; a text a line from standard input if none.",
     )
     parser.add_argument("--saved-model", help="Use an exported version instead of a run.")
     parser.add_argument("--file", help="Text file, a text a line (.gz too).")

@@ -68,6 +68,7 @@ def language_verbs(name: str) -> tuple[Verb, ...]:
         parser.add_argument(
             "prompt",
             nargs="*",
+            default=[],
             help="What to go on with, in quotes; none for the start of a line.",
         )
         parser.add_argument("--saved-model", help="Use an exported version instead of a run.")

@@ -57,7 +57,7 @@ def train(task: Task, options: Namespace) -> None:
         if options.only_train:
             return
         trained = load_run(task, run.path)
-        splits = _splits(run)
+        splits = run.need_json("data.json")["splits"]
         split = "test" if "test" in splits else "validation"
         _evaluate_split(task, trained, split, options.download, prepared.data if prepared else None)
         if examples := task.examples(run):
@@ -93,7 +93,7 @@ def _evaluate_split(
     """Scores a split once; the run keeps the report, and later calls show it."""
     report = trained.run.read_json(f"evaluation/{split}.json")
     if report is None:
-        splits = _splits(trained.run)
+        splits = trained.run.need_json("data.json")["splits"]
         if split not in splits:
             raise UserError(f"the run's data has no {split} split; it has {', '.join(splits)}")
         if data is None:
@@ -101,18 +101,6 @@ def _evaluate_split(
             check_same_data(trained.run, task.data_report(data))
         report = task.evaluate(trained.model, trained.settings, data, split)
     _keep_report(task, trained.run, report, split, f"{split} split")
-
-
-def _splits(run: RunFolder) -> dict[str, Any]:
-    """The splits that the run's data had.
-
-    Raises:
-        UserError: if the run does not tell.
-    """
-    report = run.read_json("data.json")
-    if report is None:
-        raise UserError(f"{run / 'data.json'} is missing")
-    return report["splits"]
 
 
 def _keep_report(task: Task, run: RunFolder, report: dict[str, Any], name: str, title: str) -> None:
@@ -218,7 +206,7 @@ def describe(task: Task, options: Namespace) -> None:
     if (run / "run.json").exists() and run.record(task.name)["settings"] == settings.to_dict():
         assets, whose = task.load_assets(run), f"vocabulary of {run.path}/"
     else:
-        assets, whose = task.assumed_assets(settings), "largest vocabulary the settings allow"
+        assets, whose = task.assumed_assets(settings), "vocabulary of an assumed size"
     say("settings:")
     say(yaml.safe_dump(settings.to_dict(), sort_keys=False).rstrip().replace("\n", "\n  ")
         .join(["  ", ""]))  # fmt: skip

@@ -219,7 +219,7 @@ class LanguageModel(Task[LanguageModelSettings, TextData, Assets]):
         )
 
     def load_assets(self, run: "RunFolder") -> Assets:
-        text, vocabulary = run.read_json("text.json"), Vocabulary.load(run / "vocabulary.txt")
+        text, vocabulary = run.need_json("text.json"), Vocabulary.load(run / "vocabulary.txt")
         try:
             counts = np.array(text["counts"], np.int64).reshape(len(vocabulary))
             return Assets(Codec(text["units"], vocabulary), counts)
@@ -366,7 +366,7 @@ class LanguageModel(Task[LanguageModelSettings, TextData, Assets]):
         from kerasseq.generation import Sampling, TextModel
 
         reader, module = TextModel(model, assets.codec), TextGenerator(model, assets.codec)
-        samples = run.read_json("samples.json")
+        samples = run.need_json("samples.json")
 
         def next_of(texts: list[str], k: int) -> list[dict[str, Any]]:
             rows = [reader.next(text, k) for text in texts]

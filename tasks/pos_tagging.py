@@ -183,7 +183,7 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
         ]
 
     def examples(self, run: "RunFolder") -> list[str]:
-        return run.read_json("samples.json")[:3]
+        return run.need_json("samples.json")[:3]
 
     def assets(self, data: TaggedData) -> Assets:
         splitter = learn_splitter(data.splits["train"].sentences)
@@ -202,8 +202,8 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
         return Assets(
             WordFeatures.load(run.path, settings),
             WordSplitter.load(run / "splitter.json"),
-            run.read_json("tags.json"),
-            MostFrequentTag.from_dict(run.read_json("baseline.json")),
+            run.need_json("tags.json"),
+            MostFrequentTag.from_dict(run.need_json("baseline.json")),
         )
 
     def assumed_assets(self, settings: TaggingSettings) -> Assets:
@@ -395,7 +395,7 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
             return tag_tokens([assets.splitter.split(text) for text in texts])
 
         module = TextTagger(model, assets.splitter, assets.features, assets.names)
-        texts = run.read_json("samples.json")
+        texts = run.need_json("samples.json")
         sentences = [*AWKWARD_SENTENCES, *map(assets.splitter.split, texts)]
         return Serving(
             module,

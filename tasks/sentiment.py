@@ -198,7 +198,7 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
         write_json(run / "classes.json", assets.class_names)
 
     def load_assets(self, run: "RunFolder") -> Assets:
-        return Assets(Vocabulary.load(run / "vocabulary.txt"), run.read_json("classes.json"))
+        return Assets(Vocabulary.load(run / "vocabulary.txt"), run.need_json("classes.json"))
 
     def assumed_assets(self, settings: SentimentSettings) -> Assets:
         return Assets(Vocabulary.assumed(settings.text.vocabulary_size), ["negative", "positive"])
@@ -348,7 +348,7 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
             ]
 
         module = TextClassifier(model, assets.vocabulary, assets.class_names, settings.text)
-        samples = run.read_json("samples.json")
+        samples = run.need_json("samples.json")
         return Serving(
             module, {"serving_default": text_signature(module.serve, reference, samples)}
         )

@@ -154,6 +154,17 @@ class RunFolder:
         except ValueError as error:
             raise UserError(f"{path} is damaged: {error}") from None
 
+    def need_json(self, name: str) -> Any:
+        """A JSON file that every run of the task has.
+
+        Raises:
+            UserError: if it is missing or damaged.
+        """
+        found = self.read_json(name)
+        if found is None:
+            raise UserError(f"{self / name} is missing")
+        return found
+
     def log(self, record: Mapping[str, Any]) -> None:
         """Adds a line to ``metrics.jsonl``."""
         with (self / "metrics.jsonl").open("a", encoding="utf-8") as stream:

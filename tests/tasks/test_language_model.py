@@ -253,7 +253,7 @@ def test_characters_are_learned(characters):
 def test_describe_before_and_after_training(trained, text, tmp_path):
     none = ["--run", tmp_path / "none"]
     printed = call("describe", *none, *SMALL, "--model.softmax=adaptive")
-    for part in ("RecurrentStack", "TiedEmbedding", "AdaptiveSoftmax", "largest vocabulary",
+    for part in ("RecurrentStack", "TiedEmbedding", "AdaptiveSoftmax", "assumed size",
                  "device plan", "kernel of recurrent"):  # fmt: skip
         assert part in printed
     printed = call("describe", "--data", text, *run_of(trained), *SMALL)

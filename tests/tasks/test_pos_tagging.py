@@ -236,7 +236,7 @@ def test_the_savedmodel_serves_raw_bytes_and_words(trained):
 
 def test_describe_before_and_after_training(trained, treebank, tmp_path):
     printed = call("describe", "--run", tmp_path / "none", *SMALL, "--model.output=crf")
-    for text in ("RecurrentStack", "CharacterEncoder", "CRF", "largest vocabulary", "device plan"):
+    for text in ("RecurrentStack", "CharacterEncoder", "CRF", "assumed size", "device plan"):
         assert text in printed
     printed = call("describe", "--data", treebank, *run_of(trained), *SMALL)
     assert f"vocabulary of {trained[0] / 'run'}" in printed
