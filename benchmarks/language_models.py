@@ -26,7 +26,7 @@ PTB = [
     "--model.layer_dropout", "0.25", "--model.output_dropout", "0.45",
     "--model.weight_drop", "0.3", "--activation", "1", "--temporal_activation", "0.5",
     "--streams.size", "20", "--streams.length", "70", "--training.learning_rate", "2e-3",
-    "--training.momentum", "0", "--training.average", "0.999", "--training.epochs", "31",
+    "--training.momentum", "0", "--training.average", "0.999", "--training.epochs", "28",
     "--training.evaluate_every", "1330", "--training.checkpoint_every", "500",
     "--device.precision", "mixed_bfloat16",
 ]  # fmt: skip
