@@ -23,6 +23,21 @@ FIGURES: dict[str, tuple[str, float | None, float | None]] = {
     "sequoia-upos-dev": ("UD French-Sequoia 2.16, UPOS on dev, accuracy", 0.960, 0.973),
     "conll2000-chunk": ("CoNLL-2000 chunking, F1 on test", 0.930, 0.942),
     "turkish-coarse": ("embedded Turkish treebank, coarse tags, accuracy", 0.935, 0.955),
+    "ptb-word": ("Penn Treebank words, perplexity on test", 80, 70),
+    "wikitext2-word": ("WikiText-2 words, perplexity on valid", 120, 100),
+    "wikitext2-memory": ("the same, largest resident set in training, MiB", 2560, 1536),
+    "tinyshakespeare-char": ("tinyshakespeare, last 10 %, nats a character", 1.55, 1.47),
+    "gutenberg1268-char": (
+        "The Mysterious Island, nats a character on validation",
+        None,
+        None,
+    ),
+    "lm-speed-vs-pytorch": (
+        "PTB, tied 2x650: time to equal perplexity, PyTorch's over ours",
+        1.5,
+        3,
+    ),
+    "generate-vs-bandwidth": ("a generated token's time over the bandwidth's bound", 3, 1.5),
     "tagging-throughput": ("exported EWT tagger, tokens a second", 20_000, 50_000),
 }
 

@@ -43,5 +43,6 @@ def train(task: str, name: str, *words: str) -> tuple[dict[str, Any], float]:
         "test": json.loads(found.read_text(encoding="utf-8")) if found else None,
         "training": json.loads((run / "training.json").read_text(encoding="utf-8")),
         "data": json.loads((run / "data.json").read_text(encoding="utf-8")),
+        "history": [json.loads(line) for line in (run / "metrics.jsonl").open(encoding="utf-8")],
         "settings": yaml.safe_load((run / "settings.yaml").read_text(encoding="utf-8")),
     }, seconds

@@ -15,6 +15,7 @@ from kerasseq.evaluation import plots
 from kerasseq.storage import write_json
 from kerasseq.task import Task, TaskSettings
 from kerasseq.training import devices
+from kerasseq.training.memory import peak_memory_mib
 from kerasseq.training.progress import clock
 from kerasseq.training.run_folder import CHECKPOINT, MODEL, SUMMARY, RunFolder, versions
 from kerasseq.training.trainer import Trainer
@@ -148,6 +149,7 @@ def fit(task: Task, settings: TaskSettings, run: RunFolder, prepared: Prepared) 
         "steps": result.steps,
         "seconds": result.seconds,
         "tokens_per_second": result.tokens_per_second,
+        "peak_memory_mib": peak_memory_mib(),
         "parameters": model.count_params(),
         "devices": plan.lines(),
         "kernels": [f"{name}: {kernel}" for name, kernel in recurrent_kernels(model)],
