@@ -151,7 +151,7 @@ def _ours(accuracy: float) -> tuple[dict, dict]:
         run = RunFolder(Path(folder) / "run")
         with run.open(task.name, {}):
             trainer = Trainer(
-                model, task.loss(settings), task.batches(settings, data), look,
+                model, task.loss(model, settings), task.batches(settings, data), look,
                 {"accuracy": "max"}, watched, run,
             )  # fmt: skip
             with contextlib.suppress(StopIteration):

@@ -188,7 +188,7 @@ def common_verbs(task: Task) -> tuple[Verb, ...]:
         parser.add_argument(
             "--split",
             choices=["test", "validation", "train"],
-            help="Split of the data (default: test, or the only one).",
+            help="Split of the data (default: test; validation, if there is no test split).",
         )
         parser.add_argument(
             "--on", metavar="DATA", help="Other labelled data instead: a path or tfds:NAME."

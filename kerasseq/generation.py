@@ -14,8 +14,10 @@ import tensorflow as tf
 
 from kerasseq.decoding.beam_search import beam_search
 from kerasseq.decoding.sampling import choose
-from kerasseq.decoding.step import EXCLUDED
-from kerasseq.evaluation.language_model import Scorer
+from kerasseq.decoding.step import without
+from kerasseq.evaluation.language_model import Scorer, perplexity
+from kerasseq.export.language_model import DEFAULT_K, TextGenerator
+from kerasseq.export.serving import EDGE_CASES, Serving, Signature, text_signature
 from kerasseq.text.codec import Codec, StreamDecoder
 from kerasseq.text.vocabulary import EOS, SPECIAL_TOKENS, UNK
 
@@ -59,17 +61,22 @@ class TextModel:
     def __init__(self, model: keras.Model, codec: Codec):
         self.model, self.codec = model, codec
         self._scorer = Scorer(model)
-        token = tf.TensorSpec([None], tf.int32)
+        ids, token = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)
         state = [tf.TensorSpec([None, *s.shape[1:]], s.dtype) for s in model.initial_state(1)]
-        self._step = tf.function(without_unknown(model.step), input_signature=[token, state])
+        known = without(model.step, [UNK])
+        self._read = tf.function(
+            lambda ids, states: model(ids, states, training=False)[2], input_signature=[ids, state]
+        )
+        self._next = tf.function(model.step, input_signature=[token, state])
+        self._step = tf.function(known, input_signature=[token, state])
         number = tf.TensorSpec([], tf.int64)
 
         def draw(
             token: Any, state: Any, temperature: Any, top_k: Any, top_p: Any, seed: Any, at: Any
         ) -> Any:
-            scores, state = without_unknown(model.step)(token, state)
-            chosen = choose(scores, temperature, top_k, top_p, seed, at)
-            return chosen, tf.gather(tf.nn.log_softmax(scores), chosen, batch_dims=1), state
+            log_probs, state = known(token, state)
+            chosen = choose(log_probs, temperature, top_k, top_p, seed, at)
+            return chosen, tf.gather(log_probs, chosen, batch_dims=1), state
 
         real = tf.TensorSpec([], tf.float32)
         self._draw = tf.function(
@@ -86,8 +93,8 @@ class TextModel:
         context = np.concatenate([[EOS], ids]).astype(np.int32)
         states = self.model.initial_state(1)
         for start in range(0, len(ids), PIECE):
-            piece = tf.constant(context[None, start : min(start + PIECE, len(ids))])
-            _, states, _ = self._scorer.score(piece, piece, states)
+            piece = context[None, start : min(start + PIECE, len(ids))]
+            states = self._read(tf.constant(piece), states)
         return tf.constant(context[-1:]), states
 
     def only_unknown(self, text: str) -> bool:
@@ -101,10 +108,10 @@ class TextModel:
         A line end is `"\\n"`, an unknown word `"<unk>"`.
         """
         token, states = self.read(self.codec.encode(text))
-        log_probs, _ = self.model.step(token, states)
+        log_probs, _ = self._next(token, states)
         found = tf.math.top_k(log_probs[0], min(k, int(self.model.embedding.predictable.sum())))
         return [
-            (spelling(self.codec, i), float(np.exp(p)))
+            (self.codec.spellings[i], float(np.exp(p)))
             for i, p in zip(found.indices.numpy().tolist(), found.values.numpy(), strict=True)
         ]
 
@@ -198,7 +205,7 @@ class TextModel:
             yield {
                 "text": line,
                 "log_prob": -total,
-                "perplexity": float(np.exp(min(700.0, total / len(ids)))),
+                "perplexity": perplexity(total / len(ids)),
                 "tokens": len(ids),
                 "unknown": int(np.count_nonzero(ids == UNK)),
                 "token_log_probs": _Pairs(self.codec, ids, nll),
@@ -213,23 +220,59 @@ class _Pairs:
 
     def __iter__(self) -> Iterator[tuple[str, float]]:
         for token, nll in zip(self._ids.tolist(), self._nll.tolist(), strict=True):
-            yield spelling(self._codec, token), -nll
+            yield self._codec.spellings[token], -nll
 
 
-def spelling(codec: Codec, token: int) -> str:
-    """A token alone; a line end is `"\\n"`."""
-    return "\n" if token == EOS else codec.vocabulary.tokens[token]
+def next_result(text: str, tokens: Iterable[str], shares: Iterable[float]) -> dict[str, Any]:
+    """A text with its likeliest next tokens, as JSON values."""
+    rows = [{"token": t, "probability": p} for t, p in zip(tokens, shares, strict=True)]
+    return {"text": text, "next": rows}
 
 
-def without_unknown(step: Any) -> Any:
-    """A decoding step that never gives the unknown word; the others share its probability."""
+SERVED: dict[str, Any] = {"length": 12, "temperature": 0.8, "top_k": 50, "top_p": 0.95, "seed": 7}
+"""How the exported ``generate`` is called where it is compared with the model."""
 
-    def known(tokens: Any, states: Any) -> Any:
-        log_probs, states = step(tokens, states)
-        size = log_probs.shape[-1]
-        return tf.nn.log_softmax(tf.where(tf.range(size) == UNK, EXCLUDED, log_probs)), states
 
-    return known
+def serving(model: keras.Model, codec: Codec, samples: list[str]) -> Serving:
+    """The exported form of a language model, compared with :class:`TextModel`.
+
+    Args:
+        model: without GPU kernels.
+        codec: text to ids and back.
+        samples: texts to compare on, beside awkward ones.
+    """
+    reader, module = TextModel(model, codec), TextGenerator(model, codec)
+
+    def next_of(texts: list[str], k: int) -> list[dict[str, Any]]:
+        rows = [reader.next(text, k) for text in texts]
+        return [{"tokens": [t for t, _ in r], "probabilities": [p for _, p in r]} for r in rows]
+
+    def generated(texts: list[str]) -> list[dict[str, Any]]:
+        sampling = Sampling(*(SERVED[name] for name in Sampling._fields))
+        made = [reader.generate(text, SERVED["length"], sampling) for text in texts]
+        return [{"text": m.text, "generated": m.tokens, "log_prob": m.log_prob} for m in made]
+
+    def scored(texts: list[str]) -> list[dict[str, Any]]:
+        names = ("log_prob", "perplexity", "tokens", "unknown")
+        return [{name: row[name] for name in names} for row in reader.score(texts)]
+
+    texts = [*EDGE_CASES, *samples]
+    signatures = {
+        "serving_default": text_signature(
+            module.serve, lambda texts: next_of(texts, DEFAULT_K), samples
+        ),
+        "next_token": Signature(
+            module.next_token,
+            lambda block: {"text": block, "k": 3},
+            lambda texts: next_of(texts, 3),
+            texts,
+        ),
+        "generate": Signature(
+            module.generate, lambda block: {"text": block, **SERVED}, generated, texts
+        ),
+        "score": text_signature(module.score, scored, samples),
+    }
+    return Serving(module, signatures)
 
 
 def stop_ids(codec: Codec, stops: Iterable[str]) -> list[int]:

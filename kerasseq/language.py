@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from jsonargparse import Namespace
 
 from kerasseq.decoding.beam_search import check_beam
 from kerasseq.decoding.sampling import check_sampling
 from kerasseq.errors import UserError
 from kerasseq.evaluation import neural_cache
+from kerasseq.evaluation.language_model import perplexity
 from kerasseq.export import saved_model
-from kerasseq.generation import Continuation, Sampling, TextModel, stop_ids
+from kerasseq.generation import Continuation, Sampling, TextModel, next_result, stop_ids
 from kerasseq.runs import Trained, check_same_data, load_run, say
 from kerasseq.storage import write_json
 from kerasseq.text.vocabulary import EOS
@@ -24,6 +25,9 @@ from kerasseq.verbs import read_texts
 
 LARGEST = 2**31 - 1
 """Whole number that an exported version takes."""
+
+LEAST = 1e-8
+"""Temperature and top_p from which on a smaller one makes no difference."""
 
 
 def text_model(trained: Trained) -> TextModel:
@@ -53,19 +57,14 @@ def next(task: Any, options: Namespace) -> None:
         model = text_model(load_run(task, Path(options.run)))
         answered = ((text, model.next(text, k)) for text in _known(model, texts))
     for text, found in answered:
-        say(next_json(text, found) if options.json else next_lines(text, found))
+        result = next_result(text, *zip(*found, strict=True))
+        say(json.dumps(result, ensure_ascii=False) if options.json else next_lines(result))
 
 
-def next_json(text: str, found: list[tuple[str, float]]) -> str:
-    """A text with its next tokens as JSON."""
-    rows = [{"token": token, "probability": share} for token, share in found]
-    return json.dumps({"text": text, "next": rows}, ensure_ascii=False)
-
-
-def next_lines(text: str, found: list[tuple[str, float]]) -> str:
-    """The same for people."""
-    rows = "".join(f"  {share:.4f}  {_shown(token)}\n" for token, share in found)
-    return f"{_short(text)} ...\n{rows}"
+def next_lines(result: dict[str, Any]) -> str:
+    """A text with its next tokens, for people."""
+    rows = (f"  {row['probability']:.4f}  {_shown(row['token'])}\n" for row in result["next"])
+    return f"{_short(result['text'])} ...\n{''.join(rows)}"
 
 
 # -- generate --------------------------------------------------------------------------------------
@@ -90,6 +89,8 @@ def generate(task: Any, options: Namespace) -> None:
         check_beam(options.beam, options.n_best, options.length)
     elif (options.n_best, options.length_penalty) != (1, 1):
         raise UserError("--n-best and --length-penalty are for --beam; --samples draws several")
+    if not math.isfinite(options.length_penalty):
+        raise UserError(f"--length-penalty must be a finite number, got {options.length_penalty}")
     if options.saved_model:
         _generate_by_saved_model(task, prompt, options)
         return
@@ -123,16 +124,15 @@ def generate(task: Any, options: Namespace) -> None:
 def _generate_by_saved_model(task: Any, prompt: str, options: Namespace) -> None:
     if options.beam is not None or options.stop:
         raise UserError("an exported version draws or is greedy; --beam and --stop need a --run")
-    if options.length > LARGEST:
-        raise UserError(f"length must be at most {LARGEST} for an exported version")
     path = Path(options.saved_model)
     saved_model.read_manifest(path, task.name)
     for number in range(options.samples):
         inputs = {
             "length": options.length,
-            "temperature": options.temperature,
+            # float32 there, where smaller numbers are 0
+            "temperature": max(options.temperature, LEAST),
             "top_k": 1 if options.greedy else min(options.top_k, LARGEST),
-            "top_p": options.top_p,
+            "top_p": max(options.top_p, LEAST),
             "seed": options.seed + number,
         }
         for _, answer in saved_model.run(
@@ -149,13 +149,13 @@ def _check_seeds(first: int, count: int) -> None:
 
 
 def _show(prompt: str, made: Continuation, as_json: bool, title: bool = False) -> None:
-    perplexity = float(np.exp(-made.log_prob / max(1, made.tokens)))
+    each = perplexity(-made.log_prob / max(1, made.tokens))
     if as_json:
-        row = {"prompt": prompt, **made._asdict(), "perplexity": perplexity}
+        row = {"prompt": prompt, **made._asdict(), "perplexity": each}
         say(json.dumps(row, ensure_ascii=False))
         return
     if title:
-        say(f"perplexity {perplexity:.2f}, log-probability {made.log_prob:.2f}:")
+        say(f"perplexity {each:.2f}, log-probability {made.log_prob:.2f}:")
     say(made.text.rstrip("\n"))
 
 
@@ -189,17 +189,16 @@ def score(task: Any, options: Namespace) -> None:
                     say(f"  {log_prob:>10.4f}  {_shown(token)}")
         lines, tokens, total = lines + 1, tokens + row["tokens"], total + row["log_prob"]
     if lines > 1:
-        perplexity = float(np.exp(min(700.0, -total / tokens)))
         print(
             f"{lines:,} lines, {tokens:,} tokens with line ends: log-probability {total:.2f}, "
-            f"perplexity {perplexity:.2f}",
+            f"perplexity {perplexity(-total / tokens):.2f}",
             file=sys.stderr,
         )
 
 
 def score_line(row: dict[str, Any]) -> str:
     """A scored line for people."""
-    unknown = f", {row['unknown']} unknown" if row.get("unknown") else ""
+    unknown = f", {row['unknown']} unknown" if row["unknown"] else ""
     return (
         f"{row['log_prob']:>12.4f}  perplexity {row['perplexity']:>10.2f}  "
         f"{row['tokens']:>4} tokens{unknown}  {_short(row['text'])}"
@@ -214,19 +213,20 @@ def cache(task: Any, options: Namespace) -> None:
     if options.size < 1:
         raise UserError(f"--size must be 1 or more, got {options.size}")
     trained = load_run(task, Path(options.run))
+    if trained.settings.streams.mode == "sentences":
+        raise UserError("a neural cache remembers what was read before; this run reads sentences")
     data = task.load_data(trained.settings, options.download)
     check_same_data(trained.run, task.data_report(data))
     if options.split not in data.splits:
         raise UserError(f"the data has no {options.split} split; it has {', '.join(data.splits)}")
 
-    def read(split: str, thetas: tuple[float, ...]) -> neural_cache.Cached:
+    def read(split: str, thetas: Sequence[float]) -> neural_cache.Cached:
         return neural_cache.read(trained.model, data.splits[split], options.size, thetas)
 
-    validation = read("validation", neural_cache.THETAS)
-    theta, weight = neural_cache.choose(validation)
-    chosen = validation
+    chosen = read("validation", neural_cache.THETAS)
+    theta, weight = neural_cache.choose(chosen)
     if options.split != "validation":
-        chosen = read(options.split, neural_cache.THETAS)
+        chosen = read(options.split, [theta])
     report = neural_cache.report(chosen, theta, weight, options.size)
     (trained.run / "evaluation").mkdir(exist_ok=True)
     path = trained.run / f"evaluation/{options.split}-cache.json"

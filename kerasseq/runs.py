@@ -40,7 +40,8 @@ class Trained(NamedTuple):
 
 
 def load_run(task: Task, path: Path) -> Trained:
-    """Reads a finished run.
+    """Reads a finished run. Its model computes in float32, as an export does, whatever it was
+    trained in.
 
     Raises:
         UserError: if there is none at ``path``, or it is another task's, or not finished.
@@ -56,7 +57,13 @@ def load_run(task: Task, path: Path) -> Trained:
         model = keras.models.load_model(run / MODEL, compile=False)
     except (OSError, ValueError) as error:
         raise UserError(f"{run / MODEL} cannot be loaded: {error}") from None
-    return Trained(run, settings, task.load_assets(run), model, summary)
+    assets = task.load_assets(run)
+    keras.mixed_precision.set_dtype_policy("float32")
+    if any(layer.compute_dtype != "float32" for layer in model._flatten_layers()):
+        weights = model.get_weights()
+        model = build(task, settings, assets)
+        model.set_weights(weights)
+    return Trained(run, settings, assets, model, summary)
 
 
 def check_same_data(run: RunFolder, report: dict[str, Any]) -> None:
@@ -132,7 +139,7 @@ def fit(task: Task, settings: TaskSettings, run: RunFolder, prepared: Prepared) 
     say(f"  parameters: {model.count_params():,}")
     trainer = Trainer(
         model,
-        task.loss(settings),
+        task.loss(model, settings),
         task.batches(settings, data),
         task.validator(model, settings, data),
         task.goals,

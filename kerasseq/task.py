@@ -101,7 +101,8 @@ class Task(ABC, Generic[T, D, A]):
 
     @abstractmethod
     def assumed_assets(self, settings: T) -> A:
-        """Assets of the largest size that the settings allow, for ``describe`` before training."""
+        """Made-up assets, of the largest size that the settings allow where they bound it, for
+        ``describe`` before training."""
 
     # -- model and training ----------------------------------------------------------------------
 
@@ -114,8 +115,8 @@ class Task(ABC, Generic[T, D, A]):
         return []
 
     @abstractmethod
-    def loss(self, settings: T) -> "Loss":
-        """The training loss; made after the devices were set up."""
+    def loss(self, model: "keras.Model", settings: T) -> "Loss":
+        """The training loss."""
 
     @abstractmethod
     def batches(self, settings: T, data: D) -> "Batches":

@@ -57,9 +57,8 @@ def train(task: Task, options: Namespace) -> None:
         if options.only_train:
             return
         trained = load_run(task, run.path)
-        splits = run.need_json("data.json")["splits"]
-        split = "test" if "test" in splits else "validation"
-        _evaluate_split(task, trained, split, options.download, prepared.data if prepared else None)
+        data = prepared.data if prepared else None
+        _evaluate_split(task, trained, _reported(run), options.download, data)
         if examples := task.examples(run):
             say("\nexamples:")
             _predict_and_show(task, trained, iter(examples), as_json=False)
@@ -74,7 +73,8 @@ def evaluate(task: Task, options: Namespace) -> None:
     """Reports on a split of the run's data, or on other labelled data."""
     trained = load_run(task, Path(options.run))
     if options.on is None:
-        _evaluate_split(task, trained, options.split or "test", options.download)
+        split = options.split or _reported(trained.run)
+        _evaluate_split(task, trained, split, options.download)
         return
     settings = trained.settings
     if options.encoding:
@@ -85,6 +85,11 @@ def evaluate(task: Task, options: Namespace) -> None:
     report = task.evaluate(trained.model, settings, data, "test")
     name = "other-" + "".join(c if c.isalnum() else "-" for c in options.on)[-60:]
     _keep_report(task, trained.run, {"data": options.on, **report}, name, options.on)
+
+
+def _reported(run: RunFolder) -> str:
+    """The split that stands for a run: test, or validation where the data has no test split."""
+    return "test" if "test" in run.need_json("data.json")["splits"] else "validation"
 
 
 def _evaluate_split(
@@ -187,7 +192,7 @@ def _export(task: Task, trained: Trained, folder: Path) -> None:
         "settings": trained.settings.to_dict(),
         "data": trained.run.read_json("data.json"),
         "training": trained.summary,
-        "test": trained.run.read_json("evaluation/test.json"),
+        "evaluation": trained.run.read_json(f"evaluation/{_reported(trained.run)}.json"),
         "versions": versions(),
     }
     with tf.device("/CPU:0"):

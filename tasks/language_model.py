@@ -11,7 +11,7 @@ Follow a text through :mod:`kerasseq.data.texts`, :mod:`kerasseq.text.codec`,
 
 # No `from __future__ import annotations` here: jsonargparse would resolve the names below
 # TYPE_CHECKING to read the settings' types, and import tensorflow for every --help.
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -23,7 +23,7 @@ from kerasseq.config import Settings, group, setting
 from kerasseq.data.running_text import TextData, VocabularySettings
 from kerasseq.data.streams import StreamSettings
 from kerasseq.errors import UserError
-from kerasseq.export.serving import EDGE_CASES, Serving, Signature, text_signature
+from kerasseq.export.serving import Serving
 from kerasseq.task import Task, TaskSettings
 from kerasseq.task_verbs import language_verbs
 from kerasseq.text.codec import Codec
@@ -41,8 +41,6 @@ EXAMPLES = ("this is one of the", "i would not", "the acting was")
 VALIDATION_STREAMS = 20
 ASSUMED_VOCABULARY = 10_000
 LARGE_VOCABULARY = 20_000
-SERVED = {"length": 12, "temperature": 0.8, "top_k": 50, "top_p": 0.95, "seed": 7}
-"""How the exported ``generate`` is called where it is compared with the model."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +57,8 @@ class ModelSettings(Settings):
     """Recurrent layers."""
     softmax: Literal["auto", "full", "sampled", "adaptive"] = "auto"
     """Training loss: full; sampled, estimated from some of the vocabulary; or adaptive, in clusters
-    of falling frequency. Auto is sampled above 20,000 ids, else full. Evaluation is by the full
-    distribution in any case."""
+    of falling frequency. Auto is sampled above 20,000 ids, else full. Nothing is sampled in
+    evaluation; adaptive is another distribution there too."""
     sampled: int = setting(1024, ge=1)
     """Candidates of the sampled softmax, drawn for every batch."""
     cutoffs: str = "2000,10000"
@@ -230,7 +228,7 @@ class LanguageModel(Task[LanguageModelSettings, TextData, Assets]):
             counts = np.array(text["counts"], np.int64).reshape(len(vocabulary))
             return Assets(Codec(text["units"], vocabulary), counts)
         except (KeyError, TypeError, ValueError):
-            raise UserError(f"{run / 'text.json'} is missing or damaged") from None
+            raise UserError(f"{run / 'text.json'} is damaged") from None
 
     def assumed_assets(self, settings: LanguageModelSettings) -> Assets:
         least = settings.model.clusters()[-1] + 1 if settings.model.softmax == "adaptive" else 0
@@ -276,18 +274,11 @@ class LanguageModel(Task[LanguageModelSettings, TextData, Assets]):
 
         return start_from(model, data.codec.vocabulary, RunFolder(Path(settings.init_from)))
 
-    def loss(self, settings: LanguageModelSettings) -> "Loss":
-        import keras
-
+    def loss(self, model: "keras.Model", settings: LanguageModelSettings) -> "Loss":
         from kerasseq.training.language_model_loss import LanguageModelLoss
 
-        states = None
-        if settings.streams.mode == "streams":
-            options = settings.model
-            shape = (settings.streams.size, options.units)
-            dtype = keras.mixed_precision.dtype_policy().compute_dtype
-            count = options.layers * (2 if options.cell == "lstm" else 1)
-            states = [keras.ops.zeros(shape, dtype) for _ in range(count)]
+        streams = settings.streams
+        states = model.initial_state(streams.size) if streams.mode == "streams" else None
         return LanguageModelLoss(states, settings.activation, settings.temporal_activation)
 
     def batches(self, settings: LanguageModelSettings, data: TextData) -> Any:
@@ -298,35 +289,26 @@ class LanguageModel(Task[LanguageModelSettings, TextData, Assets]):
 
     def validator(
         self, model: "keras.Model", settings: LanguageModelSettings, data: TextData
-    ) -> Any:
-        from kerasseq.evaluation.language_model import Scorer
+    ) -> Callable[[], dict[str, float]]:
+        from kerasseq.evaluation.language_model import evaluator, perplexity
 
-        scorer, ids = Scorer(model), data.splits["validation"]
+        nll_of = evaluator(model, settings.streams.mode == "sentences", VALIDATION_STREAMS)
 
         def validate() -> dict[str, float]:
-            nll = self._nll(scorer, settings, ids, VALIDATION_STREAMS)
-            loss = float(nll.mean(dtype=np.float64))
-            return {"perplexity": float(np.exp(min(loss, 700.0))), "loss": loss}
+            loss = float(nll_of(data.splits["validation"]).mean(dtype=np.float64))
+            return {"perplexity": perplexity(loss), "loss": loss}
 
         return validate
-
-    def _nll(
-        self, scorer: Any, settings: LanguageModelSettings, ids: np.ndarray, streams: int
-    ) -> np.ndarray:
-        """The nll of each token, int32 `[N]` -> float32 `[N]`, read as in training."""
-        if settings.streams.mode == "sentences":
-            return scorer.nll_of_sentences(ids, settings.streams.length)
-        return scorer.nll(ids, streams)
 
     # -- use -------------------------------------------------------------------------------------
 
     def evaluate(
         self, model: "keras.Model", settings: LanguageModelSettings, data: TextData, split: str
     ) -> dict[str, Any]:
-        from kerasseq.evaluation.language_model import Scorer, report
+        from kerasseq.evaluation.language_model import evaluator, report
 
         ids = data.splits[split]
-        nll = self._nll(Scorer(model), settings, ids, settings.score_streams)
+        nll = evaluator(model, settings.streams.mode == "sentences", settings.score_streams)(ids)
         summary = data.report["splits"][split]
         return {
             "level": settings.text.level,
@@ -347,17 +329,16 @@ class LanguageModel(Task[LanguageModelSettings, TextData, Assets]):
         texts: Iterable[str],
     ) -> Iterator[dict[str, Any]]:
         from kerasseq.export.language_model import DEFAULT_K
-        from kerasseq.generation import TextModel
+        from kerasseq.generation import TextModel, next_result
 
         reader = TextModel(model, assets.codec)
         for text in texts:
-            yield _result(text, *zip(*reader.next(text, DEFAULT_K), strict=True))
+            yield next_result(text, *zip(*reader.next(text, DEFAULT_K), strict=True))
 
     def show_prediction(self, result: dict[str, Any]) -> str:
         from kerasseq.language import next_lines
 
-        found = [(row["token"], row["probability"]) for row in result["next"]]
-        return next_lines(result["text"], found)
+        return next_lines(result)
 
     # -- export ----------------------------------------------------------------------------------
 
@@ -368,66 +349,22 @@ class LanguageModel(Task[LanguageModelSettings, TextData, Assets]):
         assets: Assets,
         run: "RunFolder",
     ) -> Serving:
-        from kerasseq.export.language_model import DEFAULT_K, TextGenerator
-        from kerasseq.generation import Sampling, TextModel
+        from kerasseq.generation import serving
 
-        reader, module = TextModel(model, assets.codec), TextGenerator(model, assets.codec)
-        samples = run.need_json("samples.json")
-
-        def next_of(texts: list[str], k: int) -> list[dict[str, Any]]:
-            rows = [reader.next(text, k) for text in texts]
-            return [
-                {"tokens": [t for t, _ in row], "probabilities": [p for _, p in row]}
-                for row in rows
-            ]
-
-        def generated(texts: list[str]) -> list[dict[str, Any]]:
-            sampling = Sampling(*(SERVED[name] for name in Sampling._fields))
-            made = [reader.generate(text, SERVED["length"], sampling) for text in texts]
-            return [
-                {"text": one.text, "generated": one.tokens, "log_prob": one.log_prob}
-                for one in made
-            ]
-
-        def scored(texts: list[str]) -> list[dict[str, Any]]:
-            names = ("log_prob", "perplexity", "tokens")
-            return [{name: row[name] for name in names} for row in reader.score(texts)]
-
-        texts = [*EDGE_CASES, *samples]
-        signatures = {
-            "serving_default": text_signature(
-                module.serve, lambda texts: next_of(texts, DEFAULT_K), samples
-            ),
-            "next_token": Signature(
-                module.next_token,
-                lambda block: {"text": block, "k": 3},
-                lambda texts: next_of(texts, 3),
-                texts,
-            ),
-            "generate": Signature(
-                module.generate, lambda block: {"text": block, **SERVED}, generated, texts
-            ),
-            "score": text_signature(module.score, scored, samples),
-        }
-        return Serving(module, signatures)
+        return serving(model, assets.codec, run.need_json("samples.json"))
 
     def served_result(
         self, text: str, outputs: Mapping[str, Any], manifest: Mapping[str, Any]
     ) -> dict[str, Any]:
-        return _result(text, outputs["tokens"], outputs["probabilities"])
+        from kerasseq.generation import next_result
+
+        return next_result(text, outputs["tokens"], outputs["probabilities"])
 
 
 def _softmax(options: ModelSettings, vocabulary_size: int) -> str:
     if options.softmax != "auto":
         return options.softmax
     return "sampled" if vocabulary_size > LARGE_VOCABULARY else "full"
-
-
-def _result(text: str, tokens: Iterable[str], shares: Iterable[float]) -> dict[str, Any]:
-    rows = [
-        {"token": token, "probability": share} for token, share in zip(tokens, shares, strict=True)
-    ]
-    return {"text": text, "next": rows}
 
 
 if __name__ == "__main__":

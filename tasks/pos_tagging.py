@@ -289,7 +289,9 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
         embeddings.assign(matrix)
         return [f"word vectors given: {len(rows):,} of {len(matrix):,} rows of the embedding"]
 
-    def loss(self, settings: TaggingSettings) -> Callable[[Any, Mapping[str, Any]], Any]:
+    def loss(
+        self, model: "keras.Model", settings: TaggingSettings
+    ) -> Callable[[Any, Mapping[str, Any]], Any]:
         from keras import ops
 
         from kerasseq.layers.losses import token_nll

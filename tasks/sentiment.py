@@ -256,7 +256,9 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
         )
         return [f"wide path: {known:,} n-grams of up to {settings.model.ngrams} words"]
 
-    def loss(self, settings: SentimentSettings) -> Callable[[Any, Mapping[str, Any]], Any]:
+    def loss(
+        self, model: "keras.Model", settings: SentimentSettings
+    ) -> Callable[[Any, Mapping[str, Any]], Any]:
         import keras
 
         from kerasseq.layers.losses import token_nll

@@ -200,6 +200,6 @@ class LabelledBatches:
         """Tokens in a batch, padding not counted."""
         return int(self._lengths[item].sum())
 
-    def rate(self, item: np.ndarray) -> float:
+    def learning_rate_scale(self, item: np.ndarray) -> float:
         """The same for all."""
         return 1.0

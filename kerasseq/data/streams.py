@@ -64,7 +64,7 @@ class StreamBatches:
     def __init__(self, ids: np.ndarray, settings: StreamSettings, seed: int):
         self._settings, self._seed = settings, seed
         self._targets = ids
-        self._inputs = np.concatenate([[EOS], ids[:-1]]).astype(np.int32)
+        self._inputs = inputs_of(ids)
         self._edges = np.arange(settings.size + 1) * len(ids) // settings.size
         self._longest = int(np.diff(self._edges).max())
 
@@ -106,7 +106,7 @@ class StreamBatches:
         sizes = np.diff(self._edges) - item.start
         return int(np.clip(sizes, 0, item.length).sum())
 
-    def rate(self, item: Piece) -> float:
+    def learning_rate_scale(self, item: Piece) -> float:
         """A shorter piece gets a lower learning rate, in proportion."""
         return item.length / self._settings.length
 
@@ -122,7 +122,7 @@ class SentenceBatches:
 
     def __init__(self, ids: np.ndarray, settings: StreamSettings, seed: int):
         self._targets = ids
-        self._inputs = np.concatenate([[EOS], ids[:-1]]).astype(np.int32)
+        self._inputs = inputs_of(ids)
         self._starts, self._lengths = sentences(ids, settings.length)
         self._batches = BatchSettings(size=settings.size)
         self._seed = seed
@@ -141,9 +141,14 @@ class SentenceBatches:
         """Targets in a batch."""
         return int(self._lengths[item].sum())
 
-    def rate(self, item: np.ndarray) -> float:
+    def learning_rate_scale(self, item: np.ndarray) -> float:
         """The same for all."""
         return 1.0
+
+
+def inputs_of(ids: np.ndarray) -> np.ndarray:
+    """The token before each token of a text, int32 `[N]`; EOS comes before the first."""
+    return np.concatenate([[EOS], ids])[: len(ids)].astype(np.int32)
 
 
 def sentences(ids: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:

@@ -179,7 +179,7 @@ def _split_of(file: Path) -> str | None:
     suffix = _suffix(file)
     if suffix and suffix not in _SUFFIXES and suffix[1:] not in SPLIT_NAMES:
         return None
-    words = re.split(r"[^a-z]+", file.name.lower())
+    words = re.split(r"[._-]+", file.name.lower())  # not at blanks: books have titles
     # the last one counts: the name of a corpus comes first, and may hold anything
     return next((SPLIT_NAMES[word] for word in reversed(words) if word in SPLIT_NAMES), None)
 

@@ -7,7 +7,7 @@ import importlib.util
 import logging
 from typing import Any
 
-from kerasseq.data.files import SPLIT_NAMES
+from kerasseq.data.files import SPLIT_NAMES, decode
 from kerasseq.data.labelled import Corpus, Examples
 from kerasseq.data.tagged import TaggedCorpus, TaggedSentence
 from kerasseq.data.texts import TextCorpus
@@ -41,7 +41,7 @@ def read_labelled(name: str, text_column: str, label_column: str, download: bool
             continue
         examples = Examples([], [])
         for row in builder.as_dataset(split=split).as_numpy_iterator():
-            examples.texts.append(row[text_column].decode("utf-8"))
+            examples.texts.append(decode(row[text_column], "utf-8", f"tfds:{name}"))
             label = row[label_column]
             if label_names is not None:
                 label = label_names[label]
@@ -164,7 +164,7 @@ def read_text(name: str, text_column: str, download: bool) -> TextCorpus:
         for row in builder.as_dataset(split=split).as_numpy_iterator():
             if not isinstance(row[text_column], bytes):
                 raise UserError(f"tfds:{name}: the feature {text_column!r} is not a text")
-            line = row[text_column].decode("utf-8").replace("\r\n", "\n")
+            line = decode(row[text_column], "utf-8", f"tfds:{name}").replace("\r\n", "\n")
             lines.append(line if line.endswith("\n") else line + "\n")
         if lines:
             splits[SPLIT_NAMES[split]] = "".join(lines)

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from kerasseq.decoding.step import (
     EXCLUDED,
+    LONGEST,
     PRESENT,
     FlatStep,
     Step,
@@ -44,14 +45,15 @@ def check_beam(width: int, n_best: int, length: int) -> None:
     """Checks what was asked for, before any graph is built.
 
     Raises:
-        UserError: if ``width`` or ``length`` is below 1, or ``n_best`` is not from 1 to ``width``.
+        UserError: if ``width`` is below 1, ``length`` not from 1 to 1,000,000, or ``n_best`` not
+            from 1 to ``width``.
     """
     if width < 1:
         raise UserError(f"width must be 1 or more, got {width}")
     if not 1 <= n_best <= width:
         raise UserError(f"n_best must be from 1 to the beam's width {width}, got {n_best}")
-    if length < 1:
-        raise UserError(f"length must be 1 or more, got {length}")
+    if not 1 <= length <= LONGEST:
+        raise UserError(f"length must be from 1 to {LONGEST:,}, got {length:,}")
 
 
 def beam_search(

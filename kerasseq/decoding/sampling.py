@@ -8,7 +8,16 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from kerasseq.decoding.step import EXCLUDED, PRESENT, FlatStep, Step, is_any_of, loop, token_ids
+from kerasseq.decoding.step import (
+    EXCLUDED,
+    LONGEST,
+    PRESENT,
+    FlatStep,
+    Step,
+    is_any_of,
+    loop,
+    token_ids,
+)
 from kerasseq.errors import UserError
 
 BLOCK = 128
@@ -35,7 +44,7 @@ def check_sampling(temperature: float, top_k: int, top_p: float, length: int) ->
 
     Raises:
         UserError: if the temperature is not above 0 and finite, ``top_k`` is below 0, ``top_p``
-            is outside (0, 1], or ``length`` is below 1.
+            is outside (0, 1], or ``length`` is not from 1 to 1,000,000.
     """
     if not 0 < temperature < math.inf:
         raise UserError(f"temperature must be above 0 and finite, got {temperature}")
@@ -43,8 +52,8 @@ def check_sampling(temperature: float, top_k: int, top_p: float, length: int) ->
         raise UserError(f"top_k must be 0 (all tokens) or more, got {top_k}")
     if not 0 < top_p <= 1:
         raise UserError(f"top_p must be above 0 and at most 1, got {top_p}")
-    if length < 1:
-        raise UserError(f"length must be 1 or more, got {length}")
+    if not 1 <= length <= LONGEST:
+        raise UserError(f"length must be from 1 to {LONGEST:,}, got {length:,}")
 
 
 def truncated(logits: Any, temperature: Any, top_k: Any, top_p: Any) -> tf.Tensor:

@@ -20,6 +20,20 @@ EXCLUDED = -1e30
 PRESENT = -1e29
 """Whatever is above is there."""
 
+LONGEST = 1_000_000
+"""Most tokens of a sequence: memory for as many as are asked for is taken at once."""
+
+
+def without(step: Step, excluded: Sequence[int]) -> Step:
+    """A step that never gives some tokens; the probabilities of the others sum to 1."""
+
+    def others(tokens: tf.Tensor, state: Any) -> tuple[tf.Tensor, Any]:
+        logits, state = step(tokens, state)
+        out = is_any_of(tf.range(tf.shape(logits)[-1]), token_ids(excluded))
+        return tf.nn.log_softmax(tf.where(out, EXCLUDED, tf.cast(logits, tf.float32))), state
+
+    return others
+
 
 class FlatStep:
     """A step whose state is a flat list of tensors, as a loop carries it.

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from kerasseq.data.streams import StreamBatches, StreamSettings, sentences
-from kerasseq.text.vocabulary import EOS, UNK
+from kerasseq.data.streams import StreamBatches, StreamSettings, inputs_of, sentences
+from kerasseq.text.vocabulary import UNK
 
 POSITIONS = 1280
 """Tokens that are scored at once."""
 
+MOST_NATS = 88.0
+"""Where a perplexity ends, which float32 could not hold."""
+
 BANDS = (10, 100, 1_000, 10_000, 100_000)
 """Training frequencies at which a band of types ends."""
+
+
+def perplexity(nats: float) -> float:
+    """`exp` of a mean nll in nats, cut at a large number."""
+    return math.exp(min(nats, MOST_NATS))
 
 
 class Scorer:
@@ -29,20 +37,16 @@ class Scorer:
     """
 
     def __init__(self, model: keras.Model, with_outputs: bool = False):
-        self._model, self._with_outputs = model, with_outputs
+        self._model = model
         ids = tf.TensorSpec([None, None], tf.int32)
-        states = [tf.TensorSpec([None, *state.shape[1:]], state.dtype) for state in self.states(1)]
+        states = [tf.TensorSpec([None, *s.shape[1:]], s.dtype) for s in model.initial_state(1)]
 
         def score(ids: Any, targets: Any, states: Any) -> Any:
             outputs, _, states = model(ids, states, training=False)
             nll = model.nll(outputs, targets)
             return nll, states, outputs if with_outputs else None
 
-        self.score = tf.function(score, input_signature=[ids, ids, states])
-
-    def states(self, rows: int) -> list[Any]:
-        """Zeros for some rows."""
-        return self._model.initial_state(rows)
+        self._score = tf.function(score, input_signature=[ids, ids, states])
 
     def pieces(self, ids: np.ndarray, streams: int = 1) -> Iterator[tuple[np.ndarray, Any, Any]]:
         """Reads a text in pieces, the state carried from one to the next.
@@ -59,10 +63,10 @@ class Scorer:
         length = max(1, POSITIONS // streams)
         settings = StreamSettings(size=streams, length=length, vary_length=False, rotate=False)
         batches = StreamBatches(ids, settings, 0)
-        states = self.states(streams)
+        states = self._model.initial_state(streams)
         for piece in batches.epoch(0):
             batch = batches.fetch(piece)
-            nll, states, outputs = self.score(
+            nll, states, outputs = self._score(
                 tf.constant(batch["ids"]), tf.constant(batch["targets"]), states
             )
             valid = batch["weights"] > 0
@@ -76,28 +80,41 @@ class Scorer:
             found[positions] = nll
         return found
 
-    def nll_of_sentences(self, ids: np.ndarray, longest: int) -> np.ndarray:
-        """The same where every line stands for itself, in pieces of at most ``longest``.
+    def nll_of_sentences(self, ids: np.ndarray) -> np.ndarray:
+        """The same where every line stands for itself; lines of similar length go together.
 
         Args:
             ids: int32 `[N]`, each line ended by EOS.
-            longest: greatest length.
         """
-        inputs = np.concatenate([[EOS], ids[:-1]]).astype(np.int32)
-        starts, lengths = sentences(ids, longest)
+        inputs = inputs_of(ids)
+        starts, lengths = sentences(ids, max(1, len(ids)))
         found = np.empty(len(ids), np.float32)
         order = np.argsort(-lengths, kind="stable")
         while len(order):
-            width = int(lengths[order[0]])
-            rows, order = np.split(order, [max(1, POSITIONS // width)])
-            steps = np.arange(width)
-            valid = steps < lengths[rows][:, None]
-            at = np.where(valid, starts[rows][:, None] + steps, 0)
-            nll, _, _ = self.score(
-                tf.constant(inputs[at]), tf.constant(ids[at]), self.states(len(rows))
-            )
-            found[at[valid]] = nll.numpy()[valid]
+            longest = int(lengths[order[0]])
+            rows, order = np.split(order, [max(1, POSITIONS // longest)])
+            states = self._model.initial_state(len(rows))
+            for start in range(0, longest, POSITIONS):
+                steps = np.arange(start, min(start + POSITIONS, longest))
+                valid = steps < lengths[rows][:, None]
+                at = np.where(valid, starts[rows][:, None] + steps, 0)
+                nll, states, _ = self._score(tf.constant(inputs[at]), tf.constant(ids[at]), states)
+                found[at[valid]] = nll.numpy()[valid]
         return found
+
+
+def evaluator(
+    model: keras.Model, sentence_mode: bool, streams: int
+) -> Callable[[np.ndarray], np.ndarray]:
+    """The nll of each token of a text, int32 `[N]` -> float32 `[N]`, read as in training.
+
+    Args:
+        model: a :class:`kerasseq.layers.language_model.RecurrentLanguageModel`.
+        sentence_mode: whether every line stands for itself.
+        streams: else into how many streams a text is cut.
+    """
+    scorer = Scorer(model)
+    return scorer.nll_of_sentences if sentence_mode else lambda ids: scorer.nll(ids, streams)
 
 
 def report(nll: np.ndarray, ids: np.ndarray, characters: int, counts: np.ndarray) -> dict[str, Any]:
@@ -118,7 +135,7 @@ def report(nll: np.ndarray, ids: np.ndarray, characters: int, counts: np.ndarray
         "tokens": len(ids),
         "nll": round(total, 3),
         "nats_per_token": round(nats, 6),
-        "perplexity": round(math.exp(nats), 4) if nats < 700 else math.inf,
+        "perplexity": round(perplexity(nats), 4),
         "bits_per_token": round(nats / math.log(2), 6),
         "characters": characters,
         "bits_per_character": round(total / math.log(2) / max(1, characters), 6),
@@ -148,7 +165,7 @@ def bands(nll: np.ndarray, ids: np.ndarray, counts: np.ndarray) -> list[dict[str
             "types": len(np.unique(ids[part])),
             "tokens": int(part.sum()),
             "share": round(float(part.mean()), 4),
-            "perplexity": round(math.exp(min(700.0, float(nll[part].mean(dtype=np.float64)))), 2),
+            "perplexity": round(perplexity(float(nll[part].mean(dtype=np.float64))), 2),
             "nll_share": round(float(nll[part].sum() / max(float(nll.sum()), 1e-30)), 4),
         }
         for name, part in parts.items()
@@ -165,8 +182,7 @@ def report_lines(report: dict[str, Any]) -> list[str]:
         )
     else:
         head = (
-            f"perplexity {report['perplexity']:.2f} ({report['nats_per_token']:.4f} nats a token; "
-            f"{report['bits_per_character']:.4f} bits per character of the text)"
+            f"perplexity {report['perplexity']:.2f} ({report['nats_per_token']:.4f} nats a token)"
         )
     lines = [
         head,

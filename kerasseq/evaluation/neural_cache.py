@@ -9,7 +9,6 @@ evaluation only: its figures stand apart from those of the model.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -17,7 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerasseq.evaluation.language_model import Scorer
+from kerasseq.evaluation.language_model import Scorer, perplexity
 
 THETAS = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 LAMBDAS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3)
@@ -28,11 +27,11 @@ class Cached(NamedTuple):
 
     Attributes:
         nll: by the model alone, float32 `[N]`.
-        shares: the cache's probability of each token, for each theta, float32 `[thetas, N]`.
+        shares: the cache's probability of each token, float32 `[N]`, for each theta.
     """
 
     nll: np.ndarray
-    shares: np.ndarray
+    shares: dict[float, np.ndarray]
 
 
 def read(model: keras.Model, ids: np.ndarray, size: int, thetas: Sequence[float]) -> Cached:
@@ -57,7 +56,9 @@ def read(model: keras.Model, ids: np.ndarray, size: int, thetas: Sequence[float]
         memory, written = memory[-size:], written[-size:]
         nlls.append(nll)
         shares.append(found.numpy())
-    return Cached(np.concatenate(nlls), np.concatenate(shares, axis=1))
+    return Cached(
+        np.concatenate(nlls), dict(zip(thetas, np.concatenate(shares, axis=1), strict=True))
+    )
 
 
 def _shares(hidden: Any, targets: Any, memory: Any, written: Any, thetas: Any, size: Any) -> Any:
@@ -89,34 +90,28 @@ def _shares(hidden: Any, targets: Any, memory: Any, written: Any, thetas: Any, s
     return tf.map_fn(share, thetas)
 
 
-def mixed(cached: Cached, theta: int, weight: float) -> float:
-    """Mean nll in nats with the cache's part `weight`, for the theta at a position."""
-    shares = np.exp(-cached.nll.astype(np.float64)) * (1 - weight) + weight * cached.shares[theta]
-    # an empty cache gives nothing; the model stands alone there
-    empty = ~cached.shares.any(axis=0) & (np.arange(len(cached.nll)) == 0)
-    shares[empty] = np.exp(-cached.nll[empty].astype(np.float64))
+def mixed(cached: Cached, theta: float, weight: float) -> float:
+    """Mean nll in nats with the cache's part `weight`."""
+    model = np.exp(-cached.nll.astype(np.float64))
+    shares = model * (1 - weight) + weight * cached.shares[theta]
+    shares[0] = model[0]  # the cache is empty there
     return float(-np.log(np.maximum(shares, 1e-300)).mean())
 
 
-def choose(cached: Cached) -> tuple[int, float]:
-    """The position of the theta, and the weight, that suit a text best."""
-    trials = {
-        (theta, weight): mixed(cached, theta, weight)
-        for theta in range(len(cached.shares))
-        for weight in LAMBDAS
-    }
+def choose(cached: Cached) -> tuple[float, float]:
+    """The theta and the weight that suit a text best."""
+    trials = {(t, w): mixed(cached, t, w) for t in cached.shares for w in LAMBDAS}
     return min(trials, key=trials.__getitem__)
 
 
-def report(cached: Cached, theta: int, weight: float, size: int) -> dict[str, Any]:
+def report(cached: Cached, theta: float, weight: float, size: int) -> dict[str, Any]:
     """What the cache changes, as JSON values."""
     plain = float(cached.nll.mean(dtype=np.float64))
-    with_cache = mixed(cached, theta, weight)
     return {
         "size": size,
-        "theta": THETAS[theta],
+        "theta": theta,
         "lambda": weight,
         "tokens": len(cached.nll),
-        "perplexity": round(math.exp(plain), 4),
-        "perplexity_with_cache": round(math.exp(with_cache), 4),
+        "perplexity": round(perplexity(plain), 4),
+        "perplexity_with_cache": round(perplexity(mixed(cached, theta, weight)), 4),
     }

@@ -11,13 +11,16 @@ import keras
 import tensorflow as tf
 
 from kerasseq.decoding.sampling import sample
-from kerasseq.decoding.step import EXCLUDED
+from kerasseq.decoding.step import without
 from kerasseq.text.codec import Codec
 from kerasseq.text.codec_graph import GraphCodec
 from kerasseq.text.vocabulary import EOS, PAD, UNK
 
 PIECE = 256
 """Tokens of every text that are read at once."""
+
+MOST_NATS = 88.0
+"""Where a perplexity ends, which float32 could not hold."""
 
 DEFAULT_K = 5
 """Next tokens that ``serving_default`` gives."""
@@ -34,7 +37,8 @@ class TextGenerator(tf.Module):
       reads it with ``length`` more tokens; how many were ``generated`` (int32 ``[N]``), and their
       ``log_prob``. The unknown word is never generated.
     - ``score(text)``: ``log_prob`` in nats of each text and of the line end after it, float32
-      ``[N]``, ``perplexity`` and ``tokens`` (int32 ``[N]``, the line end counted).
+      ``[N]``, ``perplexity``, ``tokens`` (int32 ``[N]``, the line end counted) and how many of
+      them are ``unknown``.
 
     Args:
         model: a :class:`kerasseq.layers.language_model.RecurrentLanguageModel` without GPU kernels.
@@ -45,8 +49,6 @@ class TextGenerator(tf.Module):
         super().__init__()
         self.codec = GraphCodec(codec)
         self.weights = [variable.value for variable in model.variables]
-        spellings = ["\n" if i == EOS else token for i, token in enumerate(codec.vocabulary.tokens)]
-        size = len(spellings)
         predictable = int(model.embedding.predictable.sum())
 
         def read(ids: tf.Tensor, lengths: tf.Tensor, nll_of: tf.Tensor | None = None) -> Any:
@@ -93,13 +95,9 @@ class TextGenerator(tf.Module):
             log_probs, _ = model.step(last, states)
             found = tf.math.top_k(log_probs, tf.clip_by_value(k, 1, predictable))
             return {
-                "tokens": tf.gather(tf.constant(spellings), found.indices),
+                "tokens": tf.gather(tf.constant(codec.spellings), found.indices),
                 "probabilities": tf.exp(found.values),
             }
-
-        def known(tokens: tf.Tensor, states: Any) -> Any:
-            log_probs, states = model.step(tokens, states)
-            return tf.where(tf.range(size) == UNK, EXCLUDED, log_probs), states
 
         def next_token(text: tf.Tensor, k: tf.Tensor) -> dict[str, tf.Tensor]:
             return likeliest(text, k)
@@ -125,7 +123,9 @@ class TextGenerator(tf.Module):
             ]
             with tf.control_dependencies([check for check in checks if check is not None]):
                 ids, last, states = contexts(text)
-            made = sample(known, states, last, length, temperature, top_k, top_p, seed)
+            made = sample(
+                without(model.step, [UNK]), states, last, length, temperature, top_k, top_p, seed
+            )
             new = tf.RaggedTensor.from_tensor(made.tokens, made.lengths)
             return {
                 "text": self.codec.decode(tf.concat([ids, new], 1)),
@@ -139,11 +139,12 @@ class TextGenerator(tf.Module):
             inputs, targets = tf.concat([ends, ids], 1), tf.concat([ids, ends], 1)
             lengths = tf.cast(targets.row_lengths(), tf.int32)
             _, total = read(inputs.to_tensor(PAD), lengths, targets.to_tensor(PAD))
-            mean = tf.cast(total / tf.cast(lengths, tf.float64), tf.float32)
+            mean = tf.minimum(total / tf.cast(lengths, tf.float64), MOST_NATS)
             return {
                 "log_prob": tf.cast(-total, tf.float32),
-                "perplexity": tf.exp(mean),
+                "perplexity": tf.cast(tf.exp(mean), tf.float32),
                 "tokens": lengths,
+                "unknown": tf.reduce_sum(tf.cast(ids == UNK, tf.int32), 1),
             }
 
         text = tf.TensorSpec([None], tf.string, "text")

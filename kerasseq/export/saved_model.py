@@ -265,7 +265,11 @@ def run(
             name: tf.constant(_encoded(value), types[name])
             for name, value in collate(block).items()
         }
-        answer = {name: _decoded(value.numpy().tolist()) for name, value in serve(**inputs).items()}
+        try:
+            outputs = serve(**inputs)
+        except tf.errors.OpError as error:
+            raise UserError(f"{path} refuses: {str(error).splitlines()[0]}") from None
+        answer = {name: _decoded(value.numpy().tolist()) for name, value in outputs.items()}
         yield from zip(block, rows_of(answer), strict=True)
 
 

@@ -1,7 +1,8 @@
 """Matrix products over all steps at once.
 
 They are taken in the dtype of `x`, the layer's compute dtype, which under mixed precision is a
-half one; the weights, and with them the loop over time, its states and its gates, stay in theirs.
+half one. The weights, and with them the loop over time, its states and its gates, stay in theirs;
+states that go in and out have the compute dtype.
 """
 
 from typing import Any

@@ -52,15 +52,13 @@ def _fused(
         dtype = "float32"  # 8 bits of mantissa are few for a state that sums over many steps
     directions = []
     for index, (cell, begin) in enumerate(zip(cells, states, strict=True)):
-        noise = cell.draw_noise(ops.shape(inputs)[0], training)
+        noise = cell.draw_noise(ops.shape(inputs)[0], training, dtype)
         recurrent = cell.recurrent_kernel if noise is None else noise.recurrent_kernel
         weights = [
             ops.cast(ops.convert_to_tensor(weight), dtype)
             for weight in (cell.kernel, recurrent, cell.bias)
         ]
         state_mask = None if noise is None else noise.state_mask
-        if state_mask is not None:
-            state_mask = ops.cast(state_mask, dtype)
         initial = [ops.cast(state, dtype) for state in begin]
         directions.append(Direction(tuple(weights), initial, state_mask, index == 1))
     if choice.name == "cudnn":

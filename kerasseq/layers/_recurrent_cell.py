@@ -136,16 +136,20 @@ class RecurrentCell(keras.layers.Layer):
         rates = [self.zoneout] * len(new) if keep is None else keep
         return [rate * o + (1 - rate) * n for rate, n, o in zip(rates, new, old, strict=True)]
 
-    def draw_noise(self, batch_size: Any, training: bool | None) -> Noise | None:
-        """Draw what one sequence shares; `None` where nothing is dropped."""
+    def draw_noise(
+        self, batch_size: Any, training: bool | None, dtype: str | None = None
+    ) -> Noise | None:
+        """Draw what one sequence shares, in the compute dtype unless another is given; `None` where
+        nothing is dropped."""
         if not training or not (self.weight_drop or self.recurrent_dropout):
             return None
-        kernel = ops.cast(ops.convert_to_tensor(self.recurrent_kernel), self.compute_dtype)
+        dtype = dtype or self.compute_dtype
+        kernel = ops.cast(ops.convert_to_tensor(self.recurrent_kernel), dtype)
         if self.weight_drop:
             kernel = keras.random.dropout(kernel, self.weight_drop, seed=self.seed_generator)
         mask = None
         if self.recurrent_dropout:
-            ones = ops.ones((batch_size, self.units), dtype=self.compute_dtype)
+            ones = ops.ones((batch_size, self.units), dtype=dtype)
             mask = keras.random.dropout(ones, self.recurrent_dropout, seed=self.seed_generator)
         return Noise(kernel, mask)
 

@@ -74,7 +74,7 @@ class Codec:
         Args:
             ids: int ``[T]``, each below the vocabulary's size.
         """
-        spelled = (self._spellings[i] for i in ids if i not in (PAD, BOS))
+        spelled = (self.spellings[i] for i in ids if i not in (PAD, BOS))
         return "".join(spelled) if self.units == "characters" else detokenize(spelled)
 
     def _counted(self, lines: Iterable[str], counts: list[int]) -> Iterator[list[str]]:
@@ -85,13 +85,14 @@ class Codec:
             yield tokens
 
     @cached_property
-    def _spellings(self) -> list[str]:
+    def spellings(self) -> list[str]:
+        """What each id stands for: nothing for PAD and BOS, a line end for EOS."""
         return ["", SPECIAL_TOKENS[UNK], "", "\n", *self.vocabulary.tokens[len(SPECIAL_TOKENS) :]]
 
     @cached_property
     def _ids_of_codes(self) -> np.ndarray:
         """Ids by code point, int32; the last is UNK."""
-        codes = {ord(token): i for i, token in enumerate(self._spellings) if len(token) == 1}
+        codes = {ord(token): i for i, token in enumerate(self.spellings) if len(token) == 1}
         table = np.full(max(codes) + 2, UNK, np.int32)
         table[list(codes)] = list(codes.values())
         return table
@@ -119,11 +120,6 @@ class StreamDecoder:
         self._context = self._least_context(token)
         return added
 
-    def finish(self) -> str:
-        """Ends the text, so that the next push begins another; nothing is ever left to show."""
-        self._context = []
-        return ""
-
     def _least_context(self, token: int) -> list[int]:
         """What the text after ``token`` depends on: it, and a quotation mark that is open."""
         if token == EOS or self._mark is None:
@@ -147,11 +143,6 @@ def count_tokens(text: str, units: Units) -> Counter[str]:
     for line in text.split("\n"):
         counts.update(split(line))
     return counts
-
-
-def encode_text(text: str, units: Units, vocabulary: Vocabulary) -> np.ndarray:
-    """Ids of a text, int32 ``[T]``, as :meth:`Codec.encode` gives them."""
-    return Codec(units, vocabulary).encode(text)
 
 
 def guess_units(train_text: str) -> Literal["words", "blanks"]:

@@ -36,7 +36,7 @@ class GraphCodec(tf.Module):
         super().__init__()
         self.units = codec.units
         tokens = codec.vocabulary.tokens[len(SPECIAL_TOKENS) :]
-        spellings = ["", SPECIAL_TOKENS[UNK], "", "\n", *tokens]
+        spellings = codec.spellings
         if self.units == "characters":
             known = sorted((ord(token), i) for i, token in enumerate(spellings) if len(token) == 1)
             codes, ids = zip(*known, strict=True)

@@ -14,7 +14,7 @@ class LanguageModelLoss:
 
     With activation regularisation `alpha mean(output^2)` on the dropped output and temporal
     activation regularisation `beta mean((h_t - h_t-1)^2)` on the raw one
-    ([Merity et al., 2017](https://arxiv.org/abs/1708.01009)).
+    ([Merity et al., 2017](https://arxiv.org/abs/1708.01009)); padding has no part in the means.
 
     Args:
         states: zeros in the structure of the model's states, one row a stream; None to start every
@@ -23,7 +23,10 @@ class LanguageModelLoss:
     """
 
     def __init__(self, states: list[Any] | None, activation: float, temporal_activation: float):
-        self.carried = [tf.Variable(state, trainable=False) for state in states or ()]
+        # a checkpoint cannot hold bfloat16
+        self.carried = [
+            tf.Variable(tf.cast(state, tf.float32), trainable=False) for state in states or ()
+        ]
         self._activation, self._temporal = activation, temporal_activation
 
     def __call__(self, model: keras.Model, batch: Mapping[str, Any]) -> tuple[Any, Any]:
@@ -31,20 +34,24 @@ class LanguageModelLoss:
         :class:`kerasseq.data.streams.StreamBatches`."""
         states = None
         if self.carried:
-            goes_on = tf.cast(~batch["fresh"], self.carried[0].dtype)
+            goes_on = tf.cast(~batch["fresh"], tf.float32)
             states = [variable * goes_on for variable in self.carried]
         outputs, raw, states = model(batch["ids"], states, training=True)
         for variable, state in zip(self.carried, states, strict=False):
-            variable.assign(tf.stop_gradient(state))
-        total = model.training_loss(outputs, batch["targets"], batch["weights"])
-        weight = tf.reduce_sum(batch["weights"])
+            variable.assign(tf.cast(tf.stop_gradient(state), tf.float32))
+        weights = batch["weights"]
+        total, weight = (
+            model.training_loss(outputs, batch["targets"], weights),
+            tf.reduce_sum(weights),
+        )
         if self._activation:
-            squares = tf.square(tf.cast(outputs, tf.float32))
-            total += self._activation * weight * tf.reduce_mean(squares)
+            total += self._activation * weight * _mean(outputs, weights)
         if self._temporal:
-            raw = tf.cast(raw, tf.float32)
-            change = tf.square(raw[:, 1:] - raw[:, :-1])
-            total += self._temporal * weight * tf.math.divide_no_nan(
-                tf.reduce_sum(change), tf.cast(tf.size(change), tf.float32)
-            )  # fmt: skip
+            total += self._temporal * weight * _mean(raw[:, 1:] - raw[:, :-1], weights[:, 1:])
         return total, weight
+
+
+def _mean(values: Any, weights: Any) -> Any:
+    """Mean square of the features at the valid steps; 0 where there is none."""
+    squares = tf.reduce_mean(tf.square(tf.cast(values, tf.float32)), -1)
+    return tf.math.divide_no_nan(tf.reduce_sum(weights * squares), tf.reduce_sum(weights))

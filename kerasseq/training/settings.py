@@ -20,7 +20,7 @@ class TrainingSettings(Settings):
     momentum: float = setting(0.9, ge=0, lt=1)
     """Nesterov momentum of sgd, beta_1 of adam, lazy_adam and adamw; rmsprop has none."""
     learning_rate: float = setting(3e-3, gt=0)
-    """Highest learning rate."""
+    """Highest learning rate, of a batch of the usual length."""
     warmup: float = setting(0.05, ge=0, lt=1)
     """Share of all steps during which the learning rate rises linearly."""
     decay: Decay = "linear"

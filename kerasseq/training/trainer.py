@@ -45,7 +45,7 @@ class Batches(Protocol):
     def tokens(self, item: Any) -> int:
         """Tokens in one batch, padding not counted."""
 
-    def rate(self, item: Any) -> float:
+    def learning_rate_scale(self, item: Any) -> float:
         """What the learning rate is multiplied by for one batch, usually 1."""
 
 
@@ -126,7 +126,7 @@ class Trainer:
         self._sums = tf.Variable([0.0, 0.0], trainable=False)  # loss and weight since last read
         self._carried = list(getattr(loss, "carried", ()))
         self._step_function = self._compile(loss)
-        self._total = settings.epochs * len(batches.epoch(0))
+        self._total = sum(len(batches.epoch(number)) for number in range(settings.epochs))
         self._writer: Any = None
         # everything that a resumed run needs beside the model's weights
         self.step = 0
@@ -225,7 +225,7 @@ class Trainer:
             total=self._total,
             warmup=round(settings.warmup * self._total),
             decay=settings.decay,
-        ) * self.batches.rate(item)
+        ) * self.batches.learning_rate_scale(item)
         batch = {name: tf.constant(array) for name, array in self.batches.fetch(item).items()}
         self._step_function(batch, tf.constant(rate))
         self.step += 1

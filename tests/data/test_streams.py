@@ -138,7 +138,7 @@ def test_fixed_lengths():
     batches = StreamBatches(running(40), settings, seed=0)
     items = batches.epoch(0)
     assert items == [Piece(0, 7), Piece(7, 7), Piece(14, 6)]
-    assert [batches.rate(item) for item in items] == [1, 1, pytest.approx(6 / 7)]
+    assert [batches.learning_rate_scale(item) for item in items] == [1, 1, pytest.approx(6 / 7)]
 
 
 def test_lengths_vary_as_in_awd_lstm():
@@ -152,7 +152,9 @@ def test_lengths_vary_as_in_awd_lstm():
     assert abs(lengths[~short].mean() - 70) < 0.3
     assert abs(lengths[~short].std() - 5) < 0.3
     assert abs(lengths[short].mean() - 35) < 2
-    assert [batches.rate(item) for item in items] == pytest.approx((lengths / 70).tolist())
+    assert [batches.learning_rate_scale(item) for item in items] == pytest.approx(
+        (lengths / 70).tolist()
+    )
 
 
 @pytest.mark.parametrize(("length", "least"), [(12, 5), (5, 5), (3, 3), (1, 1)])
@@ -203,7 +205,7 @@ def test_in_sentences_too_every_token_is_a_target_once(count, size, length, seed
         assert batch["ids"].shape[0] <= size
         assert batch["ids"].shape[1] <= length
         assert batch["fresh"]
-        assert batches.rate(item) == 1
+        assert batches.learning_rate_scale(item) == 1
         assert batches.tokens(item) == valid.sum()
         pairs += zip(batch["ids"][valid].tolist(), batch["targets"][valid].tolist(), strict=True)
     assert sorted(pairs) == sorted(zip([EOS, *text[:-1].tolist()], text.tolist(), strict=True))

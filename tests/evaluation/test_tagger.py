@@ -156,7 +156,7 @@ def batches_of(data, multiple=4):
 
 
 def loss_of(model, settings, batch):
-    total, weight = TASK.loss(settings)(model, batch)
+    total, weight = TASK.loss(model, settings)(model, batch)
     return float(total) / float(weight)
 
 

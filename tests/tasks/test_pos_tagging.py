@@ -230,7 +230,7 @@ def test_the_savedmodel_serves_raw_bytes_and_words(trained):
     assert outputs["lengths"].numpy().tolist() == [5, 7, 0]
     assert outputs["tags"].numpy()[1].tolist() == [tag.encode() for tag in TAGS]
     manifest = json.loads((path / "manifest.json").read_text())
-    assert {"task", "settings", "data", "training", "test", "versions"} <= set(manifest)
+    assert {"task", "settings", "data", "training", "evaluation", "versions"} <= set(manifest)
     assert "tag_tokens on" in manifest["verification"]
 
 

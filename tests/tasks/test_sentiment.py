@@ -112,7 +112,7 @@ def test_the_savedmodel_is_served_from_raw_bytes(trained):
     assert outputs["label"].numpy()[[0, 3]].tolist() == [b"yes", b"no"]
     assert np.isfinite(outputs["probabilities"].numpy()).all()
     manifest = json.loads((path / "manifest.json").read_text())
-    assert {"task", "settings", "data", "training", "test", "versions"} <= set(manifest)
+    assert {"task", "settings", "data", "training", "evaluation", "versions"} <= set(manifest)
 
 
 def test_exports_count_up_and_leave_nothing_else(trained):

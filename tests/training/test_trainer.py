@@ -25,7 +25,7 @@ class Tokens:
     def tokens(self, item):
         return self._batches[item]["ids"].size
 
-    def rate(self, item):
+    def learning_rate_scale(self, item):
         return 1.0
 
 
