@@ -1,8 +1,9 @@
 """Language models: quality on the standard texts, and training speed beside PyTorch.
 
-KERASSEQ_DATA=... python -m benchmarks.language_models ptb|wikitext2|memory|shakespeare|gutenberg|speed
+    KERASSEQ_DATA=... python -m benchmarks.language_models FIGURE
 
-The last two run PyTorch's side with the interpreter that TORCH_PYTHON names.
+with one of ptb, wikitext2, memory, shakespeare, gutenberg, speed. The last two run PyTorch's side
+with the interpreter that TORCH_PYTHON names.
 """
 
 from __future__ import annotations
