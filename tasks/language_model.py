@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = ("this is one of the", "i would not", "the acting was")
 VALIDATION_STREAMS = 20
-ASSUMED_VOCABULARY = 10_000
+ASSUMED_VOCABULARY = {"word": 10_000, "char": 100}
 LARGE_VOCABULARY = 20_000
 
 
@@ -232,7 +232,8 @@ class LanguageModel(Task[LanguageModelSettings, TextData, Assets]):
 
     def assumed_assets(self, settings: LanguageModelSettings) -> Assets:
         least = settings.model.clusters()[-1] + 1 if settings.model.softmax == "adaptive" else 0
-        size = settings.text.vocabulary_size or max(ASSUMED_VOCABULARY, least)
+        assumed = ASSUMED_VOCABULARY[settings.text.level]
+        size = settings.text.vocabulary_size or max(assumed, least)
         return Assets(Codec("words", Vocabulary.assumed(size)), np.ones(size, np.int64))
 
     # -- model -----------------------------------------------------------------------------------

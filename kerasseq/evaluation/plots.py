@@ -36,7 +36,7 @@ def learning_curves(
     ]
     figure = Figure(figsize=(4.6 * (1 + len(metrics)), 3.6), layout="constrained")
     axes = figure.subplots(1, 1 + len(metrics), squeeze=False)[0]
-    axes[0].plot(epochs, [r["loss"] for r in history], "o-", label="training (with dropout)")
+    axes[0].plot(epochs, [r["loss"] for r in history], "o-", label="training (what is minimised)")
     if "validation_loss" in history[0]:
         axes[0].plot(epochs, [r["validation_loss"] for r in history], "o-", label="validation")
     axes[0].set_ylabel("loss (nats)")
