@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +20,7 @@ import yaml
 
 from benchmarks.record import data_folder, record
 from benchmarks.trained import RUNS, train
+from kerasseq.training.memory import peak_memory_mib
 
 TASK = "language_model"
 
@@ -127,8 +127,6 @@ def memory(seconds: float) -> None:
     except subprocess.TimeoutExpired:
         process.terminate()
         process.wait()
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    peak /= 1024 * 1024 if sys.platform == "darwin" else 1024
     settings = yaml.safe_load((run / "settings.yaml").read_text(encoding="utf-8"))
     size = json.loads((run / "data.json").read_text(encoding="utf-8"))["vocabulary"]
     tokens = settings["streams"]["size"] * settings["streams"]["length"]
@@ -136,7 +134,7 @@ def memory(seconds: float) -> None:
         "wikitext2-memory",
         metric="largest resident set of the training process, MiB",
         split=f"train, full softmax over {size:,} ids",
-        values=[round(peak)],
+        values=[peak_memory_mib(of_children=True)],
         seconds=[seconds],
         reference={"the scores of one batch alone would be, MiB": round(tokens * size * 4 / 2**20)},
         settings={**settings, "data": source},

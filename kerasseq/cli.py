@@ -159,11 +159,6 @@ def common_verbs(task: Task) -> tuple[Verb, ...]:
     def own_run(parser: argparse.ArgumentParser) -> None:
         run_option(parser, task.name)
 
-    def download_option(parser: argparse.ArgumentParser) -> None:
-        parser.add_argument(
-            "--download", action="store_true", help="Fetch a tfds:NAME that is not prepared yet."
-        )
-
     def saved_models_option(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             "--saved-models",
@@ -198,7 +193,7 @@ def common_verbs(task: Task) -> tuple[Verb, ...]:
     def predict_options(parser: argparse.ArgumentParser) -> None:
         parser.usage = f"{prog(task)} predict [options] [texts ...]"
         input_options(parser)
-        parser.add_argument("--json", action="store_true", help="Print a JSON object a line.")
+        json_option(parser)
         own_run(parser)
 
     def export_options(parser: argparse.ArgumentParser) -> None:
@@ -232,6 +227,18 @@ def common_verbs(task: Task) -> tuple[Verb, ...]:
 def run_option(parser: argparse.ArgumentParser, name: str) -> None:
     """Adds ``--run``, the run folder of the task ``name``."""
     parser.add_argument("--run", default=f"runs/{name}", help="Run folder (default: %(default)s).")
+
+
+def download_option(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--download``."""
+    parser.add_argument(
+        "--download", action="store_true", help="Fetch a tfds:NAME that is not prepared yet."
+    )
+
+
+def json_option(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--json``."""
+    parser.add_argument("--json", action="store_true", help="Print a JSON object a line.")
 
 
 def input_options(parser: argparse.ArgumentParser) -> None:

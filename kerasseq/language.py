@@ -18,7 +18,7 @@ from kerasseq.evaluation import neural_cache
 from kerasseq.evaluation.language_model import perplexity
 from kerasseq.export import saved_model
 from kerasseq.generation import Continuation, Sampling, TextModel, next_result, stop_ids
-from kerasseq.runs import Trained, check_same_data, load_run, say
+from kerasseq.runs import Trained, load_run, say, shortened, split_data
 from kerasseq.storage import write_json
 from kerasseq.text.vocabulary import EOS
 from kerasseq.verbs import read_texts
@@ -64,7 +64,7 @@ def next(task: Any, options: Namespace) -> None:
 def next_lines(result: dict[str, Any]) -> str:
     """A text with its next tokens, for people."""
     rows = (f"  {row['probability']:.4f}  {_shown(row['token'])}\n" for row in result["next"])
-    return f"{_short(result['text'])} ...\n{''.join(rows)}"
+    return f"{shortened(result['text'])} ...\n{''.join(rows)}"
 
 
 # -- generate --------------------------------------------------------------------------------------
@@ -201,7 +201,7 @@ def score_line(row: dict[str, Any]) -> str:
     unknown = f", {row['unknown']} unknown" if row["unknown"] else ""
     return (
         f"{row['log_prob']:>12.4f}  perplexity {row['perplexity']:>10.2f}  "
-        f"{row['tokens']:>4} tokens{unknown}  {_short(row['text'])}"
+        f"{row['tokens']:>4} tokens{unknown}  {shortened(row['text'])}"
     )
 
 
@@ -215,10 +215,7 @@ def cache(task: Any, options: Namespace) -> None:
     trained = load_run(task, Path(options.run))
     if trained.settings.streams.mode == "sentences":
         raise UserError("a neural cache remembers what was read before; this run reads sentences")
-    data = task.load_data(trained.settings, options.download)
-    check_same_data(trained.run, task.data_report(data))
-    if options.split not in data.splits:
-        raise UserError(f"the data has no {options.split} split; it has {', '.join(data.splits)}")
+    data = split_data(task, trained.run, trained.settings, options.split, options.download)
 
     def read(split: str, thetas: Sequence[float]) -> neural_cache.Cached:
         return neural_cache.read(trained.model, data.splits[split], options.size, thetas)
@@ -247,13 +244,8 @@ def _known(model: TextModel, texts: Iterable[str]) -> Iterator[str]:
     """The texts; says of which the model knows no token."""
     for text in texts:
         if model.only_unknown(text):
-            print(f"the model knows no token of {_short(text)!r}", file=sys.stderr)
+            print(f"the model knows no token of {shortened(text)!r}", file=sys.stderr)
         yield text
-
-
-def _short(text: str) -> str:
-    line = " ".join(text[:500].split())
-    return line if len(line) <= 70 else f"{line[:67]}..."
 
 
 def _shown(token: str) -> str:

@@ -29,6 +29,12 @@ def say(text: str = "") -> None:
     print(text, flush=True)
 
 
+def shortened(text: str) -> str:
+    """A text as one line of at most 70 characters, for people."""
+    line = " ".join(text[:500].split())
+    return line if len(line) <= 70 else f"{line[:67]}..."
+
+
 class Trained(NamedTuple):
     """A finished run."""
 
@@ -77,6 +83,22 @@ def check_same_data(run: RunFolder, report: dict[str, Any]) -> None:
                 f"{report['source']}: the {split} split is not the one that {run.path} was trained "
                 "with; the data has changed since"
             )
+
+
+def split_data(
+    task: Task, run: RunFolder, settings: TaskSettings, split: str, download: bool
+) -> Any:
+    """The data of a run, read anew for one of its splits.
+
+    Raises:
+        UserError: if there is no such split, or the data has changed since.
+    """
+    splits = run.need_json("data.json")["splits"]
+    if split not in splits:
+        raise UserError(f"the run's data has no {split} split; it has {', '.join(splits)}")
+    data = task.load_data(settings, download)
+    check_same_data(run, task.data_report(data))
+    return data
 
 
 def build(task: Task, settings: TaskSettings, assets: Any, portable: bool = False) -> keras.Model:

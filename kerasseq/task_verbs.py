@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from kerasseq.cli import input_options, late, run_option
+from kerasseq.cli import download_option, input_options, json_option, late, run_option
 from kerasseq.task import Verb
 
 
@@ -48,7 +48,7 @@ def language_verbs(name: str) -> tuple[Verb, ...]:
         def add(parser: argparse.ArgumentParser) -> None:
             parser.usage = f"python -m tasks.{name} {verb} [options] [texts ...]"
             input_options(parser)
-            parser.add_argument("--json", action="store_true", help="Print a JSON object a line.")
+            json_option(parser)
             run_option(parser, name)
 
         return add
@@ -72,7 +72,7 @@ def language_verbs(name: str) -> tuple[Verb, ...]:
             help="What to go on with, in quotes; none for the start of a line.",
         )
         parser.add_argument("--saved-model", help="Use an exported version instead of a run.")
-        parser.add_argument("--json", action="store_true", help="Print a JSON object a text.")
+        json_option(parser)
         run_option(parser, name)
         parser.add_argument(
             "--length",
@@ -144,9 +144,7 @@ def language_verbs(name: str) -> tuple[Verb, ...]:
             default="test",
             help="Split to report on (default: %(default)s).",
         )
-        parser.add_argument(
-            "--download", action="store_true", help="Fetch a tfds:NAME that is not prepared yet."
-        )
+        download_option(parser)
 
     def verb(name: str, about: str, options: Callable[[argparse.ArgumentParser], None]) -> Verb:
         return Verb(name, about, late(name, "kerasseq.language"), options)

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import keras
 import tensorflow as tf
 import yaml
 from jsonargparse import Namespace
@@ -24,13 +23,13 @@ from kerasseq.export.serving import collate_texts
 from kerasseq.runs import (
     Trained,
     build,
-    check_same_data,
     data_lines,
     fit,
     load_run,
     prepare,
     recurrent_kernels,
     say,
+    split_data,
 )
 from kerasseq.storage import write_json
 from kerasseq.task import Task
@@ -98,12 +97,8 @@ def _evaluate_split(
     """Scores a split once; the run keeps the report, and later calls show it."""
     report = trained.run.read_json(f"evaluation/{split}.json")
     if report is None:
-        splits = trained.run.need_json("data.json")["splits"]
-        if split not in splits:
-            raise UserError(f"the run's data has no {split} split; it has {', '.join(splits)}")
         if data is None:
-            data = task.load_data(trained.settings, download)
-            check_same_data(trained.run, task.data_report(data))
+            data = split_data(task, trained.run, trained.settings, split, download)
         report = task.evaluate(trained.model, trained.settings, data, split)
     _keep_report(task, trained.run, report, split, f"{split} split")
 
@@ -181,8 +176,7 @@ def export(task: Task, options: Namespace) -> None:
 
 def _export(task: Task, trained: Trained, folder: Path) -> None:
     say("exporting: building a model without GPU kernels, saving, verifying in a clean process")
-    # as it will be served: on a CPU, in float32
-    keras.mixed_precision.set_dtype_policy("float32")
+    # as it will be served: on a CPU; in float32 it is already
     with tf.device("/CPU:0"):
         portable = build(task, trained.settings, trained.assets, portable=True)
         portable.set_weights(trained.model.get_weights())

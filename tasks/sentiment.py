@@ -328,9 +328,9 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
                 yield _result(text, shares, assets.class_names)
 
     def show_prediction(self, result: dict[str, Any]) -> str:
-        text = " ".join(result["text"].split())
-        shown = text if len(text) <= 70 else f"{text[:67]}..."
-        return f"{result['label']:>10} {result['probability']:.3f}  {shown}"
+        from kerasseq.runs import shortened
+
+        return f"{result['label']:>10} {result['probability']:.3f}  {shortened(result['text'])}"
 
     # -- export ----------------------------------------------------------------------------------
 

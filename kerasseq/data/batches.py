@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,12 +47,17 @@ def pad(sequences: Sequence[np.ndarray], multiple: int = 1) -> tuple[np.ndarray,
     Returns:
         ids int32 ``[B, T]`` and lengths int32 ``[B]``.
     """
-    lengths = np.array([len(sequence) for sequence in sequences], np.int32)
+    lengths = lengths_of(sequences)
     width = _rounded_up(int(lengths.max()), multiple)
     ids = np.full((len(sequences), width), PAD, np.int32)
     for row, sequence in zip(ids, sequences, strict=True):
         row[: len(sequence)] = sequence
     return ids, lengths
+
+
+def lengths_of(sequences: Iterable[Sized]) -> np.ndarray:
+    """Lengths, int32 ``[N]``."""
+    return np.array([len(sequence) for sequence in sequences], np.int32)
 
 
 def shuffled_batches(
@@ -166,7 +171,27 @@ def blocks(items: Iterator, size: int) -> Iterator[list]:
         yield block
 
 
-class LabelledBatches:
+class SequenceBatches:
+    """What training batches of sequences have in common; a subclass cuts epochs and fetches.
+
+    Args:
+        lengths: of every sequence, int32 ``[N]``.
+        seed: of the order.
+    """
+
+    def __init__(self, lengths: np.ndarray, seed: int):
+        self._lengths, self._seed = lengths, seed
+
+    def tokens(self, item: np.ndarray) -> int:
+        """Tokens in a batch, padding not counted."""
+        return int(self._lengths[item].sum())
+
+    def learning_rate_scale(self, item: np.ndarray) -> float:
+        """The same for all."""
+        return 1.0
+
+
+class LabelledBatches(SequenceBatches):
     """Training batches of labelled sequences: ids, their lengths, and class indices.
 
     Args:
@@ -183,9 +208,8 @@ class LabelledBatches:
         settings: BatchSettings,
         seed: int,
     ):
-        self._sequences, self._labels = sequences, labels
-        self._lengths = np.array([len(sequence) for sequence in sequences], np.int32)
-        self._settings, self._seed = settings, seed
+        super().__init__(lengths_of(sequences), seed)
+        self._sequences, self._labels, self._settings = sequences, labels, settings
 
     def epoch(self, number: int) -> list[np.ndarray]:
         """The positions that make up each batch of an epoch."""
@@ -195,11 +219,3 @@ class LabelledBatches:
         """``ids`` ``[B, T]``, ``lengths`` ``[B]`` and ``label`` ``[B]``, all int32."""
         ids, lengths = pad([self._sequences[i] for i in item], self._settings.pad_to_multiple)
         return {"ids": ids, "lengths": lengths, "label": self._labels[item]}
-
-    def tokens(self, item: np.ndarray) -> int:
-        """Tokens in a batch, padding not counted."""
-        return int(self._lengths[item].sum())
-
-    def learning_rate_scale(self, item: np.ndarray) -> float:
-        """The same for all."""
-        return 1.0

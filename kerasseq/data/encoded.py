@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from kerasseq.config import Settings, setting
+from kerasseq.data.batches import lengths_of
 from kerasseq.data.labelled import Corpus, Examples
 from kerasseq.data.splits import length_percentiles
 from kerasseq.text.cut import Keep, cut
@@ -46,7 +47,7 @@ class EncodedSplit:
     @property
     def lengths(self) -> np.ndarray:
         """Length of each sequence, int32 ``[N]``."""
-        return np.array([len(sequence) for sequence in self.sequences], np.int32)
+        return lengths_of(self.sequences)
 
 
 def encode_text(text: str, vocabulary: Vocabulary, settings: TextSettings) -> np.ndarray:

@@ -11,7 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from kerasseq.data.batches import TokenBatchSettings, pad, token_batches
+from kerasseq.data.batches import (
+    SequenceBatches,
+    TokenBatchSettings,
+    lengths_of,
+    pad,
+    token_batches,
+)
 from kerasseq.data.splits import length_percentiles
 from kerasseq.data.tagged import TaggedCorpus, TaggedSentence
 from kerasseq.data.vectors import digest, read_vectors
@@ -119,7 +125,7 @@ def encode_split(
         np.array([index.get(tag, UNKNOWN_TAG) for tag in sentence.columns[column]], np.int32)
         for sentence in sentences
     ]
-    lengths = np.array([len(sentence) for sentence in sentences])
+    lengths = lengths_of(sentences)
     counts = Counter(tag for sentence in sentences for tag in sentence.columns[column])
     unknown = sum(map(table.unknown, table.sequences))
     return TaggedSplit(sentences, table, tags), {
@@ -202,7 +208,7 @@ def _digest(sentences: list[TaggedSentence], column: str) -> str:
     return digest.hexdigest()
 
 
-class TaggedBatches:
+class TaggedBatches(SequenceBatches):
     """Training batches by a budget of tokens: a model's inputs, and the tags.
 
     Args:
@@ -212,8 +218,8 @@ class TaggedBatches:
     """
 
     def __init__(self, split: TaggedSplit, settings: TokenBatchSettings, seed: int):
-        self._split, self._settings, self._seed = split, settings, seed
-        self._lengths = np.array([len(sequence) for sequence in split.table.sequences], np.int32)
+        super().__init__(lengths_of(split.table.sequences), seed)
+        self._split, self._settings = split, settings
 
     def epoch(self, number: int) -> list[np.ndarray]:
         """The positions that make up each batch of an epoch."""
@@ -224,11 +230,3 @@ class TaggedBatches:
         split, multiple = self._split, self._settings.pad_to_multiple
         inputs = split.table.inputs([split.table.sequences[i] for i in item], multiple)
         return {**inputs, "tags": pad([split.tags[i] for i in item], multiple)[0]}
-
-    def tokens(self, item: np.ndarray) -> int:
-        """Tokens in a batch, padding not counted."""
-        return int(self._lengths[item].sum())
-
-    def learning_rate_scale(self, item: np.ndarray) -> float:
-        """The same for all."""
-        return 1.0

@@ -9,7 +9,7 @@ import json
 import re
 import tarfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
@@ -72,6 +72,34 @@ def decode(content: bytes, encoding: str, where: str) -> str:
         ) from None
     except LookupError:
         raise UserError(f"unknown encoding {encoding!r}") from None
+
+
+def split_files(
+    path: Path, files: Iterable[Path], words_of: Callable[[str], Sequence[str]]
+) -> dict[str, Path]:
+    """Which file of a folder is which split, by the words in its name.
+
+    Args:
+        path: the folder.
+        files: those of its files that may be a split.
+        words_of: the words of a file's name, which it gets in lower case.
+
+    Raises:
+        UserError: if two could be the same split.
+    """
+    chosen: dict[str, Path] = {}
+    for file in files:
+        # the last word counts: the name of a corpus comes first, and may hold anything
+        words = reversed(words_of(file.name.lower()))
+        split = next((SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES), None)
+        if split in chosen:
+            raise UserError(
+                f"{path}: both {chosen[split].name} and {file.name} could be the {split} split; "
+                "leave one of them there"
+            )
+        if split:
+            chosen[split] = file
+    return chosen
 
 
 def table_suffix(path: Path) -> str | None:

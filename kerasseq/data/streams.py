@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from kerasseq.config import Settings, setting
-from kerasseq.data.batches import BatchSettings, shuffled_batches
+from kerasseq.data.batches import BatchSettings, SequenceBatches, shuffled_batches
 from kerasseq.text.vocabulary import EOS, PAD
 
 
@@ -93,7 +93,10 @@ class StreamBatches:
         stream has ended), and ``fresh`` (whether the streams start here), bool ``[]``."""
         lengths = np.minimum(item.length, np.diff(self._edges) - item.start)
         positions = self.positions(item)
-        return _arrays(self._inputs, self._targets, positions, lengths, fresh=item.start == 0)
+        return {
+            **padded(self._inputs, self._targets, positions, lengths),
+            "fresh": np.array(item.start == 0),
+        }
 
     def positions(self, item: Piece) -> np.ndarray:
         """Where each target of a batch stands in the text, int64 ``[B, T]``; also beyond the end
@@ -111,7 +114,7 @@ class StreamBatches:
         return item.length / self._settings.length
 
 
-class SentenceBatches:
+class SentenceBatches(SequenceBatches):
     """Lines of a text, each on its own; pieces of the longest ones.
 
     Args:
@@ -121,11 +124,10 @@ class SentenceBatches:
     """
 
     def __init__(self, ids: np.ndarray, settings: StreamSettings, seed: int):
-        self._targets = ids
-        self._inputs = inputs_of(ids)
-        self._starts, self._lengths = sentences(ids, settings.length)
+        self._starts, lengths = sentences(ids, settings.length)
+        super().__init__(lengths, seed)
+        self._targets, self._inputs = ids, inputs_of(ids)
         self._batches = BatchSettings(size=settings.size)
-        self._seed = seed
 
     def epoch(self, number: int) -> list[np.ndarray]:
         """Lines of similar length together, in a random order."""
@@ -135,15 +137,10 @@ class SentenceBatches:
         """As :meth:`StreamBatches.fetch`."""
         lengths = self._lengths[item]
         positions = self._starts[item][:, None] + np.arange(lengths.max())
-        return _arrays(self._inputs, self._targets, positions, lengths, fresh=True)
-
-    def tokens(self, item: np.ndarray) -> int:
-        """Targets in a batch."""
-        return int(self._lengths[item].sum())
-
-    def learning_rate_scale(self, item: np.ndarray) -> float:
-        """The same for all."""
-        return 1.0
+        return {
+            **padded(self._inputs, self._targets, positions, lengths),
+            "fresh": np.array(True),
+        }
 
 
 def inputs_of(ids: np.ndarray) -> np.ndarray:
@@ -172,20 +169,15 @@ def sentences(ids: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:
     return starts, np.minimum(ends[line] - starts, longest)
 
 
-def _arrays(
-    inputs: np.ndarray,
-    targets: np.ndarray,
-    positions: np.ndarray,
-    lengths: np.ndarray,
-    fresh: bool,
-) -> dict[str, Any]:
-    """Rows of a text, padded on the right.
+def padded(
+    inputs: np.ndarray, targets: np.ndarray, positions: np.ndarray, lengths: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Rows of a text, padded on the right: ``ids``, ``targets`` and ``weights``, `[B, T]`.
 
     Args:
         inputs, targets: of the text, int32 `[N]`.
         positions: int64 `[B, T]`.
-        lengths: how many of each row count, `[B]`.
-        fresh: whether the rows start from a zero state.
+        lengths: how many of each row count, `[B]`; the other weights are 0.
     """
     valid = np.arange(positions.shape[1]) < lengths[:, None]
     at = np.where(valid, positions, 0)
@@ -193,5 +185,4 @@ def _arrays(
         "ids": np.where(valid, inputs[at], PAD).astype(np.int32),
         "targets": np.where(valid, targets[at], PAD).astype(np.int32),
         "weights": valid.astype(np.float32),
-        "fresh": np.array(fresh),
     }

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from kerasseq.data.files import SPLIT_NAMES, decode, open_lines
+from kerasseq.data.files import SPLIT_NAMES, decode, open_lines, split_files
 from kerasseq.errors import UserError
 
 _SUFFIXES = (".txt", ".tokens", ".raw", ".text")
@@ -130,16 +130,11 @@ def _read_folder(path: Path, encoding: str) -> TextCorpus:
     files = sorted(
         file for file in path.iterdir() if file.is_file() and not file.name.startswith(".")
     )
-    chosen: dict[str, Path] = {}
-    for file in files:
-        split = _split_of(file)
-        if split in chosen:
-            raise UserError(
-                f"{path}: both {chosen[split].name} and {file.name} could be the {split} split; "
-                "leave one of them there"
-            )
-        if split:
-            chosen[split] = file
+    chosen = split_files(
+        path,
+        filter(_may_be_split, files),
+        lambda name: re.split(r"[._-]+", name),  # not at blanks: books have titles
+    )
     texts = [file for file in files if _suffix(file) in _SUFFIXES]
     notes: list[str] = []
     if chosen:
@@ -174,14 +169,10 @@ def _suffix(file: Path) -> str:
     return Path(file.name.removesuffix(".gz")).suffix
 
 
-def _split_of(file: Path) -> str | None:
-    """The split that a text file's name tells: ``ptb.valid.txt.gz`` is for validation."""
+def _may_be_split(file: Path) -> bool:
+    """Whether it is a text file by its suffix: ``ptb.valid.txt.gz``, ``wiki.valid``, ``valid``."""
     suffix = _suffix(file)
-    if suffix and suffix not in _SUFFIXES and suffix[1:] not in SPLIT_NAMES:
-        return None
-    words = re.split(r"[._-]+", file.name.lower())  # not at blanks: books have titles
-    # the last one counts: the name of a corpus comes first, and may hold anything
-    return next((SPLIT_NAMES[word] for word in reversed(words) if word in SPLIT_NAMES), None)
+    return not suffix or suffix in _SUFFIXES or suffix[1:] in SPLIT_NAMES
 
 
 def _read_file(path: Path, encoding: str, notes: list[str]) -> str:

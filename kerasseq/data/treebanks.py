@@ -21,7 +21,7 @@ from kerasseq.data.columns import (
     simplify_brown,
     split_blanks,
 )
-from kerasseq.data.files import SPLIT_NAMES, archive_files, decoded_lines, open_lines
+from kerasseq.data.files import archive_files, decoded_lines, open_lines, split_files
 from kerasseq.data.iob import iob2, is_iob
 from kerasseq.data.splits import shared_notes
 from kerasseq.data.tagged import COLUMNS, TaggedCorpus, TaggedSentence
@@ -185,31 +185,17 @@ def _read_folder(path: Path, encoding: str) -> TaggedCorpus:
     if any(_suffix(file) == ".conllu" for file in files):
         # releases of Universal Dependencies have the raw text beside it, as .txt
         files = [file for file in files if _suffix(file) == ".conllu"]
-    chosen: dict[str, Path] = {}
-    for file in files:
-        split = _split_of(file)
-        if split in chosen:
-            raise UserError(
-                f"{path}: both {chosen[split].name} and {file.name} could be the {split} split; "
-                "leave one of them there"
-            )
-        if split:
-            chosen[split] = file
+    chosen = split_files(
+        path,
+        (file for file in files if _suffix(file) and not file.name.startswith(".")),
+        lambda name: re.split(r"[^a-z]+", name),  # en_ewt-ud-dev.conllu.gz
+    )
     if "train" not in chosen:
         raise UserError(
             f"{path}: no {', '.join(_SUFFIXES)} file (or .gz of one) with train in its name, "
             "and no file of the Brown corpus (ca01 ... cr09)"
         )
     return _corpus(path, chosen, encoding)
-
-
-def _split_of(file: Path) -> str | None:
-    """The split that a file's name tells: ``en_ewt-ud-dev.conllu.gz`` is for validation."""
-    if file.name.startswith(".") or not _suffix(file):
-        return None
-    words = re.split(r"[^a-z]+", file.name.lower())
-    # the last one counts: the name of a treebank comes first, and may hold anything
-    return next((SPLIT_NAMES[word] for word in reversed(words) if word in SPLIT_NAMES), None)
 
 
 def _corpus(source: Path, files: dict[str, Path], encoding: str) -> TaggedCorpus:

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerasseq.data.batches import pad, sorted_batches
+from kerasseq.data.batches import lengths_of, pad, sorted_batches
 
 BATCH, MULTIPLE = 128, 8
 
@@ -30,7 +30,7 @@ class Classifier:
 
     def __call__(self, sequences: Sequence[np.ndarray]) -> np.ndarray:
         """Probabilities float32 ``[N, classes]``, in the order given."""
-        lengths = np.array([len(sequence) for sequence in sequences])
+        lengths = lengths_of(sequences)
         batches = sorted_batches(lengths, BATCH)
         parts = [
             self._run(tf.constant(pad([sequences[i] for i in batch], MULTIPLE)[0])).numpy()

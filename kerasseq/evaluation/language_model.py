@@ -10,7 +10,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerasseq.data.streams import StreamBatches, StreamSettings, inputs_of, sentences
+from kerasseq.data.streams import (
+    StreamBatches,
+    StreamSettings,
+    inputs_of,
+    padded,
+    sentences,
+)
 from kerasseq.text.vocabulary import UNK
 
 POSITIONS = 1280
@@ -96,9 +102,12 @@ class Scorer:
             states = self._model.initial_state(len(rows))
             for start in range(0, longest, POSITIONS):
                 steps = np.arange(start, min(start + POSITIONS, longest))
-                valid = steps < lengths[rows][:, None]
-                at = np.where(valid, starts[rows][:, None] + steps, 0)
-                nll, states, _ = self._score(tf.constant(inputs[at]), tf.constant(ids[at]), states)
+                at = starts[rows][:, None] + steps
+                batch = padded(inputs, ids, at, lengths[rows] - start)
+                nll, states, _ = self._score(
+                    tf.constant(batch["ids"]), tf.constant(batch["targets"]), states
+                )
+                valid = batch["weights"] > 0
                 found[at[valid]] = nll.numpy()[valid]
         return found
 

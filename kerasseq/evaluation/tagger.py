@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerasseq.data.batches import TokenBatchSettings, blocks, fixed_batches
+from kerasseq.data.batches import TokenBatchSettings, blocks, fixed_batches, lengths_of
 from kerasseq.data.encoded_tags import WordTable
 from kerasseq.text.word_features import WordFeatures
 
@@ -50,7 +50,7 @@ class Tagger:
 
     def __call__(self, table: WordTable) -> list[Tagged]:
         """Tags the sentences of a table, in their order."""
-        lengths = np.array([len(sequence) for sequence in table.sequences], np.int32)
+        lengths = lengths_of(table.sequences)
         found: list[Tagged] = [Tagged(lengths, lengths)] * len(lengths)
         for batch in fixed_batches(lengths, BUDGET):
             inputs = table.inputs([table.sequences[i] for i in batch], BUDGET.pad_to_multiple)

@@ -15,7 +15,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from kerasseq.kernels.products import outer, previous, project, project_back, total
+from kerasseq.kernels.products import gradients, previous, project
 from kerasseq.kernels.tensorflow_loop import loop
 
 # Up to this many input features and units, TensorFlow's one-op forward pass was faster.
@@ -157,15 +157,7 @@ def lstm(
             reached = previous(hidden, h0)
             if state_mask is not None:
                 reached = reached * state_mask
-            low = tf.cast(dz, x.dtype)
-            return (
-                project_back(low, kernel),
-                outer(x, low, kernel),
-                outer(reached, low, recurrent),
-                total(dz),
-                dh0,
-                dc0,
-            )
+            return *gradients(x, reached, dz, kernel, recurrent), dh0, dc0
 
         return (hidden, cells), grad
 

@@ -45,6 +45,26 @@ def total(dz: Any) -> Any:
     return tf.reduce_sum(tf.reshape(dz, (-1, dz.shape[-1])), 0)
 
 
+def gradients(
+    x: Any, reached: Any, dz: Any, kernel: Any, recurrent: Any
+) -> tuple[Any, Any, Any, Any]:
+    """The gradients of `z = x K + reached R + b` with respect to `x`, `K`, `R` and `b`.
+
+    Args:
+        x: inputs, `[time, batch, a]`.
+        reached: what the recurrent kernel multiplied, `[time, batch, units]`.
+        dz: gradient with respect to `z`, `[time, batch, b]`.
+        kernel, recurrent: `[a, b]` and `[units, b]`.
+    """
+    low = tf.cast(dz, x.dtype)
+    return (
+        project_back(low, kernel),
+        outer(x, low, kernel),
+        outer(reached, low, recurrent),
+        total(dz),
+    )
+
+
 def previous(states: Any, initial: Any) -> Any:
     """The states before each step: `[s_0, s_1 .. s_{T-1}]` from `[s_1 .. s_T]` and `s_0`."""
     return tf.concat([initial[None], states[:-1]], 0)

@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from kerasseq.kernels.products import outer, previous, project, project_back, total
+from kerasseq.kernels.products import gradients, previous, project
 from kerasseq.kernels.tensorflow_loop import loop
 
 
@@ -49,14 +49,7 @@ def simple_rnn(x: Any, weights: Any, states: Any, state_mask: Any = None, xla: b
             reached = previous(hidden, h0)
             if state_mask is not None:
                 reached = reached * state_mask
-            low = tf.cast(dz, x.dtype)
-            return (
-                project_back(low, kernel),
-                outer(x, low, kernel),
-                outer(reached, low, recurrent),
-                total(dz),
-                dh0,
-            )
+            return *gradients(x, reached, dz, kernel, recurrent), dh0
 
         return hidden, grad
 

@@ -45,10 +45,7 @@ def chunked_cross_entropy(
     """
     classes = kernel.shape[0]
     smooth = float(label_smoothing)
-    if predictable is None:
-        predictable = np.ones(classes, bool)
-    # the smoothed part of a target: evenly over what can be predicted
-    spread = (predictable / predictable.sum()).astype("float32")
+    spread = _spread(np.ones(classes, bool) if predictable is None else predictable)
     count = ops.shape(hidden)[0]
     chunks = -(-count // chunk_size)
     # Chunks of nearly equal size, so that little is padded; at least one, for empty input.
@@ -140,6 +137,11 @@ def chunked_cross_entropy(
     return nll(hidden, kernel, bias, ops.cast(targets, "float32"))
 
 
+def _spread(predictable: np.ndarray) -> np.ndarray:
+    """The smoothed part of a target, float32 `[V]`: evenly over what can be predicted."""
+    return (predictable / predictable.sum()).astype("float32")
+
+
 def _at_least_one(value: Any) -> Any:
     return max(value, 1) if isinstance(value, int) else ops.maximum(value, 1)
 
@@ -212,13 +214,12 @@ class ChunkedCrossEntropy(TiedOutputLoss):
         from kerasseq.kernels.linear_cross_entropy import linear_cross_entropy
 
         states, flat = self._flatten(hidden, targets)
-        predictable = self.embedding.predictable
         return linear_cross_entropy(
             states,
             *self._weights(),
             flat,
             ops.reshape(weights, (-1,)),
-            (predictable / predictable.sum()).astype("float32"),
+            _spread(self.embedding.predictable),
             self.label_smoothing,
             self.chunk_size,
             self.product_dtype,

@@ -45,7 +45,6 @@ class RecurrentLanguageModel(keras.Model):
             between layers, and of the last layer's output.
         recurrent_dropout, weight_drop: of the stack's recurrence.
         input_only: ids that are never predicted.
-        embedding_range: embeddings start uniform within plus and minus this.
 
     Call arguments:
         ids: int `[batch, time]`, the tokens before those to predict.
@@ -92,7 +91,6 @@ class RecurrentLanguageModel(keras.Model):
         recurrent_dropout: float = 0.0,
         weight_drop: float = 0.0,
         input_only: Sequence[int] = (),
-        embedding_range: float = 0.1,
         kernel: str = "auto",
         use_cudnn: Any = "auto",
         **kwargs: Any,
@@ -116,7 +114,6 @@ class RecurrentLanguageModel(keras.Model):
             "recurrent_dropout": recurrent_dropout,
             "weight_drop": weight_drop,
             "input_only": list(input_only),
-            "embedding_range": embedding_range,
             "kernel": kernel,
             "use_cudnn": use_cudnn,
         }
@@ -127,9 +124,7 @@ class RecurrentLanguageModel(keras.Model):
             embedding_dim,
             hidden_dim=units,
             input_only=input_only,
-            embeddings_initializer=keras.initializers.RandomUniform(
-                -embedding_range, embedding_range
-            ),
+            embeddings_initializer=keras.initializers.RandomUniform(-0.1, 0.1),
             dtype=policy,
             name="embedding",
         )

@@ -267,7 +267,7 @@ def test_inside_a_saved_model(tmp_path):
         ((0, 1, 5), "width must be 1 or more, got 0"),
         ((3, 0, 5), "n_best must be from 1 to the beam's width 3, got 0"),
         ((3, 4, 5), "n_best must be from 1 to the beam's width 3, got 4"),
-        ((3, 3, 0), "length must be 1 or more, got 0"),
+        ((3, 3, 0), "length must be from 1 to 1,000,000, got 0"),
     ],
 )
 def test_arguments_are_checked(arguments, message):

@@ -302,7 +302,7 @@ def test_every_token_stops():
         ({"top_k": -1}, "top_k must be 0 .* or more, got -1"),
         ({"top_p": 0.0}, "top_p must be above 0 and at most 1, got 0.0"),
         ({"top_p": 1.01}, "top_p must be above 0 and at most 1, got 1.01"),
-        ({"length": 0}, "length must be 1 or more, got 0"),
+        ({"length": 0}, "length must be from 1 to 1,000,000, got 0"),
     ],
 )
 def test_arguments_are_checked(change, message):

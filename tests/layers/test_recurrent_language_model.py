@@ -361,7 +361,7 @@ def test_the_weights_are_tied(cell):
 FULL_OPTIONS = {
     "num_layers": 3, "cell": "gru", "embedding_dropout": 0.1, "input_dropout": 0.2,
     "layer_dropout": 0.3, "output_dropout": 0.4, "recurrent_dropout": 0.1, "input_only": [0, 2],
-    "embedding_range": 0.05, "kernel": "loop", "use_cudnn": False,
+    "kernel": "loop", "use_cudnn": False,
 }  # fmt: skip
 
 
