@@ -25,9 +25,9 @@ nothing predicts, and those beyond 10 equal streams are not scored; "valid_token
 "valid_tokens_left_out" how many were not.
 
 Other than there: validation also within an epoch (it changes neither the rate nor the state nor the
-random numbers), a time limit, JSON lines for the log, no saved model and no test at the end.
-Reading the data, building the model and validation are not part of "seconds". Nothing but torch and
-the standard library is imported.
+random numbers), a limit of time and one of perplexity, JSON lines for the log, no saved model, no
+test at the end. Reading the data, building the model and validation are not part of "seconds".
+Nothing but torch and the standard library is imported.
 """
 
 from __future__ import annotations
@@ -62,6 +62,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--lr", type=float, default=20.0)
     parser.add_argument("--threads", type=int, help="default: torch's own choice")
     parser.add_argument("--seconds", type=float, default=math.inf, help="of training, at most")
+    parser.add_argument(
+        "--until", type=float, default=0.0, help="stop at this validation perplexity"
+    )
     parser.add_argument("--evaluate-every-batches", type=int, help="also within an epoch")
     parser.add_argument("--seed", type=int, default=1111)
     options = parser.parse_args()
@@ -220,18 +223,18 @@ def main() -> None:
             tokens += len(y)
             losses.append(loss)
             last = batch == about["batches_per_epoch"]
-            if seconds >= options.seconds and not last:
-                report(epoch, batch)
-                return
+            late = seconds >= options.seconds
             every = options.evaluate_every_batches
-            if every and batch % every == 0 and not last:
-                report(epoch, batch)
+            if not last and (late or (every and batch % every == 0)):
+                reached = math.exp(report(epoch, batch)) <= options.until
+                if late or reached:
+                    return
         valid_loss = report(epoch, batch)
         if valid_loss < best:
             best = valid_loss
         else:
             lr /= 4.0
-        if seconds >= options.seconds:
+        if seconds >= options.seconds or math.exp(valid_loss) <= options.until:
             return
 
 
