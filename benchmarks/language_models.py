@@ -46,12 +46,14 @@ SHAKESPEARE = [
     "--text.level", "char", "--model.layers", "2", "--model.embedding", "128",
     "--model.input_dropout", "0.1", "--model.layer_dropout", "0.4",
     "--model.output_dropout", "0.4", "--model.weight_drop", "0.2",
-    "--streams.size", "32", "--streams.length", "128", "--training.epochs", "30",
-    "--training.evaluate_every", "460", "--device.precision", "mixed_bfloat16",
+    "--streams.size", "16", "--streams.length", "128", "--training.learning_rate", "4e-3",
+    "--training.momentum", "0.8", "--training.epochs", "24",
+    "--training.evaluate_every", "930", "--device.precision", "mixed_bfloat16",
 ]  # fmt: skip
 GUTENBERG = [
     "--text.level", "char", "--model.embedding", "128", "--model.output_dropout", "0.3",
-    "--model.weight_drop", "0.2", "--streams.length", "100", "--training.epochs", "8",
+    "--model.weight_drop", "0.2", "--streams.size", "16", "--streams.length", "100",
+    "--training.learning_rate", "4e-3", "--training.momentum", "0.8", "--training.epochs", "6",
     "--device.precision", "mixed_bfloat16",
 ]  # fmt: skip
 SPEED = [
