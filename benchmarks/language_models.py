@@ -13,6 +13,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -116,19 +117,28 @@ def wikitext2() -> None:
 def memory(seconds: float) -> None:
     """Largest resident set of training with the full softmax over WikiText-2's vocabulary.
 
-    The run is stopped after some time, long after the first steps: nothing grows from then on.
+    The run is stopped after some time, when it has trained and validated for a while.
     """
     source = "lm/wikitext-2"
-    words = ["--data", str(data_folder() / source), *WIKITEXT2, "--model.softmax", "full"]
+    words = ["--data", str(data_folder() / source), *WIKITEXT2, "--model.softmax", "full",
+             "--training.evaluate_every", "100", "--training.checkpoint_every", "100"]  # fmt: skip
     run = RUNS / "wikitext2-memory"
+    if run.exists():
+        sys.exit(f"{run} exists: remove it to measure again")
+    start = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", f"tasks.{TASK}", "train", "--run", str(run), "--only-train", *words]
     )
     try:
         process.wait(seconds)
+        sys.exit(f"training ended by itself within {seconds} s")
     except subprocess.TimeoutExpired:
         process.terminate()
         process.wait()
+    seconds = time.perf_counter() - start
+    history = [json.loads(line) for line in (run / "metrics.jsonl").open(encoding="utf-8")]
+    if len(history) < 2:
+        sys.exit(f"training was not validated twice within {seconds:.0f} s")
     settings = yaml.safe_load((run / "settings.yaml").read_text(encoding="utf-8"))
     size = json.loads((run / "data.json").read_text(encoding="utf-8"))["vocabulary"]
     tokens = settings["streams"]["size"] * settings["streams"]["length"]
@@ -137,8 +147,12 @@ def memory(seconds: float) -> None:
         metric="largest resident set of the training process, MiB",
         split=f"train, full softmax over {size:,} ids",
         values=[peak_memory_mib(of_children=True)],
-        seconds=[seconds],
-        reference={"the scores of one batch alone would be, MiB": round(tokens * size * 4 / 2**20)},
+        seconds=[round(seconds, 1)],
+        reference={
+            "steps": history[-1]["step"],
+            "validations": len(history),
+            "the scores of one batch alone would be, MiB": round(tokens * size * 4 / 2**20),
+        },
         settings={**settings, "data": source},
     )
 
@@ -165,6 +179,9 @@ def gutenberg(torch_steps: int) -> None:
     RUNS.mkdir(parents=True, exist_ok=True)
     path = RUNS / "gutenberg1268.txt"
     path.write_text(book, encoding="utf-8")
+    # what is read twice must not be cut twice
+    if texts.read_text(path, "utf-8").splits["all"] != book:
+        sys.exit("the book changes when it is read again")
     result, _ = train(TASK, "gutenberg1268-char", "--data", str(path), *GUTENBERG)
     ours = result["training"]["validation"]["loss"]
     theirs = torch(
@@ -258,7 +275,7 @@ def main() -> None:
     if options.what == "gutenberg":
         gutenberg(options.torch_steps)
     elif options.what == "memory":
-        memory(seconds=300)
+        memory(seconds=400)
     elif options.what == "speed":
         speed(options.torch_time)
     else:

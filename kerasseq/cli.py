@@ -10,7 +10,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any, get_type_hints
 
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
@@ -86,10 +86,14 @@ def parse(
         commands.add_subcommand(verb.name, child, help=verb.help)
         children[verb.name] = child
     words = list(sys.argv[1:] if arguments is None else arguments)
+    chosen = next((word for word in words if word in children), "")
+    actions = children[chosen]._actions if chosen else []
+    known = [option for action in actions for option in action.option_strings]
+    words = [_as_known(word, known) for word in words]
     try:
         parsed = parser.parse_args(words)
     except (argparse.ArgumentError, TypeError, ValueError, OSError) as error:
-        raise UserError(_parse_message(str(error), words, children)) from None
+        raise UserError(_parse_message(str(error), chosen, known)) from None
     options = parsed[parsed.verb]
     if verbs[parsed.verb].settings:
         try:
@@ -97,6 +101,15 @@ def parse(
         except UserError as error:
             raise UserError(f"bad setting: {error}") from None
     return parsed.verb, options
+
+
+def _as_known(word: str, known: Container[str]) -> str:
+    """A setting that was spelled with dashes, as it is known: ``--init-from``, ``--init_from``."""
+    name, equals, value = word.partition("=")
+    spelled = name[:2] + name[2:].replace("-", "_")
+    if word.startswith("--") and name not in known and spelled in known:
+        return spelled + equals + value
+    return word
 
 
 def _settings(kind: type[Settings], values: Namespace) -> Any:
@@ -128,9 +141,8 @@ def _add_bounds(parser: ArgumentParser, kind: type[Settings], prefix: str = "") 
             action.help = f"{(action.help or '').removesuffix('.')} [{bounds}]."
 
 
-def _parse_message(message: str, words: list[str], children: dict[str, ArgumentParser]) -> str:
+def _parse_message(message: str, verb: str, known: Sequence[str]) -> str:
     """jsonargparse's report as one line, with the nearest known name for an unknown one."""
-    verb = next((word for word in words if word in children), None)
     unknown = (
         r"unrecognized arguments: -*([\w.-]+)",
         r"does not accept option '([\w.]+)'",
@@ -140,9 +152,8 @@ def _parse_message(message: str, words: list[str], children: dict[str, ArgumentP
     if not found:
         return _one_line(re.sub(r"<class '(\w+)'>", r"\1", message.replace("typing.", "")))
     given = f"--{found[1]}"
-    known = [option for a in children[verb]._actions for option in a.option_strings] if verb else []
     near = difflib.get_close_matches(given, known, n=1)
-    hint = f"; did you mean {near[0]}?" if near else f"; see {verb or ''} --help".replace("  ", " ")
+    hint = f"; did you mean {near[0]}?" if near else f"; see {verb} --help".replace("  ", " ")
     return f"unknown setting or option {given}{hint}"
 
 

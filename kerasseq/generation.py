@@ -40,7 +40,7 @@ class Continuation(NamedTuple):
     Attributes:
         text: the prompt, as the model reads it, and what follows.
         tokens: how many follow, a stop token counted.
-        log_prob: of these, given the prompt.
+        log_prob: of these, given the prompt and that none of them is the unknown word.
     """
 
     text: str
@@ -97,10 +97,9 @@ class TextModel:
             states = self._read(tf.constant(piece), states)
         return tf.constant(context[-1:]), states
 
-    def only_unknown(self, text: str) -> bool:
-        """Whether a text has tokens, and the model knows none of them."""
-        ids = self.codec.encode(text)
-        return len(ids) > 0 and bool((ids == UNK).all())
+    def unknown(self, text: str) -> int:
+        """How many tokens of a text the model does not know."""
+        return int(np.count_nonzero(self.codec.encode(text) == UNK))
 
     def next(self, text: str, k: int) -> list[tuple[str, float]]:
         """The `k` likeliest next tokens and their probabilities, likeliest first.
@@ -127,8 +126,9 @@ class TextModel:
             stop: ids that end it.
 
         Yields:
-            The text that each token adds, and its log-probability under the model. First comes
-            the prompt as the model reads it, with 0.
+            The text that each token adds, and its log-probability (given that it is not the
+            unknown word), whatever the temperature. First comes the prompt as the model reads it,
+            with 0.
         """
         ids = self.codec.encode(text)
         decoder = StreamDecoder(self.codec)
@@ -244,13 +244,28 @@ def serving(model: keras.Model, codec: Codec, samples: list[str]) -> Serving:
     reader, module = TextModel(model, codec), TextGenerator(model, codec)
 
     def next_of(texts: list[str], k: int) -> list[dict[str, Any]]:
-        rows = [reader.next(text, k) for text in texts]
-        return [{"tokens": [t for t, _ in r], "probabilities": [p for _, p in r]} for r in rows]
+        return [
+            {
+                "tokens": [token for token, _ in row],
+                "probabilities": [probability for _, probability in row],
+                "unknown": reader.unknown(text),
+            }
+            for text in texts
+            for row in [reader.next(text, k)]
+        ]
 
     def generated(texts: list[str]) -> list[dict[str, Any]]:
         sampling = Sampling(*(SERVED[name] for name in Sampling._fields))
         made = [reader.generate(text, SERVED["length"], sampling) for text in texts]
-        return [{"text": m.text, "generated": m.tokens, "log_prob": m.log_prob} for m in made]
+        return [
+            {
+                "text": one.text,
+                "generated": one.tokens,
+                "log_prob": one.log_prob,
+                "unknown": reader.unknown(text),
+            }
+            for text, one in zip(texts, made, strict=True)
+        ]
 
     def scored(texts: list[str]) -> list[dict[str, Any]]:
         names = ("log_prob", "perplexity", "tokens", "unknown")

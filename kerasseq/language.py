@@ -47,11 +47,14 @@ def next(task: Any, options: Namespace) -> None:
     if options.saved_model:
         path = Path(options.saved_model)
         saved_model.read_manifest(path, task.name)
+        answers = saved_model.run(path, texts, "next_token", lambda block: {"text": block, "k": k})
+
+        def found_in(text: str, answer: Any) -> tuple[str, list[tuple[str, float]]]:
+            _say_unknown(text, answer["unknown"])
+            return text, list(zip(answer["tokens"], answer["probabilities"], strict=True))
+
         answered: Iterable[tuple[str, list[tuple[str, float]]]] = (
-            (text, list(zip(answer["tokens"], answer["probabilities"], strict=True)))
-            for text, answer in saved_model.run(
-                path, texts, "next_token", lambda block: {"text": block, "k": k}
-            )
+            found_in(text, answer) for text, answer in answers
         )
     else:
         model = text_model(load_run(task, Path(options.run)))
@@ -139,6 +142,8 @@ def _generate_by_saved_model(task: Any, prompt: str, options: Namespace) -> None
             path, [prompt], "generate",
             lambda block: {"text": block, **inputs},  # noqa: B023 (used at once)
         ):  # fmt: skip
+            if number == 0:
+                _say_unknown(prompt, answer["unknown"])
             made = Continuation(answer["text"], answer["generated"], answer["log_prob"])
             _show(prompt, made, options.json)
 
@@ -241,11 +246,16 @@ def cache(task: Any, options: Namespace) -> None:
 
 
 def _known(model: TextModel, texts: Iterable[str]) -> Iterator[str]:
-    """The texts; says of which the model knows no token."""
+    """The texts; says how many of their tokens the model does not know."""
     for text in texts:
-        if model.only_unknown(text):
-            print(f"the model knows no token of {shortened(text)!r}", file=sys.stderr)
+        _say_unknown(text, model.unknown(text))
         yield text
+
+
+def _say_unknown(text: str, count: int) -> None:
+    if count:
+        print(f"tokens of {shortened(text)!r} that the model does not know: {count}",
+              file=sys.stderr)  # fmt: skip
 
 
 def _shown(token: str) -> str:

@@ -129,9 +129,9 @@ def prepare(task: Task, settings: TaskSettings, download: bool) -> Prepared:
         )
     plan = devices.plan(devices.detect(), settings.device)
     devices.apply(plan)
+    data = task.load_data(settings, download)
     for line in plan.lines():
         say(f"  {line}")
-    data = task.load_data(settings, download)
     for line in data_lines(task.data_report(data)):
         say(f"  {line}")
     return Prepared(plan, data)

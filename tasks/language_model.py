@@ -126,6 +126,11 @@ class LanguageModelSettings(TaskSettings):
         average=0.999,
     )
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.streams.mode == "sentences" and self.score_streams > 1:
+            raise UserError("score_streams is for streams.mode streams: sentences have no streams")
+
 
 class Assets(NamedTuple):
     """What a language model needs beside its weights.
@@ -160,7 +165,10 @@ class LanguageModel(Task[LanguageModelSettings, TextData, Assets]):
 
     def load_data(self, settings: LanguageModelSettings, download: bool) -> TextData:
         from kerasseq.data import running_text, texts
+        from kerasseq.training.run_folder import RunFolder
 
+        if settings.init_from:  # a wrong one is to be found before the work
+            RunFolder(Path(settings.init_from)).record(self.name)
         corpus = self._read(settings, settings.data, download)
         unit = "characters" if settings.text.level == "char" else "lines"
         corpus = texts.cut_text(corpus, settings.validation_share, settings.test_share, unit)
@@ -192,6 +200,7 @@ class LanguageModel(Task[LanguageModelSettings, TextData, Assets]):
         corpus = self._read(settings, source, download)
         chosen = splits.chosen_split(corpus.source, corpus.splits, split)
         ids, summary = running_text.encode_split(corpus.splits[chosen], assets.codec)
+        running_text.check_length(ids, corpus.source, chosen)
         report = {
             "source": corpus.source,
             "notes": corpus.notes,
@@ -243,14 +252,24 @@ class LanguageModel(Task[LanguageModelSettings, TextData, Assets]):
     ) -> "keras.Model":
         from kerasseq.layers.language_model import RecurrentLanguageModel
 
-        options = settings.model
+        options, size = settings.model, len(assets.codec.vocabulary)
+        softmax = _softmax(options, size)
+        if softmax == "sampled" and options.sampled >= size:
+            raise UserError(
+                f"model.sampled {options.sampled:,} must be less than the {size:,} ids of the "
+                "vocabulary, of which model.softmax full takes all"
+            )
+        if softmax == "adaptive" and options.clusters()[-1] >= size:
+            raise UserError(
+                f"model.cutoffs {options.cutoffs} must be below the {size:,} ids of the vocabulary"
+            )
         return RecurrentLanguageModel(
-            len(assets.codec.vocabulary),
+            size,
             options.embedding,
             options.units,
             num_layers=options.layers,
             cell=options.cell,
-            softmax=_softmax(options, len(assets.codec.vocabulary)),
+            softmax=softmax,
             num_sampled=options.sampled,
             cutoffs=options.clusters(),
             embedding_dropout=options.embedding_dropout,

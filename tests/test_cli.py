@@ -56,6 +56,7 @@ def test_help_is_quick_and_needs_no_tensorflow(words):
         (["train", "--model.units", "many"], 'key "model.units": Expected a int. Got value: many'),
         (["train", "--model.units", "0"], "model.units must be >= 1, got 0"),
         (["train", "--training.warmup", "1"], "training.warmup must be < 1, got 1"),
+        (["train", "--held-out=2"], "held_out must be < 0.5, got 2"),
         (["train", "--model.pooling", "mean+median"], "model.pooling must be of last, mean"),
         (["train", "--text.keep", "middle"], 'key "text.keep"'),
         (["train", "--config", "missing.yaml"], "File does not exist"),

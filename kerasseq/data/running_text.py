@@ -88,6 +88,14 @@ def encode_split(text: str, codec: Codec) -> tuple[np.ndarray, dict[str, Any]]:
     }
 
 
+def check_length(ids: np.ndarray, source: str, split: str) -> None:
+    """Raises:
+    UserError: if a split has fewer than two tokens, line ends not counted.
+    """
+    if np.count_nonzero(ids != EOS) < 2:
+        raise UserError(f"{source}: the {split} split has fewer than two tokens")
+
+
 def encode_corpus(corpus: TextCorpus, settings: VocabularySettings) -> TextData:
     """Builds the vocabulary from the train split and encodes every split.
 
@@ -107,8 +115,7 @@ def encode_corpus(corpus: TextCorpus, settings: VocabularySettings) -> TextData:
     splits, reports = {}, {}
     for name, text in corpus.splits.items():
         splits[name], reports[name] = encode_split(text, codec)
-        if np.count_nonzero(splits[name] != EOS) < 2:
-            raise UserError(f"{corpus.source}: the {name} split has fewer than two tokens")
+        check_length(splits[name], corpus.source, name)
     counts = _counts(splits["train"], len(codec.vocabulary))
     report = {
         "source": corpus.source,

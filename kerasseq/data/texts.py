@@ -17,7 +17,7 @@ _HEADER = re.compile(
     r"^\*\*\* ?START OF (?:THE|THIS) PROJECT GUTENBERG[^*]{0,300}\*\*\*[^\n]*\n?", re.MULTILINE
 )
 _FOOTER = re.compile(
-    r"^(?:\*\*\* ?END OF (?:THE|THIS) PROJECT GUTENBERG|End of (?:the |this )?Project Gutenberg)",
+    r"^(?:\*\*\* ?END OF (?:THE|THIS) PROJECT GUTENBERG|End of (?i:the |this )?Project Gutenberg)",
     re.MULTILINE,
 )
 
@@ -145,6 +145,12 @@ def _read_folder(path: Path, encoding: str) -> TextCorpus:
                 "in its name"
             )
         left_out = [file for file in texts if file not in chosen.values()]
+        if left_out and len(chosen) == 1:
+            raise UserError(
+                f"{path}: {chosen['train'].name} is taken for the train split by its name, and the "
+                f"other texts for none ({_names(left_out)}): if they are books, rename the first; "
+                "if not, name them as valid or test, or leave them out"
+            )
         if left_out:
             notes.append(f"left out, being no split by their names: {_names(left_out)}")
         splits = {

@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from kerasseq.decoding.sampling import sample
-from kerasseq.decoding.step import without
+from kerasseq.decoding.step import LONGEST, without
 from kerasseq.text.codec import Codec
 from kerasseq.text.codec_graph import GraphCodec
 from kerasseq.text.vocabulary import EOS, PAD, UNK
@@ -32,10 +32,12 @@ class TextGenerator(tf.Module):
     Its functions take texts (string ``[N]``, UTF-8) of any length:
 
     - ``next_token(text, k)``: the ``k`` likeliest next tokens, ``tokens`` string ``[N, k]`` (a line
-      end is ``"\\n"``) and ``probabilities`` float32 ``[N, k]``; ``serve(text)`` gives 5.
+      end is ``"\\n"``) ``probabilities`` float32 ``[N, k]``, and how many tokens of the
+      text are ``unknown``, int32 ``[N]``; ``serve(text)`` gives 5.
     - ``generate(text, length, temperature, top_k, top_p, seed)``: ``text``, the prompt as the model
-      reads it with ``length`` more tokens; how many were ``generated`` (int32 ``[N]``), and their
-      ``log_prob``. The unknown word is never generated.
+      reads it with ``length`` more tokens; how many were ``generated`` (int32 ``[N]``), their
+      ``log_prob``, and ``unknown`` as above. The unknown word is never generated, and the
+      probabilities of the others sum to 1.
     - ``score(text)``: ``log_prob`` in nats of each text and of the line end after it, float32
       ``[N]``, ``perplexity``, ``tokens`` (int32 ``[N]``, the line end counted) and how many of
       them are ``unknown``.
@@ -90,17 +92,23 @@ class TextGenerator(tf.Module):
             states, _ = read(dense[:, :-1], lengths)
             return ids, tf.gather(dense, lengths, batch_dims=1), states
 
+        def unknown_in(ids: tf.RaggedTensor) -> tf.Tensor:
+            return tf.reduce_sum(tf.cast(ids == UNK, tf.int32), 1)
+
         def likeliest(text: tf.Tensor, k: Any) -> dict[str, tf.Tensor]:
-            _, last, states = contexts(text)
+            ids, last, states = contexts(text)
             log_probs, _ = model.step(last, states)
             found = tf.math.top_k(log_probs, tf.clip_by_value(k, 1, predictable))
             return {
                 "tokens": tf.gather(tf.constant(codec.spellings), found.indices),
                 "probabilities": tf.exp(found.values),
+                "unknown": unknown_in(ids),
             }
 
         def next_token(text: tf.Tensor, k: tf.Tensor) -> dict[str, tf.Tensor]:
-            return likeliest(text, k)
+            check = tf.debugging.assert_positive(k, "k must be 1 or more")
+            with tf.control_dependencies([check] if check is not None else []):
+                return likeliest(text, tf.identity(k))
 
         def serve(text: tf.Tensor) -> dict[str, tf.Tensor]:
             return likeliest(text, DEFAULT_K)
@@ -114,8 +122,13 @@ class TextGenerator(tf.Module):
             seed: tf.Tensor,
         ) -> dict[str, tf.Tensor]:
             checks = [
-                tf.debugging.assert_positive(length, "length must be 1 or more"),
-                tf.debugging.assert_positive(temperature, "temperature must be above 0"),
+                tf.debugging.Assert(
+                    (length > 0) & (length <= LONGEST), [f"length must be from 1 to {LONGEST:,}"]
+                ),
+                tf.debugging.Assert(
+                    (temperature > 0) & tf.math.is_finite(temperature),
+                    ["temperature must be above 0 and finite"],
+                ),
                 tf.debugging.assert_non_negative(top_k, "top_k must be 0 (all tokens) or more"),
                 tf.debugging.Assert(
                     (top_p > 0) & (top_p <= 1), ["top_p must be above 0 and at most 1"]
@@ -131,6 +144,7 @@ class TextGenerator(tf.Module):
                 "text": self.codec.decode(tf.concat([ids, new], 1)),
                 "generated": made.lengths,
                 "log_prob": tf.reduce_sum(made.log_probs, 1),
+                "unknown": unknown_in(ids),
             }
 
         def score(text: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -144,7 +158,7 @@ class TextGenerator(tf.Module):
                 "log_prob": tf.cast(-total, tf.float32),
                 "perplexity": tf.cast(tf.exp(mean), tf.float32),
                 "tokens": lengths,
-                "unknown": tf.reduce_sum(tf.cast(ids == UNK, tf.int32), 1),
+                "unknown": unknown_in(ids),
             }
 
         text = tf.TensorSpec([None], tf.string, "text")

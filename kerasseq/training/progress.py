@@ -66,7 +66,9 @@ class TrainingProgress:
         self._tokens += tokens
         now = time.perf_counter()
         elapsed = now - self._start
-        numbers = f"loss {loss:.4f}  {self._tokens / elapsed / 1000:.0f}k tokens/s"
+        speed = self._tokens / elapsed
+        rate = f"{speed / 1000:.0f}k" if speed >= 9500 else f"{speed:.0f}"
+        numbers = f"loss {loss:.4f}  {rate} tokens/s"
         if self._bar:
             self._bar.update(self._task, completed=done, epoch=epoch, numbers=numbers)
         elif now - self._printed >= PLAIN_INTERVAL:

@@ -86,8 +86,11 @@ def test_a_folder_of_splits(tmp_path, names):
 def test_other_texts_beside_splits_are_named(tmp_path):
     for name in ("train.txt", "The_Tempest.txt", "Emma.txt"):
         write(tmp_path / name, "x\n")
+    with pytest.raises(UserError, match=r"train\.txt is taken for the train split"):
+        read_text(tmp_path, "utf-8")
+    write(tmp_path / "valid.txt", "x\n")
     corpus = read_text(tmp_path, "utf-8")
-    assert list(corpus.splits) == ["train"]
+    assert list(corpus.splits) == ["train", "validation"]
     assert corpus.notes == ["left out, being no split by their names: Emma.txt, The_Tempest.txt"]
 
 

@@ -388,10 +388,10 @@ def assert_same(ours, theirs):
 def test_a_prompt_of_unknown_words_is_answered_with_a_warning(trained):
     for words in (["next", "Zebra"], ["generate", "Zebra", "--length", 3]):
         out, errors = call_with_warnings(*words, *run_of(trained))
-        assert errors == "the model knows no token of 'Zebra'\n"
+        assert errors == "tokens of 'Zebra' that the model does not know: 1\n"
         assert out
     assert out.startswith("<unk>")
-    _, errors = call_with_warnings("next", "a zebra", "", *run_of(trained))
+    _, errors = call_with_warnings("next", "the", "", *run_of(trained))
     assert errors == ""
 
 
@@ -551,14 +551,16 @@ def test_score_of_many_lines(trained, tmp_path, monkeypatch):
 @pytest.mark.parametrize("model", [run_of, export_of])
 def test_score_reads_a_line_of_any_length(trained, monkeypatch, model):
     line = "a cat sees the bird . " * 10_000
-    given(monkeypatch, f"{line}\na cat sees it.\n".encode())
+    several = "a cat sees the bird . " * 300  # more than are read at once
+    given(monkeypatch, f"{line}\n{several}\na cat sees it.\n".encode())
     out, _ = call_with_warnings("score", "--json", *model(trained))
-    long, short = map(json.loads, out.splitlines())
-    assert (long["tokens"], short["tokens"]) == (60_001, 6)
+    long, *others = map(json.loads, out.splitlines())
+    assert long["tokens"] == 60_001
     assert math.isfinite(long["log_prob"])
-    assert rows("score", "a cat sees it.", *run_of(trained))[0]["log_prob"] == pytest.approx(
-        short["log_prob"], abs=1e-5
-    )
+    expected = rows("score", several, "a cat sees it.", *run_of(trained))
+    assert [row["tokens"] for row in others] == [1801, 6]
+    for found, wanted in zip(others, expected, strict=True):
+        assert found["log_prob"] == pytest.approx(wanted["log_prob"], rel=1e-5)
 
 
 # -- cache -----------------------------------------------------------------------------------------
