@@ -13,6 +13,18 @@ from kerasseq.text.vocabulary import Vocabulary
 from kerasseq.training.run_folder import MODEL, SUMMARY, RunFolder
 
 
+def check_start(run: RunFolder) -> None:
+    """Raises:
+    UserError: if a run is not a finished language model.
+    """
+    try:
+        run.record("language_model")
+        if run.read_json(SUMMARY) is None:
+            raise UserError(f"{run.path} is not trained to the end")
+    except UserError as error:
+        raise UserError(f"init_from: {error}") from None
+
+
 def start_from(model: keras.Model, vocabulary: Vocabulary, run: RunFolder) -> list[str]:
     """Sets the embedding and the recurrent weights to those of a finished language model.
 
@@ -31,10 +43,8 @@ def start_from(model: keras.Model, vocabulary: Vocabulary, run: RunFolder) -> li
     Raises:
         UserError: if the run is not a finished language model, or nothing fits.
     """
+    check_start(run)
     try:
-        run.record("language_model")
-        if run.read_json(SUMMARY) is None:
-            raise UserError(f"{run.path} is not trained to the end")
         source = keras.models.load_model(run / MODEL, compile=False)
         known = Vocabulary.load(run / "vocabulary.txt")
     except UserError as error:

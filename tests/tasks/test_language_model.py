@@ -592,7 +592,7 @@ def test_the_savedmodel_has_its_inputs_and_outputs_by_name(trained):
         for name, serve in loaded.signatures.items()
     }
     text = {"text": "string"}
-    likeliest = {"tokens": "string", "probabilities": "float32"}
+    likeliest = {"tokens": "string", "probabilities": "float32", "unknown": "int32"}
     drawing = {"length": "int32", "temperature": "float32", "top_k": "int32",
                "top_p": "float32", "seed": "int64"}  # fmt: skip
     assert found == {
@@ -600,7 +600,7 @@ def test_the_savedmodel_has_its_inputs_and_outputs_by_name(trained):
         "next_token": [{**text, "k": "int32"}, likeliest],
         "generate": [
             {**text, **drawing},
-            {"text": "string", "generated": "int32", "log_prob": "float32"},
+            {"text": "string", "generated": "int32", "log_prob": "float32", "unknown": "int32"},
         ],
         "score": [
             text,
@@ -765,7 +765,8 @@ def test_init_from_refuses_other_runs(trained, short, tmp_path):
             "tokenizer words is for level word",
         ),
         (None, ["--text.level=byte"], "byte"),
-        (None, ["--model.softmax=adaptive"], "must rise within 1 .. vocabulary_size - 1 = 13"),
+        (None, ["--model.softmax=adaptive"], "must be below the 14 ids of the vocabulary"),
+        (None, ["--model.softmax=sampled"], "model.sampled 1,024 must be less than the 14 ids"),
         (None, ["--model.cutoffs=5,3"], "model.cutoffs must be ascending numbers, got '5,3'"),
         (None, ["--model.cutoffs=x"], "model.cutoffs must be ascending numbers, got 'x'"),
         (None, ["--streams.size=100000"], "streams.size 100,000 is more than the"),
