@@ -127,6 +127,7 @@ def prepare(task: Task, settings: TaskSettings, download: bool) -> Prepared:
         raise UserError(
             f"training.monitor: no metric {monitor!r}; there are {', '.join(task.goals)}"
         )
+    task.check(settings)
     plan = devices.plan(devices.detect(), settings.device)
     devices.apply(plan)
     data = task.load_data(settings, download)

@@ -75,6 +75,13 @@ class Task(ABC, Generic[T, D, A]):
 
     # -- data ------------------------------------------------------------------------------------
 
+    def check(self, settings: T) -> None:
+        """Checks, before training reads its data, what only training needs.
+
+        Raises:
+            UserError: if something that the settings name is not there.
+        """
+
     @abstractmethod
     def load_data(self, settings: T, download: bool) -> D:
         """Reads, splits and encodes the data."""

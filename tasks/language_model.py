@@ -163,13 +163,16 @@ class LanguageModel(Task[LanguageModelSettings, TextData, Assets]):
 
     # -- data ------------------------------------------------------------------------------------
 
-    def load_data(self, settings: LanguageModelSettings, download: bool) -> TextData:
-        from kerasseq.data import running_text, texts
+    def check(self, settings: LanguageModelSettings) -> None:
         from kerasseq.training.run_folder import RunFolder
         from kerasseq.training.starting_point import check_start
 
-        if settings.init_from:  # a wrong one is to be found before the work
+        if settings.init_from:
             check_start(RunFolder(Path(settings.init_from)))
+
+    def load_data(self, settings: LanguageModelSettings, download: bool) -> TextData:
+        from kerasseq.data import running_text, texts
+
         corpus = self._read(settings, settings.data, download)
         unit = "characters" if settings.text.level == "char" else "lines"
         corpus = texts.cut_text(corpus, settings.validation_share, settings.test_share, unit)

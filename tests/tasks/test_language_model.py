@@ -23,6 +23,7 @@ import kerasseq.runs
 import kerasseq.verbs
 from kerasseq import cli, generation
 from kerasseq.data.texts import TextCorpus
+from kerasseq.errors import UserError
 from kerasseq.export import saved_model, serving
 from kerasseq.generation import TextModel
 from tasks.language_model import LanguageModel, LanguageModelSettings, ModelSettings
@@ -721,6 +722,17 @@ def test_training_starts_from_another_run(trained, short, tmp_path):
     history = (tmp_path / "run/metrics.jsonl").read_text().splitlines()
     # only the bias of the softmax is not taken
     assert json.loads(history[0])["validation_perplexity"] < 3
+
+
+def test_what_init_from_names_is_needed_in_training_only(trained, tmp_path):
+    path = write_text(tmp_path / "more.txt", 300)
+    run = shutil.copytree(trained[0] / "run", tmp_path / "first")
+    settings = LanguageModelSettings(data=str(path), init_from=str(run))
+    TASK.check(settings)
+    shutil.rmtree(run)
+    assert "validation" in TASK.load_data(settings, download=False).splits  # to evaluate it
+    with pytest.raises(UserError, match=r"init_from: .* holds no run"):
+        TASK.check(settings)
 
 
 def test_init_from_refuses_other_runs(trained, short, tmp_path):
