@@ -124,7 +124,7 @@ def test_plain_names_of_splits(tmp_path):
         ("a.conllu", "1\ta\n", "a.conllu:1: 2 columns, but CoNLL-U has 10"),
         ("a.conllu", b"# ok\n# caf\xe9\n", "a.conllu:2 is not utf-8: byte 0xe9 at offset 5"),
         ("a.conllu.gz", b"not gzip", "damaged or truncated"),
-        ("a.conllu.gz", gzip.compress(CONLLU.encode())[:60], "damaged or truncated"),
+        ("a.conllu.gz", gzip.compress(CONLLU.encode(), mtime=0)[:60], "damaged or truncated"),
         ("a.tar.gz", b"\x1f\x8b\x08\x00garbage", "damaged or truncated"),
         ("a.docx", "hello", "not a .conllu, .txt, .conll, .tsv, .pos file"),
         ("ca01", "\n", "no sentence of the Brown corpus"),
