@@ -31,6 +31,7 @@ FIGURES: dict[str, tuple[str, float | None, float | None]] = {
         1536,
     ),
     "tinyshakespeare-char": ("tinyshakespeare, last 10 %, nats a character", 1.55, 1.47),
+    "tinyshakespeare-char-cache": ("the same model with a neural cache", None, None),
     "gutenberg1268-char": (
         "The Mysterious Island, nats a character on validation",
         None,

@@ -15,7 +15,7 @@ import tensorflow as tf
 from kerasseq.decoding.beam_search import beam_search
 from kerasseq.decoding.sampling import choose
 from kerasseq.decoding.step import without
-from kerasseq.evaluation.language_model import Scorer, perplexity
+from kerasseq.evaluation.language_model import Scorer, perplexity, state_specs
 from kerasseq.export.language_model import DEFAULT_K, TextGenerator
 from kerasseq.export.serving import EDGE_CASES, Serving, Signature, text_signature
 from kerasseq.text.codec import Codec, StreamDecoder
@@ -62,7 +62,7 @@ class TextModel:
         self.model, self.codec = model, codec
         self._scorer = Scorer(model)
         ids, token = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)
-        state = [tf.TensorSpec([None, *s.shape[1:]], s.dtype) for s in model.initial_state(1)]
+        state = state_specs(model)
         known = without(model.step, [UNK])
         self._read = tf.function(
             lambda ids, states: model(ids, states, training=False)[2], input_signature=[ids, state]

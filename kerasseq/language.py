@@ -44,24 +44,28 @@ def next(task: Any, options: Namespace) -> None:
         raise UserError(f"--k must be 1 or more, got {options.k}")
     k = min(options.k, LARGEST)
     texts = read_texts(options)
-    if options.saved_model:
-        path = Path(options.saved_model)
-        saved_model.read_manifest(path, task.name)
-        answers = saved_model.run(path, texts, "next_token", lambda block: {"text": block, "k": k})
-
-        def found_in(text: str, answer: Any) -> tuple[str, list[tuple[str, float]]]:
-            _say_unknown(text, answer["unknown"])
-            return text, list(zip(answer["tokens"], answer["probabilities"], strict=True))
-
-        answered: Iterable[tuple[str, list[tuple[str, float]]]] = (
-            found_in(text, answer) for text, answer in answers
-        )
-    else:
-        model = text_model(load_run(task, Path(options.run)))
-        answered = ((text, model.next(text, k)) for text in _known(model, texts))
-    for text, found in answered:
-        result = next_result(text, *zip(*found, strict=True))
+    find = _next_by_saved_model if options.saved_model else _next_by_run
+    for result in find(task, texts, k, options):
         say(json.dumps(result, ensure_ascii=False) if options.json else next_lines(result))
+
+
+def _next_by_run(
+    task: Any, texts: Iterable[str], k: int, options: Namespace
+) -> Iterator[dict[str, Any]]:
+    model = text_model(load_run(task, Path(options.run)))
+    for text in _known(model, texts):
+        yield next_result(text, *zip(*model.next(text, k), strict=True))
+
+
+def _next_by_saved_model(
+    task: Any, texts: Iterable[str], k: int, options: Namespace
+) -> Iterator[dict[str, Any]]:
+    path = _version(task, options)
+    for text, answer in saved_model.run(
+        path, texts, "next_token", lambda block: {"text": block, "k": k}
+    ):
+        _say_unknown(text, answer["unknown"])
+        yield next_result(text, answer["tokens"], answer["probabilities"])
 
 
 def next_lines(result: dict[str, Any]) -> str:
@@ -127,8 +131,7 @@ def generate(task: Any, options: Namespace) -> None:
 def _generate_by_saved_model(task: Any, prompt: str, options: Namespace) -> None:
     if options.beam is not None or options.stop:
         raise UserError("an exported version draws or is greedy; --beam and --stop need a --run")
-    path = Path(options.saved_model)
-    saved_model.read_manifest(path, task.name)
+    path = _version(task, options)
     for number in range(options.samples):
         inputs = {
             "length": options.length,
@@ -173,8 +176,7 @@ def score(task: Any, options: Namespace) -> None:
     if options.saved_model:
         if options.tokens:
             raise UserError("an exported version scores whole lines; --tokens needs a --run")
-        path = Path(options.saved_model)
-        saved_model.read_manifest(path, task.name)
+        path = _version(task, options)
         scored: Iterator[dict[str, Any]] = (
             {"text": text, **answer}
             for text, answer in saved_model.run(path, texts, "score", lambda block: {"text": block})
@@ -243,6 +245,13 @@ def cache(task: Any, options: Namespace) -> None:
 
 
 # -- shared ----------------------------------------------------------------------------------------
+
+
+def _version(task: Any, options: Namespace) -> Path:
+    """The exported version that was named, made sure to be this task's."""
+    path = Path(options.saved_model)
+    saved_model.read_manifest(path, task.name)
+    return path
 
 
 def _known(model: TextModel, texts: Iterable[str]) -> Iterator[str]:

@@ -8,10 +8,10 @@ import tensorflow as tf
 
 from kerasseq.decoding.step import (
     EXCLUDED,
-    LONGEST,
     PRESENT,
     FlatStep,
     Step,
+    check_length,
     is_any_of,
     loop,
     token_ids,
@@ -52,8 +52,7 @@ def check_beam(width: int, n_best: int, length: int) -> None:
         raise UserError(f"width must be 1 or more, got {width}")
     if not 1 <= n_best <= width:
         raise UserError(f"n_best must be from 1 to the beam's width {width}, got {n_best}")
-    if not 1 <= length <= LONGEST:
-        raise UserError(f"length must be from 1 to {LONGEST:,}, got {length:,}")
+    check_length(length)
 
 
 def beam_search(

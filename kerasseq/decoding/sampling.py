@@ -10,10 +10,10 @@ import tensorflow as tf
 
 from kerasseq.decoding.step import (
     EXCLUDED,
-    LONGEST,
     PRESENT,
     FlatStep,
     Step,
+    check_length,
     is_any_of,
     loop,
     token_ids,
@@ -52,8 +52,7 @@ def check_sampling(temperature: float, top_k: int, top_p: float, length: int) ->
         raise UserError(f"top_k must be 0 (all tokens) or more, got {top_k}")
     if not 0 < top_p <= 1:
         raise UserError(f"top_p must be above 0 and at most 1, got {top_p}")
-    if not 1 <= length <= LONGEST:
-        raise UserError(f"length must be from 1 to {LONGEST:,}, got {length:,}")
+    check_length(length)
 
 
 def truncated(logits: Any, temperature: Any, top_k: Any, top_p: Any) -> tf.Tensor:

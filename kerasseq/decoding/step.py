@@ -7,6 +7,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from kerasseq.errors import UserError
+
 Step = Callable[[tf.Tensor, Any], tuple[tf.Tensor, Any]]
 """``(tokens int32 [rows], state) -> (logits float32 [rows, V], state)``.
 
@@ -22,6 +24,14 @@ PRESENT = -1e29
 
 LONGEST = 1_000_000
 """Most tokens of a sequence: memory for as many as are asked for is taken at once."""
+
+
+def check_length(length: int) -> None:
+    """Raises:
+    UserError: if a sequence cannot have so many tokens.
+    """
+    if not 1 <= length <= LONGEST:
+        raise UserError(f"length must be from 1 to {LONGEST:,}, got {length:,}")
 
 
 def without(step: Step, excluded: Sequence[int]) -> Step:

@@ -34,6 +34,11 @@ def perplexity(nats: float) -> float:
     return math.exp(min(nats, MOST_NATS))
 
 
+def state_specs(model: keras.Model) -> list[tf.TensorSpec]:
+    """Of the states of any number of rows, for an input signature."""
+    return [tf.TensorSpec([None, *s.shape[1:]], s.dtype) for s in model.initial_state(1)]
+
+
 class Scorer:
     """The nll of every token of a text, by the model's full distribution.
 
@@ -44,8 +49,7 @@ class Scorer:
 
     def __init__(self, model: keras.Model, with_outputs: bool = False):
         self._model = model
-        ids = tf.TensorSpec([None, None], tf.int32)
-        states = [tf.TensorSpec([None, *s.shape[1:]], s.dtype) for s in model.initial_state(1)]
+        ids, states = tf.TensorSpec([None, None], tf.int32), state_specs(model)
 
         def score(ids: Any, targets: Any, states: Any) -> Any:
             outputs, _, states = model(ids, states, training=False)

@@ -107,11 +107,14 @@ def choose(cached: Cached) -> tuple[float, float]:
 def report(cached: Cached, theta: float, weight: float, size: int) -> dict[str, Any]:
     """What the cache changes, as JSON values."""
     plain = float(cached.nll.mean(dtype=np.float64))
+    with_cache = mixed(cached, theta, weight)
     return {
         "size": size,
         "theta": theta,
         "lambda": weight,
         "tokens": len(cached.nll),
+        "nats_per_token": round(plain, 6),
+        "nats_per_token_with_cache": round(with_cache, 6),
         "perplexity": round(perplexity(plain), 4),
-        "perplexity_with_cache": round(perplexity(mixed(cached, theta, weight)), 4),
+        "perplexity_with_cache": round(perplexity(with_cache), 4),
     }

@@ -32,7 +32,7 @@ class TextGenerator(tf.Module):
     Its functions take texts (string ``[N]``, UTF-8) of any length:
 
     - ``next_token(text, k)``: the ``k`` likeliest next tokens, ``tokens`` string ``[N, k]`` (a line
-      end is ``"\\n"``) ``probabilities`` float32 ``[N, k]``, and how many tokens of the
+      end is ``"\\n"``), ``probabilities`` float32 ``[N, k]``, and how many tokens of the
       text are ``unknown``, int32 ``[N]``; ``serve(text)`` gives 5.
     - ``generate(text, length, temperature, top_k, top_p, seed)``: ``text``, the prompt as the model
       reads it with ``length`` more tokens; how many were ``generated`` (int32 ``[N]``), their
@@ -106,8 +106,7 @@ class TextGenerator(tf.Module):
             }
 
         def next_token(text: tf.Tensor, k: tf.Tensor) -> dict[str, tf.Tensor]:
-            check = tf.debugging.assert_positive(k, "k must be 1 or more")
-            with tf.control_dependencies([check] if check is not None else []):
+            with tf.control_dependencies([tf.debugging.Assert(k > 0, ["k must be 1 or more"])]):
                 return likeliest(text, tf.identity(k))
 
         def serve(text: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -129,12 +128,12 @@ class TextGenerator(tf.Module):
                     (temperature > 0) & tf.math.is_finite(temperature),
                     ["temperature must be above 0 and finite"],
                 ),
-                tf.debugging.assert_non_negative(top_k, "top_k must be 0 (all tokens) or more"),
+                tf.debugging.Assert(top_k >= 0, ["top_k must be 0 (all tokens) or more"]),
                 tf.debugging.Assert(
                     (top_p > 0) & (top_p <= 1), ["top_p must be above 0 and at most 1"]
                 ),
             ]
-            with tf.control_dependencies([check for check in checks if check is not None]):
+            with tf.control_dependencies(checks):
                 ids, last, states = contexts(text)
             made = sample(
                 without(model.step, [UNK]), states, last, length, temperature, top_k, top_p, seed

@@ -18,7 +18,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from kerasseq.kernels.products import outer, previous, project, project_back, total
+from kerasseq.kernels.products import masked, outer, previous, project, project_back, total
 from kerasseq.kernels.tensorflow_loop import loop
 
 
@@ -128,7 +128,7 @@ def gru(
             )
             ds = tf.concat([dh, dh, dh], -1) * factors
             dx = tf.concat([ds[..., : 2 * units], dh * to_candidate], -1)
-            reached = before if state_mask is None else before * state_mask
+            reached = masked(before, state_mask)
             dbias = tf.stack([total(dx), total(ds)])
             low = tf.cast(dx, x.dtype)
             return (
@@ -174,7 +174,7 @@ def gru(
                 reverse=True,
                 xla=xla,
             )
-            reached = before if state_mask is None else before * state_mask
+            reached = masked(before, state_mask)
             low = tf.cast(dz, x.dtype)
             drecurrent = tf.concat(
                 [

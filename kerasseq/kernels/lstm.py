@@ -15,7 +15,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from kerasseq.kernels.products import gradients, previous, project
+from kerasseq.kernels.products import gradients, masked, previous, project
 from kerasseq.kernels.tensorflow_loop import loop
 
 # Up to this many input features and units, TensorFlow's one-op forward pass was faster.
@@ -154,9 +154,7 @@ def lstm(
                 reverse=True,
                 xla=xla,
             )
-            reached = previous(hidden, h0)
-            if state_mask is not None:
-                reached = reached * state_mask
+            reached = masked(previous(hidden, h0), state_mask)
             return *gradients(x, reached, dz, kernel, recurrent), dh0, dc0
 
         return (hidden, cells), grad

@@ -65,6 +65,11 @@ def gradients(
     )
 
 
+def masked(states: Any, state_mask: Any) -> Any:
+    """The states that a recurrent product reads: all of them if there is no mask."""
+    return states if state_mask is None else states * state_mask
+
+
 def previous(states: Any, initial: Any) -> Any:
     """The states before each step: `[s_0, s_1 .. s_{T-1}]` from `[s_1 .. s_T]` and `s_0`."""
     return tf.concat([initial[None], states[:-1]], 0)

@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from kerasseq.kernels.products import gradients, previous, project
+from kerasseq.kernels.products import gradients, masked, previous, project
 from kerasseq.kernels.tensorflow_loop import loop
 
 
@@ -46,9 +46,7 @@ def simple_rnn(x: Any, weights: Any, states: Any, state_mask: Any = None, xla: b
                 reverse=True,
                 xla=xla,
             )
-            reached = previous(hidden, h0)
-            if state_mask is not None:
-                reached = reached * state_mask
+            reached = masked(previous(hidden, h0), state_mask)
             return *gradients(x, reached, dz, kernel, recurrent), dh0
 
         return hidden, grad

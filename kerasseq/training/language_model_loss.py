@@ -40,10 +40,8 @@ class LanguageModelLoss:
         for variable, state in zip(self.carried, states, strict=False):
             variable.assign(tf.cast(tf.stop_gradient(state), tf.float32))
         weights = batch["weights"]
-        total, weight = (
-            model.training_loss(outputs, batch["targets"], weights),
-            tf.reduce_sum(weights),
-        )
+        total = model.training_loss(outputs, batch["targets"], weights)
+        weight = tf.reduce_sum(weights)
         if self._activation:
             total += self._activation * weight * _mean(outputs, weights)
         if self._temporal:

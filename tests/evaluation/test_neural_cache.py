@@ -126,6 +126,7 @@ def test_choose_takes_the_best_of_the_grid():
     assert found["theta"] == theta
     assert (found["size"], found["lambda"], found["tokens"]) == (30, weight, 60)
     assert found["perplexity"] == pytest.approx(np.exp(cached.nll.mean()), rel=1e-4)
+    assert found["nats_per_token_with_cache"] == pytest.approx(best, abs=1e-5)
     assert found["perplexity_with_cache"] == pytest.approx(np.exp(best), rel=1e-4)
 
 
