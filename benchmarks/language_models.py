@@ -66,7 +66,7 @@ SPEED = [
     "--model.units", "650", "--model.embedding", "650", "--model.layers", "2",
     "--model.input_dropout", "0.2", "--model.layer_dropout", "0.2",
     "--model.output_dropout", "0.2", "--streams.size", "20", "--streams.length", "35",
-    "--training.epochs", "2", "--device.precision", "mixed_bfloat16",
+    "--training.epochs", "1", "--device.precision", "mixed_bfloat16",
 ]  # fmt: skip
 
 

@@ -43,7 +43,7 @@ FIGURES: dict[str, tuple[str, float | None, float | None]] = {
         2,
     ),
     "lm-speed-vs-pytorch": (
-        "PTB, tied 2x650: time to equal perplexity, PyTorch's over ours",
+        "PTB, tied 2x650: time to the perplexity of our first epoch, PyTorch's over ours",
         1.5,
         3,
     ),
