@@ -18,8 +18,8 @@ import tensorflow as tf
 
 from kerasseq.evaluation.language_model import Scorer, perplexity
 
-THETAS = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
-LAMBDAS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3)
+THETAS = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.5, 4.0, 6.0)
+LAMBDAS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4)
 
 
 class Cached(NamedTuple):
