@@ -181,6 +181,7 @@ def shakespeare_cache() -> None:
         check=True,
     )
     report = json.loads((run / "evaluation/test-cache.json").read_text(encoding="utf-8"))
+    settings = yaml.safe_load((run / "settings.yaml").read_text(encoding="utf-8"))
     record(
         "tinyshakespeare-char-cache",
         metric="nats per character, with a neural cache",
@@ -188,7 +189,7 @@ def shakespeare_cache() -> None:
         values=[report["nats_per_token_with_cache"]],
         seconds=[round(time.perf_counter() - start, 1)],
         reference=report,
-        settings=yaml.safe_load((run / "settings.yaml").read_text(encoding="utf-8")),
+        settings={**settings, "data": "lm/tinyshakespeare/input.txt.gz"},
     )
 
 
