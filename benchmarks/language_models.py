@@ -126,7 +126,7 @@ def memory(seconds: float) -> None:
     """
     source = "lm/wikitext-2"
     words = ["--data", str(data_folder() / source), *WIKITEXT2, "--model.softmax", "full",
-             "--training.evaluate_every", "100", "--training.checkpoint_every", "100"]  # fmt: skip
+             "--training.evaluate_every", "40", "--training.checkpoint_every", "40"]  # fmt: skip
     run = RUNS / "wikitext2-memory"
     if run.exists():
         sys.exit(f"{run} exists: remove it to measure again")
