@@ -17,11 +17,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from benchmarks.record import data_folder, record
 from benchmarks.trained import RUNS, train
 from kerasseq.training.memory import peak_memory_mib
+from kerasseq.training.run_folder import RunFolder
 
 TASK = "language_model"
 
@@ -52,6 +51,7 @@ SHAKESPEARE = [
     "--training.evaluate_every", "960", "--validation_share", "0.02",
     "--device.precision", "mixed_bfloat16",
 ]  # fmt: skip
+TINYSHAKESPEARE = "lm/tinyshakespeare/input.txt.gz"
 LAST_TENTH = "last 10 % (111,540 characters)"
 CACHE = "20000"
 GUTENBERG = [
@@ -127,13 +127,14 @@ def memory(seconds: float) -> None:
     source = "lm/wikitext-2"
     words = ["--data", str(data_folder() / source), *WIKITEXT2, "--model.softmax", "full",
              "--training.evaluate_every", "40", "--training.checkpoint_every", "40"]  # fmt: skip
-    run = RUNS / "wikitext2-memory"
-    if run.exists():
-        sys.exit(f"{run} exists: remove it to measure again")
+    run = RunFolder(RUNS / "wikitext2-memory")
+    if run.path.exists():
+        sys.exit(f"{run.path} exists: remove it to measure again")
     start = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, "-m", f"tasks.{TASK}", "train", "--run", str(run), "--only-train", *words]
-    )
+        [sys.executable, "-m", f"tasks.{TASK}", "train", "--run", str(run.path), "--only-train",
+         *words]
+    )  # fmt: skip
     try:
         process.wait(seconds)
         sys.exit(f"training ended by itself within {seconds} s")
@@ -141,11 +142,11 @@ def memory(seconds: float) -> None:
         process.terminate()
         process.wait()
     seconds = time.perf_counter() - start
-    history = [json.loads(line) for line in (run / "metrics.jsonl").open(encoding="utf-8")]
+    history = run.history()
     if len(history) < 2:
         sys.exit(f"training was not validated twice within {seconds:.0f} s")
-    settings = yaml.safe_load((run / "settings.yaml").read_text(encoding="utf-8"))
-    size = json.loads((run / "data.json").read_text(encoding="utf-8"))["vocabulary"]
+    settings = run.record(TASK)["settings"]
+    size = run.need_json("data.json")["vocabulary"]
     tokens = settings["streams"]["size"] * settings["streams"]["length"]
     record(
         "wikitext2-memory",
@@ -164,11 +165,11 @@ def memory(seconds: float) -> None:
 
 def shakespeare() -> None:
     """tinyshakespeare characters, the last 10 %."""
-    source = "lm/tinyshakespeare/input.txt.gz"
-    words = ["--data", str(data_folder() / source), *SHAKESPEARE]
+    words = ["--data", str(data_folder() / TINYSHAKESPEARE), *SHAKESPEARE]
     result, _ = train(TASK, "tinyshakespeare-char", *words)
     keep(
-        "tinyshakespeare-char", result, LAST_TENTH, source, "nats per character", "nats_per_token",
+        "tinyshakespeare-char", result, LAST_TENTH, TINYSHAKESPEARE, "nats per character",
+        "nats_per_token",
         published={"nanoGPT, CPU setting": 1.88, "nanoGPT, GPU": 1.47},
     )  # fmt: skip
 
@@ -176,13 +177,12 @@ def shakespeare() -> None:
 def shakespeare_cache() -> None:
     """The same model with a neural cache, whose size was chosen on validation too."""
     start = time.perf_counter()
-    run = RUNS / "tinyshakespeare-char"
+    run = RunFolder(RUNS / "tinyshakespeare-char")
     subprocess.run(
-        [sys.executable, "-m", f"tasks.{TASK}", "cache", "--run", str(run), "--size", CACHE],
+        [sys.executable, "-m", f"tasks.{TASK}", "cache", "--run", str(run.path), "--size", CACHE],
         check=True,
     )
-    report = json.loads((run / "evaluation/test-cache.json").read_text(encoding="utf-8"))
-    settings = yaml.safe_load((run / "settings.yaml").read_text(encoding="utf-8"))
+    report = run.need_json("evaluation/test-cache.json")
     record(
         "tinyshakespeare-char-cache",
         metric="nats per character, with a neural cache",
@@ -190,7 +190,7 @@ def shakespeare_cache() -> None:
         values=[report["nats_per_token_with_cache"]],
         seconds=[round(time.perf_counter() - start, 1)],
         reference=report,
-        settings={**settings, "data": "lm/tinyshakespeare/input.txt.gz"},
+        settings={**run.record(TASK)["settings"], "data": TINYSHAKESPEARE},
     )
 
 

@@ -244,14 +244,14 @@ def serving(model: keras.Model, codec: Codec, samples: list[str]) -> Serving:
     reader, module = TextModel(model, codec), TextGenerator(model, codec)
 
     def next_of(texts: list[str], k: int) -> list[dict[str, Any]]:
+        rows = [reader.next(text, k) for text in texts]
         return [
             {
                 "tokens": [token for token, _ in row],
                 "probabilities": [probability for _, probability in row],
                 "unknown": reader.unknown(text),
             }
-            for text in texts
-            for row in [reader.next(text, k)]
+            for text, row in zip(texts, rows, strict=True)
         ]
 
     def generated(texts: list[str]) -> list[dict[str, Any]]:
