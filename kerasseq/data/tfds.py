@@ -1,4 +1,4 @@
-"""Labelled texts, tagged sentences and running text from TensorFlow Datasets."""
+"""Labelled texts, tagged sentences, running text and translations from TensorFlow Datasets."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from kerasseq.data.files import SPLIT_NAMES, decode
 from kerasseq.data.labelled import Corpus, Examples
+from kerasseq.data.parallel import Pair, ParallelCorpus, pair_of
 from kerasseq.data.tagged import TaggedCorpus, TaggedSentence
 from kerasseq.data.texts import TextCorpus
 from kerasseq.data.treebanks import without_blank_columns
@@ -171,6 +172,73 @@ def read_text(name: str, text_column: str, download: bool) -> TextCorpus:
     if "train" not in splits:
         raise UserError(f"tfds:{name} has no train split; it has {', '.join(builder.info.splits)}")
     return TextCorpus(f"tfds: {builder.info.full_name} in {builder.data_dir}", splits)
+
+
+def read_parallel(name: str, source: str, target: str, download: bool) -> ParallelCorpus:
+    """Reads the parallel sentences of a prepared TFDS data set; downloads only if told to.
+
+    Where a row may lack a language or have several texts of it (``ted_multi_translate``), rows
+    without both are skipped, and the last text is taken.
+
+    Args:
+        name: as TFDS spells it, e.g. ``ted_hrlr_translate/pt_to_en`` or ``ted_multi_translate``.
+        source, target: two of its languages; if both are empty, those that TFDS names as input and
+            output.
+        download: whether a data set that is not prepared may be fetched from the network.
+
+    Raises:
+        UserError: if it is unknown, not prepared, has no translations or not the languages, or if
+            a sentence of a validation or test split is empty.
+    """
+    import tensorflow_datasets as tfds
+
+    builder = prepared(name, download)
+    features = builder.info.features
+    # one text for each language, or (ted_multi_translate) texts of some languages, each named
+    named = "translations" in features and isinstance(
+        features["translations"], tfds.features.TranslationVariableLanguages
+    )
+    if named:
+        languages = features["translations"].languages
+    else:
+        languages = [key for key in features if isinstance(features[key], tfds.features.Text)]
+    if len(languages) < 2:
+        raise UserError(f"tfds:{name} has no translations; it has {', '.join(features)}")
+    if not source and not target:
+        source, target = builder.info.supervised_keys or ("", "")
+    for language in (source, target):
+        if language not in languages:
+            lacks = f"no language {language!r}" if language else "several languages"
+            raise UserError(
+                f"tfds:{name} has {lacks}: choose two of {', '.join(languages)} with --source and "
+                "--target"
+            )
+    splits: dict[str, list[Pair]] = {}
+    without = 0
+    for split in builder.info.splits:
+        if split not in SPLIT_NAMES:
+            continue
+        part = []
+        rows = builder.as_dataset(split=split).as_numpy_iterator()
+        for number, row in enumerate(rows, start=1):
+            if named:
+                given = row["translations"]
+                keys = (language.decode() for language in given["language"])
+                row = dict(zip(keys, given["translation"], strict=True))
+                if source not in row or target not in row:
+                    without += 1
+                    continue
+            where = f"tfds:{name}, row {number} of {split}"
+            first, second = (decode(row[key], "utf-8", where) for key in (source, target))
+            part.append(pair_of(first, second, SPLIT_NAMES[split], (where, where)))
+        if part:
+            splits[SPLIT_NAMES[split]] = part
+    if "train" not in splits:
+        raise UserError(f"tfds:{name} has no train split; it has {', '.join(builder.info.splits)}")
+    notes = [f"{without:,} rows without {source} or {target} skipped"] if without else []
+    return ParallelCorpus(
+        f"tfds: {builder.info.full_name} in {builder.data_dir}", (source, target), splits, notes
+    )
 
 
 def prepared(name: str, download: bool) -> Any:

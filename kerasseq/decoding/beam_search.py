@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import tensorflow as tf
@@ -59,12 +60,13 @@ def beam_search(
     step: Step,
     state: Any,
     first: Any,
-    width: int,
+    width: Any,
     length: Any,
     stop: Any,
     alpha: Any = 0.6,
-    n_best: int = 1,
+    n_best: Any = 1,
     normalise: Normalise = "gnmt",
+    bonus: Callable[[Any], tf.Tensor] | None = None,
 ) -> Beams:
     """Searches for the sequences with the best normalised score.
 
@@ -92,20 +94,26 @@ def beam_search(
     - ``"average"``: ``l / n ** alpha``; with alpha 1 sequences are ranked by perplexity;
     - ``"none"``: ``l``, which prefers short ones.
 
+    To these a bonus may be added, such as the coverage penalty of Wu et al.
+    (:func:`coverage_penalty`).
+
     Args:
         step: the model. It is called with ``B * width`` rows, the hypotheses of a sentence next
             to each other; a continuation with a log-probability below -1e29 does not exist.
         state: its state before ``first`` is read, of B rows.
         first: int ``[B]``, the token that it reads first.
-        width: live hypotheses of each sentence.
+        width: live hypotheses of each sentence; a number or a scalar tensor.
         length: most tokens of a sequence; a number or a scalar tensor.
         stop: token ids, int ``[S]``, that end a sequence; may be empty.
         alpha: strength of the normalisation, a number or a scalar tensor.
-        n_best: sequences to return for each sentence.
+        n_best: sequences to return for each sentence, at most ``width``; a number or a scalar
+            tensor.
         normalise: see above.
+        bonus: from the state after the last step of sequences, what is added to their normalised
+            scores, float32 ``[rows]``, at most 0.
 
     Raises:
-        UserError: as :func:`check_beam`.
+        UserError: as :func:`check_beam`, for numbers; tensors are not checked.
         ValueError: if ``normalise`` is none of those.
 
     Example:
@@ -117,7 +125,8 @@ def beam_search(
     >>> beams.tokens.numpy().tolist(), np.exp(np.float64(beams.log_probs)).round(3).tolist()
     ([[[2, 0], [1, 0]]], [[0.36, 0.15]])
     """
-    check_beam(width, n_best, length=1)  # `length` may be a tensor
+    if isinstance(width, int) and isinstance(n_best, int):
+        check_beam(width, n_best, length=1)
     if normalise not in ("gnmt", "average", "none"):
         raise ValueError(
             f"beam_search: `normalise` must be gnmt, average or none. Received: {normalise!r}"
@@ -127,9 +136,14 @@ def beam_search(
     length = tf.maximum(tf.cast(length, tf.int32), 1)
     batch = tf.size(first)
 
-    def score(log_probs: tf.Tensor, tokens: tf.Tensor) -> tf.Tensor:
-        normalised = log_probs / _penalty(tokens, normalise, alpha)
+    def score(log_probs: tf.Tensor, tokens: tf.Tensor, added: Any = 0.0) -> tf.Tensor:
+        normalised = log_probs / _penalty(tokens, normalise, alpha) + added
         return tf.where(log_probs > PRESENT, normalised, EXCLUDED)
+
+    def bonus_of(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
+        """For each hypothesis, ``[B, width]``."""
+        assert bonus is not None
+        return tf.reshape(bonus(model.packed(tensors)), [batch, width])
 
     def body(t, tokens, live, scores, log_probs, ends, history, *tensors):
         logits, tensors_after = model(tokens, tensors)
@@ -146,13 +160,16 @@ def beam_search(
 
         ending = tf.where(stops_before(width - 1), totals, EXCLUDED)
         end = _end(t, tf.broadcast_to(parents, tf.shape(ids)), ids)
+        added = tf.gather(bonus_of(tensors_after), parents, axis=1) if bonus else 0.0
+        ended = score(ending, t + 1, added)
         # Of equal scores the older one stays, which is what the bound below counts on.
-        scores, kept = tf.math.top_k(tf.concat([scores, score(ending, t + 1)], 1), n_best)
+        scores, kept = tf.math.top_k(tf.concat([scores, ended], 1), n_best)
         log_probs = tf.gather(tf.concat([log_probs, ending], 1), kept, batch_dims=1)
         ends = tf.gather(tf.concat([ends, end], 1), kept, batch_dims=1)
 
         used_up = tf.reduce_sum(tf.cast(stops_before(0), tf.int32), axis=1) >= width
-        # A penalty is monotone in the length, so the best attainable score is at one of its ends.
+        # A penalty is monotone in the length, so the best attainable score is at one of its ends;
+        # a bonus is at most 0.
         hope = tf.maximum(score(live[:, 0], t + 2), score(live[:, 0], length))
         done = used_up | (hope <= scores[:, -1])
         live = tf.where(done[:, tf.newaxis], EXCLUDED, live)
@@ -161,7 +178,7 @@ def beam_search(
         history = tf.tensor_scatter_nd_update(
             history, [[t]], tf.stack([parent, tokens], axis=-1)[tf.newaxis]
         )
-        if width > 1:
+        if not isinstance(width, int) or width > 1:
             rows = tf.reshape(tf.range(batch)[:, tf.newaxis] * width + parent, [-1])
             tensors_after = [tf.gather(tensor, rows) for tensor in tensors_after]
         tokens = tf.reshape(tokens, [-1])
@@ -170,8 +187,8 @@ def beam_search(
     rows = tf.repeat(tf.range(batch), width)
     nothing = tf.fill([batch, n_best], EXCLUDED)
     # Only one of the hypotheses is there at first: equal ones would stay equal.
-    live = tf.tile(tf.constant([[0.0] + [EXCLUDED] * (width - 1)]), [batch, 1])
-    steps, _, live, scores, log_probs, ends, history, *_ = loop(
+    live = tf.where(tf.range(width) == 0, 0.0, EXCLUDED) + tf.zeros([batch, 1])
+    steps, _, live, scores, log_probs, ends, history, *tensors = loop(
         lambda t, _, live, *others: (t < length) & tf.reduce_any(live > PRESENT),
         body,
         [
@@ -180,7 +197,7 @@ def beam_search(
             live,
             nothing,
             nothing,
-            tf.zeros([batch, n_best, 3], tf.int32),
+            tf.zeros(tf.stack([batch, n_best, 3]), tf.int32),
             tf.zeros(tf.stack([length, batch, width, 2]), tf.int32),
             *(tf.gather(tensor, rows) for tensor in model.tensors),
         ],
@@ -190,7 +207,13 @@ def beam_search(
     # sorted already, and top_k keeps the order of equal ones.
     last = tf.maximum(steps - 1, 0)
     unfinished = _end(last, history[last, :, :, 0], history[last, :, :, 1])
-    scores = tf.concat([scores, score(live, steps)], 1)
+    if bonus is None:
+        live_scores = score(live, steps)
+    else:
+        live_scores, order = tf.math.top_k(score(live, steps, bonus_of(tensors)), width)
+        live = tf.gather(live, order, batch_dims=1)
+        unfinished = tf.gather(unfinished, order, batch_dims=1)
+    scores = tf.concat([scores, live_scores], 1)
     rank = tf.cast(scores > EXCLUDED, tf.int32)
     rank += tf.concat([rank[:, :n_best], tf.zeros_like(rank[:, n_best:])], 1)
     rank, order = tf.math.top_k(rank, n_best)
@@ -203,6 +226,24 @@ def beam_search(
         tf.gather(scores, order, batch_dims=1),
         rank == 2,
     )
+
+
+def coverage_penalty(covered: tf.Tensor, mask: tf.Tensor, beta: Any) -> tf.Tensor:
+    """``beta * sum_i log(min(c_i, 1))``, for the attention ``c_i`` that source position `i` got.
+
+    [Wu et al., 2016](https://arxiv.org/abs/1609.08144), equation 14: translations that leave a part
+    of the source unattended score lower.
+
+    Args:
+        covered: float32 ``[rows, S]``, summed attention weights.
+        mask: bool ``[rows, S]``, false at padding.
+        beta: strength, a number or a scalar tensor.
+
+    Returns:
+        float32 ``[rows]``, at most 0.
+    """
+    each = tf.math.log(tf.clip_by_value(covered, 1e-9, 1.0))
+    return tf.cast(beta, tf.float32) * tf.reduce_sum(tf.where(mask, each, 0.0), axis=1)
 
 
 def _penalty(tokens: tf.Tensor, normalise: Normalise, alpha: Any) -> tf.Tensor:
@@ -234,7 +275,7 @@ def _continuations(
     count = tf.minimum(count, tf.shape(logits)[1])
     ids = tf.math.top_k(logits, count).indices
     gains = tf.gather(tf.nn.log_softmax(logits), ids, batch_dims=1)
-    shape = tf.stack([tf.shape(live)[0], live.shape[1] * count])
+    shape = tf.stack([tf.shape(live)[0], tf.shape(live)[1] * count])
     totals = tf.reshape(tf.reshape(live, [-1, 1]) + gains, shape)
     return tf.reshape(ids, shape), tf.maximum(totals, EXCLUDED)
 

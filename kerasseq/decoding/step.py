@@ -62,10 +62,14 @@ class FlatStep:
         self, tokens: tf.Tensor, tensors: Sequence[tf.Tensor]
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """Logits float32 ``[rows, V]`` and the new state."""
-        logits, state = self._step(tokens, tf.nest.pack_sequence_as(self._structure, tensors))
+        logits, state = self._step(tokens, self.packed(tensors))
         tf.nest.assert_same_structure(self._structure, state, check_types=False)
         after = [tf.convert_to_tensor(tensor) for tensor in tf.nest.flatten(state)]
         return tf.cast(logits, tf.float32), after
+
+    def packed(self, tensors: Sequence[tf.Tensor]) -> Any:
+        """The state as the step knows it."""
+        return tf.nest.pack_sequence_as(self._structure, tensors)
 
 
 def loop(

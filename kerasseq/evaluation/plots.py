@@ -1,25 +1,27 @@
-"""Pictures of a run: learning curves and confusion matrices, as PNG."""
+"""Pictures of a run, as PNG: learning curves, confusion matrices, frequencies, attention."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 from matplotlib.ticker import MaxNLocator
 
 from kerasseq.errors import UserError
 
 MOST_CLASSES = 100
+LONGEST_LABEL = 24  # characters
 
 
-def _save(figure: Figure, path: Path) -> None:
+def _save(figure: Figure, path: Path, bounds: Literal["tight"] | None = None) -> None:
     try:
-        FigureCanvasAgg(figure).print_png(str(path))
+        FigureCanvasAgg(figure).print_figure(str(path), format="png", bbox_inches=bounds)
     except OSError as error:
         raise UserError(f"{path} could not be written: {error.strerror}") from None
 
@@ -132,3 +134,118 @@ def frequency_bands(bands: Sequence[dict[str, Any]], path: Path, title: str) -> 
         axis.grid(alpha=0.3, axis="x")
     figure.suptitle(title)
     _save(figure, path)
+
+
+def length_curves(curves: dict[str, Sequence[dict[str, Any]]], path: Path, title: str) -> None:
+    """BLEU of systems by the length of the source sentence, over bars of how many sentences it is.
+
+    Args:
+        curves: for each system the rows that
+            :func:`kerasseq.evaluation.translation.by_length` gives, of the same sentences.
+        path: of the PNG.
+        title: of the figure.
+    """
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    axis = figure.subplots()
+    counts = axis.twinx()
+    rows = next(iter(curves.values()))
+    places = np.arange(len(rows))
+    counts.bar(places, [row["sentences"] for row in rows], 0.6, color="0.9")
+    counts.set_axis_off()  # the numbers stand below
+    for name, curve in curves.items():
+        axis.plot(places, [row["bleu"] for row in curve], "o-", label=name)
+    axis.set_zorder(counts.get_zorder() + 1)  # the lines over the bars
+    axis.patch.set_visible(False)
+    axis.set_ylim(bottom=0)
+    axis.set_ylabel("BLEU")
+    axis.set_xticks(places, [f"{row['words']}\n({row['sentences']:,})" for row in rows])
+    axis.set_xlabel("words of the source sentence (number of sentences)")
+    axis.grid(alpha=0.3, axis="y")
+    figure.legend(loc="outside lower center", ncols=min(3, len(curves)))
+    figure.suptitle(title)
+    _save(figure, path)
+
+
+def _fonts(text: str) -> tuple[list[str], set[str]]:
+    """Families of installed fonts that show a text, and the characters that none of them shows."""
+
+    def shown(file: str) -> set[str]:
+        font = get_font(file)
+        return {character for character in missing if font.get_char_index(ord(character))}
+
+    families, missing = ["sans-serif"], set(text)
+    missing -= shown(findfont(FontProperties(family=families)))
+    found: dict[str, set[str]] = {}
+    for font in sorted(fontManager.ttflist, key=lambda font: font.name) if missing else ():
+        regular = (font.style, font.weight, font.stretch) == ("normal", 400, "normal")
+        # the "Last Resort" font that comes with matplotlib has a box for every character
+        if regular and not font.name.startswith("Last Resort"):
+            found[font.name] = shown(font.fname)
+    while any(found.values()):
+        best = max(found, key=lambda name: len(found[name]))
+        families.append(best)
+        missing -= found[best]
+        found = {name: characters & missing for name, characters in found.items()}
+    return families, missing
+
+
+def attention(
+    weights: np.ndarray,
+    source_tokens: Sequence[str],
+    target_tokens: Sequence[str],
+    path: Path,
+    title: str,
+) -> list[str]:
+    """Where a decoder looked: the attention weight of every source token at each target token.
+
+    Args:
+        weights: ``[T, S]``, from 0 to 1.
+        source_tokens: ``S`` tokens; long ones are cut.
+        target_tokens: ``T`` tokens.
+        path: of the PNG.
+        title: of the figure.
+
+    Returns:
+        A note on the characters that no installed font shows and that are drawn as boxes, if any.
+    """
+    if np.shape(weights) != (len(target_tokens), len(source_tokens)):
+        raise ValueError(
+            f"weights of shape {np.shape(weights)} for {len(target_tokens)} target and "
+            f"{len(source_tokens)} source tokens"
+        )
+    families, missing = _fonts("".join([title, *source_tokens, *target_tokens]))
+    boxes = dict.fromkeys(map(ord, missing), "□")
+
+    def label(token: str) -> str:
+        cut = token if len(token) <= LONGEST_LABEL else token[: LONGEST_LABEL - 1] + "…"
+        return cut.translate(boxes)
+
+    height, width = np.shape(weights)
+    cell = max(0.27, 2.4 / max(height, width))  # inches
+    # the axes are the whole figure: what stands around them widens the picture when it is saved,
+    # so that labels of any length leave the cells their size
+    figure = Figure(figsize=(cell * width, cell * height))
+    axis = figure.add_axes((0, 0, 1, 1))
+    image = axis.imshow(weights, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    tall = max(1.0, 1.2 / (cell * height))
+    bar = figure.add_axes((1 + 0.2 / (cell * width), 1 - tall, 0.15 / (cell * width), tall))
+    figure.colorbar(image, cax=bar, label="attention weight")
+    columns, rows = np.arange(width), np.arange(height)
+    text: dict[str, Any] = {"fontfamily": families, "parse_math": False}
+    axis.set_xticks(columns, [label(token) for token in source_tokens], **text, rotation=90)
+    axis.set_yticks(rows, [label(token) for token in target_tokens], **text)
+    axis.tick_params(top=True, bottom=False, labeltop=True, labelbottom=False)
+    axis.xaxis.set_label_position("top")
+    axis.set_xlabel("source")
+    axis.set_ylabel("target")
+    axis.set_xticks(columns[1:] - 0.5, minor=True)
+    axis.set_yticks(rows[1:] - 0.5, minor=True)
+    axis.grid(which="minor", color="0.85", linewidth=0.5)
+    axis.tick_params(which="minor", length=0)
+    axis.set_title(title.translate(boxes), **text)
+    _save(figure, path, "tight")
+    if not missing:
+        return []
+    codes = [f"U+{ord(character):04X}" for character in sorted(missing)]
+    shown = ", ".join(codes[:5]) + ", ..." * (len(codes) > 5)
+    return [f"{path.name}: no installed font shows {shown} ({len(codes)} in all), drawn as □"]

@@ -124,6 +124,7 @@ def verify(path: Path, serving: Serving) -> str:
     for (name, batch), answer in zip(requests, answers, strict=True):
         for i, row in zip(batch, rows_of(answer), strict=True):
             what = f"{name} on {serving.signatures[name].samples[i]!r:.60}"
+            row = serving.signatures[name].unpadded(row)
             worst[name] = max(worst[name], _difference(expected[name][i], row, what))
     found = "; ".join(
         f"{name} on {len(serving.signatures[name].samples)} inputs, alone and in batches: largest "

@@ -36,12 +36,15 @@ class Signature:
         reference: what the function must give for each of some examples, padding cut off,
             computed in Python and Keras.
         samples: examples to verify with.
+        unpadded: cuts off what pads one example's outputs to those of its batch, where there is
+            no output ``lengths`` that says it.
     """
 
     function: Any
     collate: Callable[[list], Mapping[str, Any]]
     reference: Callable[[list], list[dict[str, Any]]]
     samples: Sequence[Any]
+    unpadded: Callable[[dict[str, Any]], dict[str, Any]] = dict
 
 
 def collate_texts(texts: list[str]) -> dict[str, list[str]]:

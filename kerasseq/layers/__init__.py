@@ -31,4 +31,6 @@ from kerasseq.layers.recurrent_stack import RecurrentStack as RecurrentStack
 from kerasseq.layers.sampled_softmax import SampledSoftmax as SampledSoftmax
 from kerasseq.layers.simple_rnn_cell import SimpleRNNCell as SimpleRNNCell
 from kerasseq.layers.tied_embedding import TiedEmbedding as TiedEmbedding
+from kerasseq.layers.translator import RecurrentTranslator as RecurrentTranslator
+from kerasseq.layers.uniform_attention import UniformAttention as UniformAttention
 from kerasseq.layers.word_dropout import WordDropout as WordDropout

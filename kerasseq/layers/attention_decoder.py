@@ -22,8 +22,9 @@ from kerasseq.layers.bilinear_attention import BilinearAttention
 from kerasseq.layers.dot_attention import DotAttention
 from kerasseq.layers.recurrent_stack import CELLS, RecurrentStack
 from kerasseq.layers.tied_embedding import TiedEmbedding
+from kerasseq.layers.uniform_attention import UniformAttention
 
-ATTENTIONS = ("additive", "dot", "scaled_dot", "bilinear")
+ATTENTIONS = ("additive", "dot", "scaled_dot", "bilinear", "uniform")
 State = dict[str, Any]
 Memory = dict[str, Any]
 
@@ -54,7 +55,8 @@ class AttentionDecoder(ExplicitMaskLayer):
         units: width of the states and of `o`.
         num_layers: number of recurrent layers.
         cell: `"lstm"`, `"gru"` or `"simple_rnn"`.
-        attention: `"additive"`, `"dot"`, `"scaled_dot"` or `"bilinear"`, or an attention layer.
+        attention: `"additive"`, `"dot"`, `"scaled_dot"`, `"bilinear"` or `"uniform"`, or an
+            attention layer.
         attend: `"after"` or `"before"` the recurrent step.
         input_feeding: whether the step reads `o_{t-1}`. Without it (and with `attend="after"`) a
             whole sequence needs no loop around the attention.
@@ -76,6 +78,10 @@ class AttentionDecoder(ExplicitMaskLayer):
         return_hidden: whether to return `o` instead of logits (for `ChunkedCrossEntropy`,
             `AdaptiveSoftmax`, `SampledSoftmax`).
         return_attention: whether to return the attention weights as well.
+        sampling_rate: scheduled sampling
+            ([Bengio et al., 2015](https://arxiv.org/abs/1506.03099)), in training only: the chance,
+            a scalar, that a step reads the likeliest token of the step before in place of the
+            target; `None` never (which is much faster).
         training: whether to drop.
 
     Output shape: float32 logits `[batch, time, vocabulary]`, or `o` `[batch, time, units]`; with
@@ -175,6 +181,8 @@ class AttentionDecoder(ExplicitMaskLayer):
             return AdditiveAttention(self.units, dtype=policy)
         if attention == "bilinear":
             return BilinearAttention(dtype=policy)
+        if attention == "uniform":
+            return UniformAttention(dtype=policy)
         return DotAttention(scaled=attention == "scaled_dot", dtype=policy)
 
     def build(
@@ -322,6 +330,7 @@ class AttentionDecoder(ExplicitMaskLayer):
         mask: Any = None,
         return_hidden: bool = False,
         return_attention: bool = False,
+        sampling_rate: Any = None,
         training: bool | None = None,
     ) -> Any:
         name = "AttentionDecoder"
@@ -334,12 +343,15 @@ class AttentionDecoder(ExplicitMaskLayer):
             )
         memory = self.precompute(encoder_outputs, encoder_mask)
         state = self.initial_state(memory, encoder_states)
-        embedded = self.embedding_dropout(self.embedding.embed(tokens), training=training)
         if mask is not None:
             mask = check_mask("AttentionDecoder", mask, tokens, inputs_name="tokens")
+        if not training:
+            sampling_rate = None
         in_turn = self.input_feeding or self.attend == "before" or self.attention.coverage
-        run = self._run_in_turn if in_turn else self._run_at_once
-        hidden, weights = run(embedded, state, memory, mask, training)
+        if in_turn or sampling_rate is not None:
+            hidden, weights = self._run_in_turn(tokens, state, memory, training, sampling_rate)
+        else:
+            hidden, weights = self._run_at_once(tokens, state, memory, mask, training)
         if mask is not None:
             hidden = ops.where(mask[..., None], hidden, ops.zeros_like(hidden))
             weights = ops.where(mask[..., None], weights, ops.zeros_like(weights))
@@ -348,8 +360,9 @@ class AttentionDecoder(ExplicitMaskLayer):
         return (outputs, weights) if return_attention else outputs
 
     def _run_at_once(
-        self, embedded: Any, state: State, memory: Memory, mask: Any, training: bool | None
+        self, tokens: Any, state: State, memory: Memory, mask: Any, training: bool | None
     ) -> tuple[Any, Any]:
+        embedded = self.embedding_dropout(self.embedding.embed(tokens), training=training)
         outputs, _ = self.recurrent(
             embedded, mask=mask, initial_state=state["recurrent"], training=training
         )
@@ -359,11 +372,16 @@ class AttentionDecoder(ExplicitMaskLayer):
         return self.combine(ops.concatenate([outputs, context], axis=-1)), weights
 
     def _run_in_turn(
-        self, embedded: Any, state: State, memory: Memory, mask: Any, training: bool | None
+        self,
+        tokens: Any,
+        state: State,
+        memory: Memory,
+        training: bool | None,
+        sampling_rate: Any,
     ) -> tuple[Any, Any]:
         """Step by step; what needs no earlier output is computed for all steps beforehand."""
-        projected = ops.transpose(self._project_embedded(embedded), (1, 0, 2))
-        drops = self._draw_dropout(ops.shape(embedded)[0], training)
+        steps, project = self._inputs_in_turn(tokens, training, sampling_rate)
+        drops = self._draw_dropout(ops.shape(tokens)[0], training)
         count = len(state["recurrent"])
 
         def unpack(carry: list[Any]) -> State:
@@ -382,13 +400,35 @@ class AttentionDecoder(ExplicitMaskLayer):
             return [first, *state["recurrent"], state["position"], *more]
 
         def step(carry: list[Any], now: list[Any]) -> list[Any]:
-            return pack(*self._advance(unpack(carry), now[0], memory, drops))
+            state = unpack(carry)
+            return pack(*self._advance(state, project(state, now), memory, drops))
 
         start = pack(state, ops.zeros_like(memory["values"][..., 0]))
-        outputs, _ = scan(step, start, [projected])
+        outputs, _ = scan(step, start, [ops.swapaxes(values, 0, 1) for values in steps])
         outputs = ops.transpose(outputs, (1, 0, 2))
         hidden = ops.reshape(outputs[..., : self.units], (*ops.shape(outputs)[:2], self.units))
         return hidden, outputs[..., self.units :]
+
+    def _inputs_in_turn(
+        self, tokens: Any, training: bool | None, sampling_rate: Any
+    ) -> tuple[list[Any], Callable[[State, list[Any]], Any]]:
+        """What a loop reads, `[batch, time, ...]`, and how a step makes its input of that."""
+        if sampling_rate is None:
+            embedded = self.embedding_dropout(self.embedding.embed(tokens), training=training)
+            return [self._project_embedded(embedded)], lambda state, now: now[0]
+        shape = ops.shape(tokens)
+        random = keras.random.uniform(shape, seed=self.seed_generator)
+        # the first step reads the begin of the sequence, whatever the rate
+        own = ops.logical_and(random < sampling_rate, ops.arange(shape[1]) > 0)
+        ones = ops.ones((*shape, self.embedding.embedding_dim), dtype=self.compute_dtype)
+        kept = self.embedding_dropout(ones, training=training)
+
+        def project(state: State, now: list[Any]) -> Any:
+            likeliest = ops.argmax(self.embedding.project(state["fed"]), axis=-1)
+            given = ops.where(now[0], ops.cast(likeliest, "int32"), now[1])
+            return self._project_embedded(self.embedding.embed(given) * now[2])
+
+        return [own, ops.cast(tokens, "int32"), kept], project
 
     def _draw_dropout(self, batch: Any, training: bool | None) -> list[Any] | None:
         """One mask a sequence for each gap between layers, drawn before the loop."""

@@ -2,7 +2,8 @@ import time
 
 import pytest
 
-from kerasseq.data.tfds import read_labelled, read_tagged, read_text
+from kerasseq.data.parallel import Pair
+from kerasseq.data.tfds import read_labelled, read_parallel, read_tagged, read_text
 from kerasseq.errors import UserError
 
 tfds = pytest.importorskip("tensorflow_datasets")
@@ -180,3 +181,72 @@ def test_a_treebank_needs_conllu_before_the_download(data_dir, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"package conllu, .* pip install conllu"):
         read_tagged("universal_dependencies/en_ewt", download=True)
+
+
+def prepare(data_dir, features, splits, keys=None):
+    """Prepares a data set ``tiny_pairs``, by a builder, as an ad-hoc one names no keys."""
+
+    class TinyPairs(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+        VERSION = tfds.core.Version("1.0.0")
+
+        def _info(self):
+            return tfds.core.DatasetInfo(builder=self, features=features, supervised_keys=keys)
+
+        def _split_generators(self, dl_manager):
+            return {split: enumerate(rows) for split, rows in splits.items()}
+
+        def _generate_examples(self):
+            raise NotImplementedError
+
+    TinyPairs(data_dir=data_dir).download_and_prepare()
+
+
+def test_translations(tmp_path, monkeypatch):
+    monkeypatch.setattr(tfds.core.constants, "DATA_DIR", str(tmp_path))
+    row = {"pt": "Olá é", "en": "Hello é", "fr": ""}
+    prepare(
+        tmp_path,
+        tfds.features.Translation(languages=["pt", "en", "fr"]),
+        {"train": [row], "validation": [row], "extra": [row]},
+        keys=("pt", "en"),
+    )
+    corpus = read_parallel("tiny_pairs", "", "", download=False)
+    assert corpus.languages == ("pt", "en")
+    pairs = [Pair("Olá é", "Hello é", "Olá é")]
+    assert corpus.splits == {"train": pairs, "validation": pairs}
+    assert "tiny_pairs" in corpus.origin
+    assert corpus.notes == []
+    swapped = read_parallel("tiny_pairs", "en", "pt", download=False)
+    assert swapped.splits["train"] == [Pair("Hello é", "Olá é", "Hello é")]
+    with pytest.raises(UserError, match=r"row 1 of validation: an empty sentence in the validatio"):
+        read_parallel("tiny_pairs", "en", "fr", download=False)
+    there = "choose two of (en|pt|fr|, )+ with --source and --target"
+    with pytest.raises(UserError, match=f"has no language 'de': {there}"):
+        read_parallel("tiny_pairs", "de", "en", download=False)
+    with pytest.raises(UserError, match=f"has several languages: {there}"):
+        read_parallel("tiny_pairs", "pt", "", download=False)
+    with pytest.raises(UserError, match=r"is not prepared in .* add --download"):
+        read_parallel("ted_hrlr_translate/pt_to_en", "", "", download=False)
+
+
+def test_translations_into_some_languages(tmp_path, monkeypatch):
+    monkeypatch.setattr(tfds.core.constants, "DATA_DIR", str(tmp_path))
+    rows = [{"en": "One", "de": "Eins", "fr": "Un"}, {"en": "Two", "fr": "Deux"}]
+    features = {
+        "translations": tfds.features.TranslationVariableLanguages(languages=["en", "de", "fr"]),
+        "talk_name": tfds.features.Text(),
+    }
+    splits = {"train": [{"translations": row, "talk_name": "talk"} for row in rows]}
+    prepare(tmp_path, tfds.features.FeaturesDict(features), splits)
+    corpus = read_parallel("tiny_pairs", "en", "de", download=False)
+    assert corpus.splits == {"train": [Pair("One", "Eins", "One")]}
+    assert corpus.notes == ["1 rows without en or de skipped"]
+    corpus = read_parallel("tiny_pairs", "fr", "en", download=False)
+    assert sorted(corpus.splits["train"]) == [Pair("Deux", "Two", "Deux"), Pair("Un", "One", "Un")]
+    with pytest.raises(UserError, match="several languages: choose two of"):
+        read_parallel("tiny_pairs", "", "", download=False)
+
+
+def test_a_set_without_translations(data_dir):
+    with pytest.raises(UserError, match=r"has no translations; it has .*text"):
+        read_parallel("tiny_reviews", "en", "de", download=False)

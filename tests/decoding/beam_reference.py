@@ -15,16 +15,20 @@ def normalised(log_prob, length, normalise, alpha):
     }[normalise]
 
 
-def best_of(finished, unfinished, n_best, normalise, alpha):
+def best_of(finished, unfinished, n_best, normalise, alpha, bonus=lambda tokens: 0.0):
     """``[(tokens, log-probability, score, finished)]``, the unfinished after the finished."""
     ranked = []
     for sequences, done in ((finished, True), (unfinished, False)):
-        scored = [(s, p, normalised(p, len(s), normalise, alpha), done) for s, p in sequences]
+        scored = [
+            (s, p, normalised(p, len(s), normalise, alpha) + bonus(s), done) for s, p in sequences
+        ]
         ranked += sorted(scored, key=lambda entry: -entry[2])
     return ranked[:n_best]
 
 
-def beam_reference(log_probs, first, width, length, stop, alpha, n_best, normalise):
+def beam_reference(
+    log_probs, first, width, length, stop, alpha, n_best, normalise, bonus=lambda tokens: 0.0
+):
     live, finished = [((), 0.0)], []
     for _ in range(length):
         ranked = []
@@ -40,7 +44,7 @@ def beam_reference(log_probs, first, width, length, stop, alpha, n_best, normali
             (finished if tokens[-1] in stop else live).append((tokens, total))
         if all(tokens[-1] in stop for tokens, _ in ranked[:width]):
             live = []
-    return best_of(finished, live, n_best, normalise, alpha)
+    return best_of(finished, live, n_best, normalise, alpha, bonus)
 
 
 def every_sequence(log_probs, first, length, stop, size):

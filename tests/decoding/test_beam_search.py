@@ -8,7 +8,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kerasseq.decoding.beam_search import Beams, beam_search, check_beam
+from kerasseq.decoding.beam_search import Beams, beam_search, check_beam, coverage_penalty
 from kerasseq.decoding.sampling import greedy
 from kerasseq.errors import UserError
 from tests.decoding.beam_reference import beam_reference, best_of, every_sequence, normalised
@@ -95,6 +95,59 @@ def test_equals_a_beam_that_runs_to_the_end(
     after = following(tables)
     for row, token in enumerate(first):
         expected = beam_reference(after, token, width, length, set(stop), alpha, n_best, normalise)
+        assert_same(found(beams, row), expected)
+
+
+@functools.cache
+def compiled_with_coverage():
+    """Beam search whose model attends by the token that it reads; the width is a tensor too."""
+
+    def search(tables, attention, mask, first, width, length, stop, beta, n_best):
+        def step(tokens, state):
+            logits, time = timed(tables)(tokens, state[0])
+            return logits, (time, state[1] + tf.gather(attention, tokens))
+
+        covered = tf.zeros([tf.size(first), tf.shape(attention)[1]])
+        return beam_search(
+            step, (tf.zeros_like(first), covered), first, width, length, stop, 0.6, n_best,
+            bonus=lambda state: coverage_penalty(state[1], mask, beta),
+        )  # fmt: skip
+
+    scalar, ids = tf.TensorSpec([], tf.int32), tf.TensorSpec([None], tf.int32)
+    signature = [
+        tf.TensorSpec([None, None, None]), tf.TensorSpec([None, None]),
+        tf.TensorSpec([None], tf.bool), ids, scalar, scalar, ids, tf.TensorSpec([]), scalar,
+    ]  # fmt: skip
+    return tf.function(search, input_signature=signature)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    size=st.integers(1, 5),
+    shape=st.sampled_from([(1, 1), (2, 2), (3, 1), (5, 4)]),
+    length=st.integers(1, 6),
+    beta=st.sampled_from([0.0, 0.2, 1.0]),
+    seed=st.integers(0, 2**16),
+)
+def test_coverage_penalty(size, shape, length, beta, seed):
+    width, n_best = shape
+    rng = np.random.default_rng(seed)
+    tables = rng.normal(size=(length, size, size))
+    attention = np.float32(rng.dirichlet(np.ones(4), size))
+    mask = np.array([True, True, True, False])
+    arguments = np.float32(tables), attention, mask, np.int32([size - 1, 0]), np.int32(width)
+    more = np.int32(length), np.int32([0]), np.float32(beta), np.int32(n_best)
+    outputs = compiled_with_coverage()(*arguments, *more)
+    beams = Beams(*(output.numpy() for output in outputs))
+    for row, first in enumerate((size - 1, 0)):
+
+        def penalty(tokens, first=first):
+            covered = attention[[first, *tokens[:-1]]].sum(0)[mask]
+            return beta * np.log(np.minimum(covered, 1.0)).sum()
+
+        expected = beam_reference(
+            following(tables), first, width, length, {0}, 0.6, n_best, "gnmt", penalty
+        )
         assert_same(found(beams, row), expected)
 
 

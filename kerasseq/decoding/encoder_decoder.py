@@ -1,0 +1,135 @@
+"""An encoder-decoder's sequences: by beam search or sampling, and the attention of given ones.
+
+A model is what :class:`kerasseq.layers.translator.RecurrentTranslator` is: ``encode(source, mask)``
+gives the decoder's first state and what its steps read, ``decoder.step(state, tokens, memory)`` the
+next state, logits and attention, and a call the attention of given targets.
+
+The output of a source of `n` tokens has at most ``2 n + 10``: then nothing but the stop token is
+left to a hypothesis. That depends on the source alone, so a sentence gets in any batch what it gets
+by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from kerasseq.decoding.beam_search import Beams, beam_search, coverage_penalty
+from kerasseq.decoding.sampling import Generated, sample
+from kerasseq.decoding.step import EXCLUDED, Step, is_any_of, token_ids
+
+
+class Ends(NamedTuple):
+    """Token ids that are special.
+
+    Attributes:
+        begin: what the decoder reads first.
+        stop: what ends a sequence.
+        excluded: what is never given.
+    """
+
+    begin: int
+    stop: int
+    excluded: Sequence[int] = ()
+
+
+def search(
+    model: Any,
+    source: tf.Tensor,
+    lengths: tf.Tensor,
+    ends: Ends,
+    width: Any,
+    n_best: Any,
+    alpha: Any,
+    beta: Any,
+) -> Beams:
+    """The best outputs for each source; see :func:`kerasseq.decoding.beam_search.beam_search`.
+
+    Args:
+        model: see above.
+        source: int32 ``[B, S]``, padded on the right.
+        lengths: int32 ``[B]``, at least 1.
+        ends: of the outputs.
+        width: of the beam, a number or a scalar tensor, as are those that follow.
+        n_best: outputs to return for each source.
+        alpha: strength of the length normalisation of Wu et al.
+        beta: strength of their coverage penalty; the number 0 leaves it out.
+    """
+    rows = tf.size(lengths)
+    repeated = tf.repeat(tf.range(rows), width)
+    step, state, mask = _decoder(model, source, lengths, ends, repeated)
+    bonus = None
+    if not (isinstance(beta, int | float) and beta == 0):
+        inside = tf.gather(mask, repeated)
+
+        def bonus(state: Any) -> tf.Tensor:
+            return coverage_penalty(state["covered"], inside, beta)
+
+    return beam_search(
+        step, state, tf.fill([rows], ends.begin), width, _longest(tf.reduce_max(lengths)),
+        [ends.stop], alpha, n_best, "gnmt", bonus,
+    )  # fmt: skip
+
+
+def draw(
+    model: Any, source: tf.Tensor, lengths: tf.Tensor, ends: Ends, temperature: Any, seeds: Any
+) -> Generated:
+    """One output for each source, drawn at random; see :func:`kerasseq.decoding.sampling.sample`.
+
+    Args:
+        model, source, lengths, ends: see :func:`search`.
+        temperature: a number or a scalar tensor.
+        seeds: whole number, or one for each source.
+    """
+    rows = tf.size(lengths)
+    step, state, _ = _decoder(model, source, lengths, ends, tf.range(rows))
+    return sample(
+        step, state, tf.fill([rows], ends.begin), _longest(tf.reduce_max(lengths)), temperature,
+        seed=seeds, stop=[ends.stop],
+    )  # fmt: skip
+
+
+def attention_of(
+    model: Any, source: tf.Tensor, lengths: tf.Tensor, begin: int, outputs: tf.Tensor
+) -> tf.Tensor:
+    """Attention weights of given outputs, float32 ``[B, T, S]``: one row a token of the output.
+
+    Args:
+        model, source, lengths: see :func:`search`.
+        begin: what the decoder reads first.
+        outputs: int32 ``[B, T]``; what stands beyond an output's end does not matter.
+    """
+    read = tf.pad(outputs[:, :-1], [[0, 0], [1, 0]], constant_values=begin)
+    mask = tf.sequence_mask(lengths, tf.shape(source)[1])
+    return tf.cast(model(source, mask, read, training=False)[1], tf.float32)
+
+
+def _longest(length: tf.Tensor) -> tf.Tensor:
+    return 2 * length + 10
+
+
+def _decoder(
+    model: Any, source: tf.Tensor, lengths: tf.Tensor, ends: Ends, rows: tf.Tensor
+) -> tuple[Step, Any, tf.Tensor]:
+    """A step for hypotheses, the state of each source, and what each source has to attend to.
+
+    Args:
+        model, source, lengths, ends: see :func:`search`.
+        rows: int32, for each hypothesis, the source that it is of.
+    """
+    state, memory = model.encode(source, tf.sequence_mask(lengths, tf.shape(source)[1]))
+    read = tf.nest.map_structure(lambda values: tf.gather(values, rows), memory)
+    most = tf.gather(_longest(lengths), rows)
+
+    def step(tokens: tf.Tensor, state: Any) -> tuple[tf.Tensor, Any]:
+        inner, logits, attention = model.decoder.step(state["decoder"], tokens, read)
+        ids = tf.range(tf.shape(logits)[1])
+        at_end = inner["position"][:, tf.newaxis] >= most[:, tf.newaxis]
+        out = is_any_of(ids, token_ids(ends.excluded)) | (at_end & (ids != ends.stop))
+        covered = state["covered"] + tf.cast(attention, tf.float32)
+        return tf.where(out, EXCLUDED, logits), {"decoder": inner, "covered": covered}
+
+    covered = tf.zeros_like(memory["mask"], tf.float32)
+    return step, {"decoder": state, "covered": covered}, memory["mask"]

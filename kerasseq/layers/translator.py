@@ -1,0 +1,269 @@
+"""A recurrent encoder-decoder with tied weights."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from kerasseq.layers._checks import check_choice, check_rank
+from kerasseq.layers.attention_decoder import ATTENTIONS, AttentionDecoder, Memory, State
+from kerasseq.layers.chunked_cross_entropy import ChunkedCrossEntropy
+from kerasseq.layers.last_pooling import LastPooling
+from kerasseq.layers.locked_dropout import LockedDropout
+from kerasseq.layers.recurrent_stack import RecurrentStack
+from kerasseq.layers.tied_embedding import TiedEmbedding
+
+# How many scores exist at once (32 MiB): tokens times vocabulary.
+SCORES = 2**23
+
+
+@keras.saving.register_keras_serializable(package="kerasseq")
+class RecurrentTranslator(keras.Model):
+    """`p(y | x)` by a bidirectional encoder and a decoder that attends to it.
+
+    `v_1 .. v_S = encoder(dropout(E_x[x]))`, then :class:`AttentionDecoder` over the values v, whose
+    embedding of the target scores it too. With `attention="none"` the decoder reads one context
+    vector at every step instead, the encoder's last outputs in either direction
+    ([Cho et al., 2014](https://arxiv.org/abs/1406.1078)).
+
+    Args:
+        source_size, target_size: numbers of tokens of the two vocabularies.
+        embedding_dim: size of an embedding.
+        units: width of the decoder.
+        encoder_units: width of each direction of the encoder.
+        encoder_layers, decoder_layers: numbers of recurrent layers.
+        cell: of all of them.
+        attention, attend, input_feeding: of the :class:`AttentionDecoder`, or attention `"none"`.
+        tie_source: whether the source is embedded by the target's matrix too (three-way tying,
+            which needs one vocabulary).
+        input_dropout: variational dropout of the embedded source.
+        encoder_dropout: variational dropout between the encoder's layers and of its output.
+        decoder_dropout: of the decoder's embeddings, between its layers and of its output.
+        label_smoothing: of the training loss.
+        input_only: target ids that are never predicted.
+        kernel, use_cudnn: of the encoder's :class:`RecurrentStack`; the latter of the decoder too.
+
+    Call arguments:
+        source: int `[batch, source time]`.
+        source_mask: bool `[batch, source time]`, padded on the right.
+        tokens: int `[batch, time]`, the targets shifted right (begin-of-sequence first).
+        mask: bool `[batch, time]` of the targets, padded on the right; `None`: all valid.
+        sampling_rate: see :class:`AttentionDecoder`.
+        training: whether to drop.
+
+    Output: `(outputs, attention)`: what is scored, float `[batch, time, units]`, and attention
+    weights `[batch, time, source time]` (of a source of one step with `attention="none"`).
+
+    Masking: padded source steps have no influence; outputs are 0 at padded targets.
+
+    Example:
+
+    >>> import numpy as np
+    >>> model = RecurrentTranslator(9, 8, 4, units=4, encoder_units=2)
+    >>> source, tokens = np.array([[4, 5, 6]]), np.array([[2, 4]])
+    >>> outputs, attention = model(source, np.ones((1, 3), bool), tokens)
+    >>> tuple(outputs.shape), tuple(attention.shape)
+    ((1, 2, 4), (1, 2, 3))
+    >>> state, memory = model.encode(source, np.ones((1, 3), bool))
+    >>> state, logits, attention = model.decoder.step(state, np.array([2]), memory)
+    >>> tuple(logits.shape), tuple(attention.shape)
+    ((1, 8), (1, 3))
+    """
+
+    def __init__(
+        self,
+        source_size: int,
+        target_size: int,
+        embedding_dim: int,
+        units: int,
+        encoder_units: int,
+        encoder_layers: int = 1,
+        decoder_layers: int = 1,
+        cell: str = "lstm",
+        attention: str = "additive",
+        attend: str = "after",
+        input_feeding: bool = True,
+        tie_source: bool = False,
+        input_dropout: float = 0.0,
+        encoder_dropout: float = 0.0,
+        decoder_dropout: float = 0.0,
+        label_smoothing: float = 0.0,
+        input_only: Sequence[int] = (),
+        kernel: str = "auto",
+        use_cudnn: Any = "auto",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.supports_masking = True  # as in ExplicitMaskLayer: no output carries a mask
+        check_choice("RecurrentTranslator", "attention", attention, ("none", *ATTENTIONS))
+        if tie_source and source_size != target_size:
+            raise ValueError(
+                "RecurrentTranslator: `tie_source` needs one vocabulary. Received: "
+                f"source_size={source_size}, target_size={target_size}"
+            )
+        if attention in ("dot", "scaled_dot") and units != 2 * encoder_units:
+            raise ValueError(
+                f"RecurrentTranslator: attention={attention!r} needs units = 2 * encoder_units "
+                f"(bilinear does without). Received: units={units}, encoder_units={encoder_units}"
+            )
+        self._settings = {
+            "source_size": source_size,
+            "target_size": target_size,
+            "embedding_dim": embedding_dim,
+            "units": units,
+            "encoder_units": encoder_units,
+            "encoder_layers": encoder_layers,
+            "decoder_layers": decoder_layers,
+            "cell": cell,
+            "attention": attention,
+            "attend": attend,
+            "input_feeding": input_feeding,
+            "tie_source": tie_source,
+            "input_dropout": input_dropout,
+            "encoder_dropout": encoder_dropout,
+            "decoder_dropout": decoder_dropout,
+            "label_smoothing": label_smoothing,
+            "input_only": list(input_only),
+            "kernel": kernel,
+            "use_cudnn": use_cudnn,
+        }
+        policy = self.dtype_policy  # a saved model keeps its own, whatever is global on loading
+        start = keras.initializers.RandomUniform(-0.1, 0.1)
+        self.embedding = TiedEmbedding(
+            target_size,
+            embedding_dim,
+            hidden_dim=units,
+            input_only=input_only,
+            embeddings_initializer=start,
+            dtype=policy,
+            name="embedding",
+        )
+        self.source_embedding = (
+            None
+            if tie_source
+            else keras.layers.Embedding(
+                source_size,
+                embedding_dim,
+                embeddings_initializer=start,
+                dtype=policy,
+                name="source_embedding",
+            )
+        )
+        self.input_dropout = LockedDropout(input_dropout, dtype=policy, name="input_dropout")
+        self.encoder = RecurrentStack(
+            encoder_units,
+            num_layers=encoder_layers,
+            cell=cell,
+            bidirectional=True,
+            dropout=encoder_dropout,
+            kernel=kernel,
+            use_cudnn=use_cudnn,
+            return_state=True,
+            dtype=policy,
+            name="encoder",
+        )
+        self.encoder_dropout = LockedDropout(encoder_dropout, dtype=policy, name="encoder_dropout")
+        self.last = LastPooling(bidirectional=True, dtype=policy, name="last")
+        self.decoder = AttentionDecoder(
+            self.embedding,
+            units,
+            num_layers=decoder_layers,
+            cell=cell,
+            attention="uniform" if attention == "none" else attention,
+            attend=attend,
+            input_feeding=input_feeding,
+            dropout=decoder_dropout,
+            use_cudnn=use_cudnn,
+            dtype=policy,
+            name="decoder",
+        )
+        self.softmax = ChunkedCrossEntropy(
+            self.embedding,
+            max(64, SCORES // target_size),
+            label_smoothing,
+            dtype=policy,
+            name="softmax",
+        )
+        self.build((None, None))
+
+    def build(self, source_shape: Any) -> None:
+        settings = self._settings
+        self.embedding.build()
+        if self.source_embedding is not None:
+            self.source_embedding.build((None, None))
+        self.encoder.build((None, None, settings["embedding_dim"]))
+        features = 2 * settings["encoder_units"]
+        state = (None, settings["encoder_units"])
+        states = 2 * settings["encoder_layers"] * self.encoder.states_per_cell
+        self.decoder.build((None, None), (None, None, features), [state] * states)
+        self.softmax.build((None, None, settings["units"]))
+        self.built = True
+
+    def call(
+        self,
+        source: Any,
+        source_mask: Any,
+        tokens: Any,
+        mask: Any = None,
+        sampling_rate: Any = None,
+        training: bool | None = None,
+    ) -> tuple[Any, Any]:
+        check_rank("RecurrentTranslator", "tokens", tokens.shape, "batch, time")
+        values, states, value_mask = self._read(source, source_mask, training)
+        return self.decoder(
+            tokens,
+            values,
+            encoder_mask=value_mask,
+            encoder_states=states,
+            mask=mask,
+            return_hidden=True,
+            return_attention=True,
+            sampling_rate=sampling_rate,
+            training=training,
+        )
+
+    @property
+    def has_attention(self) -> bool:
+        """Whether there are weights that say which source token a target token is about."""
+        return self._settings["attention"] != "none"
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
+        return None
+
+    def _read(self, source: Any, mask: Any, training: bool | None = None) -> tuple[Any, Any, Any]:
+        """What the decoder attends to, the encoder's final states, and the mask of the former."""
+        check_rank("RecurrentTranslator", "source", source.shape, "batch, source time")
+        embed = self.embedding if self.source_embedding is None else self.source_embedding
+        vectors = self.input_dropout(embed(source), training=training)
+        values, states = self.encoder(vectors, mask=mask, training=training)
+        values = self.encoder_dropout(values, training=training)
+        if self._settings["attention"] == "none":
+            values = self.last(values, mask=mask)[:, None]
+            mask = mask[:, :1]
+        return values, states, mask
+
+    def encode(self, source: Any, source_mask: Any) -> tuple[State, Memory]:
+        """The decoder's first state, and what its steps read of the source."""
+        values, states, mask = self._read(source, source_mask, training=False)
+        memory = self.decoder.precompute(values, mask)
+        return self.decoder.initial_state(memory, states), memory
+
+    def training_loss(self, outputs: Any, targets: Any, weights: Any) -> Any:
+        """The weighted sum of the tokens' losses in training, a float32 scalar.
+
+        Args:
+            outputs: of a call.
+            targets: int `[batch, time]`.
+            weights: float32 `[batch, time]`, 0 at padding.
+        """
+        return self.softmax.total(outputs, targets, weights)
+
+    def nll(self, outputs: Any, targets: Any) -> Any:
+        """`-log p(target)` of each token, float32 `[batch, time]`, without smoothing."""
+        logits = self.embedding(outputs, project=True)
+        scores = ops.take_along_axis(logits, ops.cast(targets, "int32")[..., None], axis=-1)
+        return ops.logsumexp(logits, axis=-1) - scores[..., 0]
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), **self._settings}

@@ -1,0 +1,183 @@
+"""The verbs of translation: ``translate`` and ``compare``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jsonargparse import Namespace
+
+from kerasseq.config import replace
+from kerasseq.decoding.beam_search import check_beam
+from kerasseq.decoding.sampling import check_sampling
+from kerasseq.errors import UserError
+from kerasseq.evaluation import plots, translation
+from kerasseq.export import saved_model
+from kerasseq.runs import Trained, load_run, say, shortened, split_data
+from kerasseq.storage import write_json
+from kerasseq.training.run_folder import RunFolder
+from kerasseq.translation import Translation, Translator, unpadded
+from kerasseq.verbs import read_texts
+
+
+def translator(trained: Trained) -> Translator:
+    """What a run is used with."""
+    assets = trained.assets
+    return Translator(
+        trained.model,
+        assets.source_codec,
+        assets.target_codec,
+        trained.settings.text.max_length,
+    )
+
+
+# -- translate -------------------------------------------------------------------------------------
+
+
+def translate(task: Any, options: Namespace) -> None:
+    """Prints translations of texts, in order."""
+    if options.sample is not None and (options.beam or options.n_best > 1):
+        raise UserError("give --sample, or --beam and --n-best")
+    texts = read_texts(options)
+    found = _by_saved_model if options.saved_model else _by_run
+    plotted = False
+    for text, source_tokens, translations in found(task, texts, options):
+        _show(text, translations, options)
+        if options.plot_attention and not plotted:
+            plotted = True
+            _plot(source_tokens, translations, Path(options.plot_attention))
+
+
+Found = Iterator[tuple[str, list[str], list[Translation]]]
+
+
+def _by_run(task: Any, texts: Iterable[str], options: Namespace) -> Found:
+    trained = load_run(task, Path(options.run))
+    reader = translator(trained)
+    given = {
+        "size": options.beam,
+        "length_penalty": options.length_penalty,
+        "coverage_penalty": options.coverage_penalty,
+    }
+    chosen = {name: value for name, value in given.items() if value is not None}
+    beam = replace(trained.settings.beam, chosen)
+
+    def read() -> Iterator[str]:
+        for text in texts:
+            if reader.is_cut(text):
+                print(
+                    f"only the first {reader.longest} tokens of {shortened(text)!r} are translated",
+                    file=sys.stderr,
+                )
+            yield text
+
+    with_attention = options.plot_attention is not None
+    if with_attention and not trained.model.has_attention:
+        raise UserError(f"{options.run} was trained without attention: there is none to plot")
+    if options.sample is not None:
+        check_sampling(options.sample, 0, 1.0, 1)
+        answers = reader.sample(read(), options.sample, options.seed)
+    else:
+        check_beam(beam.size, options.n_best, 1)
+        answers = reader.translate(read(), beam, options.n_best, with_attention)
+    for text, translations in answers:
+        yield text, reader.source_tokens(text) if with_attention else [], translations
+
+
+def _by_saved_model(task: Any, texts: Iterable[str], options: Namespace) -> Found:
+    if options.sample is not None or options.coverage_penalty is not None:
+        raise UserError("an exported version searches by its own coverage penalty: give a --run")
+    path = Path(options.saved_model)
+    beam = saved_model.read_manifest(path, task.name)["settings"]["beam"]
+    size = options.beam or beam["size"]
+    check_beam(size, options.n_best, 1)
+    penalty = options.length_penalty
+    penalty = beam["length_penalty"] if penalty is None else penalty
+    for text, padded in saved_model.run(
+        path, texts, "translate_verbose",
+        lambda block: {"text": block, "beam_size": size, "length_penalty": penalty},
+    ):  # fmt: skip
+        row = unpadded(padded)
+        columns = (row[name] for name in ("translations", "scores", "log_probs", "tokens"))
+        translations = [
+            Translation(one, score, log_prob, [t for t in tokens if t], np.array(weights))
+            for one, score, log_prob, tokens, weights in zip(
+                *columns, row["attention"], strict=True
+            )
+        ]
+        yield text, row["source_tokens"], translations[: options.n_best]
+
+
+def _show(text: str, translations: list[Translation], options: Namespace) -> None:
+    if options.json:
+        say(json.dumps(result(text, translations), ensure_ascii=False))
+        return
+    for one in translations:
+        head = f"{one.score:>9.4f}  " if options.n_best > 1 else ""
+        say(f"{head}{one.text}")
+    if options.n_best > 1:
+        say()
+
+
+def result(text: str, translations: list[Translation]) -> dict[str, Any]:
+    """A text's translations as JSON values."""
+    return {
+        "text": text,
+        "translations": [
+            {"text": one.text, "score": one.score, "log_prob": one.log_prob, "tokens": one.tokens}
+            for one in translations
+        ],
+    }
+
+
+def _plot(source_tokens: list[str], translations: list[Translation], path: Path) -> None:
+    best = translations[0]
+    if best.attention is None or not best.attention.size:
+        raise UserError("the exported version was trained without attention: there is none to plot")
+    weights = best.attention[: len(best.tokens)]
+    for note in plots.attention(weights, source_tokens, best.tokens, path, "Attention"):
+        print(note, file=sys.stderr)
+    print(f"attention of the first text: {path}", file=sys.stderr)
+
+
+# -- compare ---------------------------------------------------------------------------------------
+
+
+def compare(task: Any, options: Namespace) -> None:
+    """Paired significance of the difference between two runs, and their curves by length."""
+    runs = {path: load_run(task, Path(path)) for path in (options.run, options.other)}
+    if len(runs) < 2:
+        raise UserError("--run and --with are the same run")
+    first = runs[options.run]
+    data = split_data(task, first.run, first.settings, options.split, options.download)
+    digests = [trained.run.need_json("data.json")["splits"] for trained in runs.values()]
+    if digests[0][options.split]["sha256"] != digests[1].get(options.split, {}).get("sha256"):
+        raise UserError(f"the {options.split} splits of the two runs differ")
+    pairs = data.splits[options.split].pairs
+    sources = [pair.source for pair in pairs]
+    outputs = [_scored(trained.run, options.split) for trained in runs.values()]
+    references, seed = [pair.target for pair in pairs], first.settings.seed
+    found = translation.compare(
+        outputs[0], outputs[1], references, sources, data.languages[1], seed
+    )
+    names = [Path(path).name for path in runs]
+    if names[0] == names[1]:
+        names = list(runs)
+    for line in translation.compare_lines(found, *names):
+        say(line)
+    path = first.run / f"evaluation/{options.split}-against-{Path(options.other).name}"
+    write_json(path.with_suffix(".json"), {"first": options.run, "second": options.other, **found})
+    curves = dict(zip(names, found["by_length"].values(), strict=True))
+    plots.length_curves(curves, path.with_suffix(".png"), "BLEU by length of the source")
+    say(f"  written to {path}.json and .png")
+
+
+def _scored(run: RunFolder, split: str) -> list[str]:
+    report = run.read_json(f"evaluation/{split}.json")
+    if report is None:
+        raise UserError(f"{run.path} is not scored on {split} yet: the evaluate verb does that")
+    return report["translations"]
