@@ -23,6 +23,9 @@ from kerasseq.training.run_folder import RunFolder
 from kerasseq.translation import Translation, Translator, unpadded
 from kerasseq.verbs import read_texts
 
+LARGEST_SEED = 2**62
+"""So that the numbers after it, one for each text, have 64 bits."""
+
 
 def translator(trained: Trained) -> Translator:
     """What a run is used with."""
@@ -40,8 +43,10 @@ def translator(trained: Trained) -> Translator:
 
 def translate(task: Any, options: Namespace) -> None:
     """Prints translations of texts, in order."""
-    if options.sample is not None and (options.beam or options.n_best > 1):
+    if options.sample is not None and (options.beam is not None or options.n_best > 1):
         raise UserError("give --sample, or --beam and --n-best")
+    if options.sample is not None and options.plot_attention:
+        raise UserError("--plot-attention draws that of a search, not of a --sample")
     texts = read_texts(options)
     found = _by_saved_model if options.saved_model else _by_run
     plotted = False
@@ -80,6 +85,8 @@ def _by_run(task: Any, texts: Iterable[str], options: Namespace) -> Found:
         raise UserError(f"{options.run} was trained without attention: there is none to plot")
     if options.sample is not None:
         check_sampling(options.sample, 0, 1.0, 1)
+        if abs(options.seed) > LARGEST_SEED:
+            raise UserError(f"--seed must be within 2**62, got {options.seed}")
         answers = reader.sample(read(), options.sample, options.seed)
     else:
         check_beam(beam.size, options.n_best, 1)
@@ -93,7 +100,7 @@ def _by_saved_model(task: Any, texts: Iterable[str], options: Namespace) -> Foun
         raise UserError("an exported version searches by its own coverage penalty: give a --run")
     path = Path(options.saved_model)
     beam = saved_model.read_manifest(path, task.name)["settings"]["beam"]
-    size = options.beam or beam["size"]
+    size = beam["size"] if options.beam is None else options.beam
     check_beam(size, options.n_best, 1)
     penalty = options.length_penalty
     penalty = beam["length_penalty"] if penalty is None else penalty
@@ -169,10 +176,12 @@ def compare(task: Any, options: Namespace) -> None:
         names = list(runs)
     for line in translation.compare_lines(found, *names):
         say(line)
-    path = first.run / f"evaluation/{options.split}-against-{Path(options.other).name}"
-    write_json(path.with_suffix(".json"), {"first": options.run, "second": options.other, **found})
+    name = f"{options.split}-against-{Path(options.other).name}"
+    path = first.run / "evaluation" / name
+    table, picture = path.with_name(f"{name}.json"), path.with_name(f"{name}.png")
+    write_json(table, {"first": options.run, "second": options.other, **found})
     curves = dict(zip(names, found["by_length"].values(), strict=True))
-    plots.length_curves(curves, path.with_suffix(".png"), "BLEU by length of the source")
+    plots.length_curves(curves, picture, "BLEU by length of the source")
     say(f"  written to {path}.json and .png")
 
 

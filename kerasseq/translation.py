@@ -103,7 +103,10 @@ class Translator:
 
     def is_cut(self, text: str) -> bool:
         """Whether a source text has more tokens than are read."""
-        return len(text) > self.longest and len(self.source_codec.encode(text)) > self.longest
+        # each character is at most 3 in NFC, and a subword may be a blank before them
+        if 3 * len(text) + 1 <= self.longest:
+            return False
+        return len(self.source_codec.encode(text)) > self.longest
 
     def translate(
         self,
@@ -183,18 +186,17 @@ class Translator:
                     weights = [
                         None if part is None else part[at, :, : lengths[at]] for part in attention
                     ]
-                    results[row] = list(
-                        self._translations(block[row], [part[at] for part in outputs], weights)
-                    )
+                    empty = lengths[at] == 1  # nothing but EOS
+                    found = [part[at] for part in outputs]
+                    results[row] = list(self._translations(block[row], empty, found, weights))
                     if not with_attention:
                         results[row] = [t._replace(attention=None) for t in results[row]]
             done += len(block)
             yield from zip(block, results, strict=True)
 
     def _translations(
-        self, text: str, outputs: Sequence[Any], attention: Sequence[Any]
+        self, text: str, empty: bool, outputs: Sequence[Any], attention: Sequence[Any]
     ) -> Iterator[Translation]:
-        empty = not len(self.source_codec.encode(text[:1000]))
         words = None
         for tokens, length, log_prob, score, weights in zip(*outputs, attention, strict=True):
             if not length:

@@ -132,16 +132,16 @@ def encode_corpus(corpus: ParallelCorpus, settings: PairTextSettings) -> PairDat
         splits[name], reports[name] = encode_pairs(pairs, source_codec, target_codec)
         if name == "train":
             short = _short(splits[name], settings.max_length)
+            if not short:
+                raise UserError(
+                    f"{corpus.origin}: no training pair has at most {settings.max_length} tokens"
+                )
             if len(short) < len(pairs):
                 notes.append(
                     f"{len(pairs) - len(short):,} training pairs left out with more than "
                     f"{settings.max_length} tokens"
                 )
                 splits[name], reports[name] = encode_pairs(short, source_codec, target_codec)
-            if not short:
-                raise UserError(
-                    f"{corpus.origin}: no training pair has at most {settings.max_length} tokens"
-                )
     sizes = len(source_codec.vocabulary), len(target_codec.vocabulary)
     report = {
         "source": corpus.origin,

@@ -1,6 +1,7 @@
 """A loop over time, for steps that no fused kernel knows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -8,9 +9,16 @@ from keras import ops
 
 Step = Callable[[list[Any], list[Any]], list[Any]]
 
+# Products of the step that is being traced, by the identity of their kernels.
+_products: list[dict[int, Callable[[Any], Any]]] = []
+
 
 def scan(
-    step: Step, states: list[Any], steps: list[Any], reverse: bool = False
+    step: Step,
+    states: list[Any],
+    steps: list[Any],
+    reverse: bool = False,
+    kernels: Sequence[Any] = (),
 ) -> tuple[Any, list[Any]]:
     """Run `step(states, [x[t] for x in steps]) -> states` over the first axis of `steps`.
 
@@ -19,6 +27,8 @@ def scan(
         states: the initial states, each `[batch, units]`.
         steps: tensors with time first.
         reverse: whether to run from the last step to the first; outputs stay in order.
+        kernels: matrices by which the step multiplies `[batch, ...]` with `product`, each once.
+            Their gradients are taken for all steps at once then, where that is faster.
 
     Returns:
         The outputs `[time, batch, units]`, and the final states.
@@ -26,7 +36,7 @@ def scan(
     if keras.backend.backend() == "tensorflow":
         from kerasseq.kernels.tensorflow_scan import scan as tensorflow_scan
 
-        return tensorflow_scan(step, states, steps, reverse)
+        return tensorflow_scan(step, states, steps, reverse, kernels)
 
     def body(carry: list[Any], xs: list[Any]) -> tuple[list[Any], Any]:
         carry = step(carry, xs)
@@ -34,3 +44,19 @@ def scan(
 
     final, outputs = ops.scan(body, states, steps, reverse=reverse)
     return outputs, final
+
+
+def product(x: Any, kernel: Any) -> Any:
+    """`x kernel`, `x [..., a]`; see `kernels` of `scan`."""
+    known = _products[-1].get(id(kernel)) if _products else None
+    return ops.matmul(x, kernel) if known is None else known(x)
+
+
+@contextmanager
+def products(by_kernel: dict[int, Callable[[Any], Any]]) -> Iterator[None]:
+    """Within it `product` takes these functions, by the identity of the kernel."""
+    _products.append(by_kernel)
+    try:
+        yield
+    finally:
+        _products.pop()

@@ -62,6 +62,11 @@ class AttentionBase(ExplicitMaskLayer):
         self.window = window
         self.window_center = window_center
 
+    @property
+    def query_kernels(self) -> list[Any]:
+        """Matrices by which the score multiplies the query, each once."""
+        return []
+
     def build(self, query_shape: Any, values_shape: Any) -> None:
         name = type(self).__name__
         check_rank(name, "query", query_shape, "batch, queries, query features")
@@ -131,7 +136,11 @@ class AttentionBase(ExplicitMaskLayer):
         query, keys, values = (ops.cast(x, self.compute_dtype) for x in (query, keys, values))
         with autocast(self):
             context, weights = self._attend(query[:, None], keys, values, mask, positions, coverage)
-        return context[:, 0], weights[:, 0]
+        # not [:, 0], whose gradient is a slow one on TensorFlow
+        return (
+            ops.reshape(context, (-1, values.shape[-1])),
+            ops.reshape(weights, ops.shape(keys)[:2]),
+        )
 
     def _check_step(self, query: Any, keys: Any, values: Any, mask: Any, coverage: Any) -> None:
         """A batch of 1 would be broadcast, and another number of steps fails far from here."""

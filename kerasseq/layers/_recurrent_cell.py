@@ -5,6 +5,7 @@ from typing import Any, ClassVar, NamedTuple
 import keras
 from keras import ops
 
+from kerasseq.kernels.scan import product
 from kerasseq.layers._checks import (
     check_features,
     check_positive,
@@ -104,7 +105,7 @@ class RecurrentCell(keras.layers.Layer):
 
     def project(self, inputs: Any) -> Any:
         """`inputs [..., features]` -> `[..., gates * units]`: all of a step that needs no state."""
-        projected = ops.matmul(inputs, self.kernel)
+        projected = product(inputs, self.kernel)
         if self.layer_norm:
             projected = normalize(projected, self.input_scale)
         bias = self.input_bias()
@@ -119,11 +120,11 @@ class RecurrentCell(keras.layers.Layer):
             hidden = hidden * noise.state_mask
         if columns != slice(None):
             kernel = kernel[:, columns]
-        product = ops.matmul(hidden, kernel)
+        made = product(hidden, kernel)
         if self.layer_norm:
             scale = self.recurrent_scale
-            product = normalize(product, scale[columns] if columns != slice(None) else scale)
-        return product
+            made = normalize(made, scale[columns] if columns != slice(None) else scale)
+        return made
 
     def step(self, projected: Any, states: list[Any], noise: Noise | None = None) -> list[Any]:
         """One step of the recurrence, before zoneout: the new states, the first the output."""

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from kerasseq.kernels.scan import product
 from kerasseq.layers._attention import AttentionBase
 from kerasseq.layers._checks import check_positive
 from kerasseq.layers._seeds import another
@@ -88,13 +89,17 @@ class AdditiveAttention(AttentionBase):
         if self.coverage:
             self.coverage_kernel = add(3, "coverage_kernel", 1, self.units)
 
+    @property
+    def query_kernels(self) -> list[Any]:
+        return [self.query_kernel]
+
     def make_keys(self, values: Any) -> Any:
         """`x U + b`."""
         keys = ops.matmul(values, self.key_kernel)
         return keys + self.bias if self.use_bias else keys
 
     def score(self, query: Any, keys: Any, coverage: Any = None) -> Any:
-        hidden = ops.matmul(query, self.query_kernel)[:, :, None] + keys[:, None]
+        hidden = product(query, self.query_kernel)[:, :, None] + keys[:, None]
         if self.coverage:
             coverage = ops.cast(coverage, self.compute_dtype)
             hidden = hidden + (coverage[..., None] * self.coverage_kernel)[:, None]

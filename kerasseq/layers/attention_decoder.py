@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from kerasseq.kernels.scan import scan
+from kerasseq.kernels.scan import product, scan
 from kerasseq.layers._attention import AttentionBase, autocast
 from kerasseq.layers._checks import (
     check_choice,
@@ -313,8 +313,13 @@ class AttentionDecoder(ExplicitMaskLayer):
         tokens = ops.convert_to_tensor(tokens)
         check_rank("AttentionDecoder", "tokens", tokens.shape, "batch")
         with autocast(self):
-            projected = self._project_embedded(self.embedding.embed(tokens))
-            state, weights = self._advance(state, projected, memory, None)
+            embedded = self._cast(self.embedding.embed(tokens))
+            cell = self.recurrent.cells[0]
+
+            def project(inputs: list[Any]) -> Any:
+                return self._cast(cell.project(ops.concatenate([embedded, *inputs], axis=-1)))
+
+            state, weights = self._advance(state, project, memory, None)
         return state, self.embedding.project(state["fed"]), weights
 
     def step_function(self, memory: Memory) -> Callable[[State, Any], tuple[State, Any, Any]]:
@@ -380,31 +385,48 @@ class AttentionDecoder(ExplicitMaskLayer):
         sampling_rate: Any,
     ) -> tuple[Any, Any]:
         """Step by step; what needs no earlier output is computed for all steps beforehand."""
-        steps, project = self._inputs_in_turn(tokens, training, sampling_rate)
+        steps, projected = self._inputs_in_turn(tokens, training, sampling_rate)
         drops = self._draw_dropout(ops.shape(tokens)[0], training)
+        cells = self.recurrent.cells
+        fed_kernel = self._kernel_part(slice(self.embedding.embedding_dim, None))
+        kernels = [
+            *([fed_kernel] if fed_kernel.shape[0] else []),
+            *(cell.recurrent_kernel for cell in cells),
+            *(cell.kernel for cell in cells[1:]),
+            *self.attention.query_kernels,
+            self.combine.kernel,
+        ]
         count = len(state["recurrent"])
 
         def unpack(carry: list[Any]) -> State:
             found = {
-                "recurrent": carry[1 : 1 + count],
-                "fed": carry[0][:, : self.units],
-                "position": carry[1 + count],
+                "fed": carry[1],
+                "recurrent": carry[2 : 2 + count],
+                "position": carry[2 + count],
             }
             if self.attention.coverage:
-                found["coverage"] = carry[2 + count]
+                found["coverage"] = carry[3 + count]
             return found
 
         def pack(state: State, weights: Any) -> list[Any]:
-            first = ops.concatenate([state["fed"], weights], axis=-1)
+            both = ops.concatenate([state["fed"], weights], axis=-1)
             more = [state["coverage"]] if self.attention.coverage else []
-            return [first, *state["recurrent"], state["position"], *more]
+            return [both, state["fed"], *state["recurrent"], state["position"], *more]
 
         def step(carry: list[Any], now: list[Any]) -> list[Any]:
             state = unpack(carry)
-            return pack(*self._advance(state, project(state, now), memory, drops))
+            embedded = projected(state, now)
+
+            def project(inputs: list[Any]) -> Any:
+                if not inputs:
+                    return embedded
+                return embedded + product(ops.concatenate(inputs, axis=-1), fed_kernel)
+
+            return pack(*self._advance(state, project, memory, drops))
 
         start = pack(state, ops.zeros_like(memory["values"][..., 0]))
-        outputs, _ = scan(step, start, [ops.swapaxes(values, 0, 1) for values in steps])
+        in_time = [ops.swapaxes(values, 0, 1) for values in steps]
+        outputs, _ = scan(step, start, in_time, kernels=kernels)
         outputs = ops.transpose(outputs, (1, 0, 2))
         hidden = ops.reshape(outputs[..., : self.units], (*ops.shape(outputs)[:2], self.units))
         return hidden, outputs[..., self.units :]
@@ -412,7 +434,8 @@ class AttentionDecoder(ExplicitMaskLayer):
     def _inputs_in_turn(
         self, tokens: Any, training: bool | None, sampling_rate: Any
     ) -> tuple[list[Any], Callable[[State, list[Any]], Any]]:
-        """What a loop reads, `[batch, time, ...]`, and how a step makes its input of that."""
+        """What a loop reads, `[batch, time, ...]`, and how a step makes the embeddings' part of its
+        input of that."""
         if sampling_rate is None:
             embedded = self.embedding_dropout(self.embedding.embed(tokens), training=training)
             return [self._project_embedded(embedded)], lambda state, now: now[0]
@@ -424,7 +447,9 @@ class AttentionDecoder(ExplicitMaskLayer):
         kept = self.embedding_dropout(ones, training=training)
 
         def project(state: State, now: list[Any]) -> Any:
-            likeliest = ops.argmax(self.embedding.project(state["fed"]), axis=-1)
+            # cut from a tensor with the attention, whose length a graph may not know
+            fed = ops.reshape(state["fed"], (-1, self.units))
+            likeliest = ops.argmax(self.embedding.project(fed), axis=-1)
             given = ops.where(now[0], ops.cast(likeliest, "int32"), now[1])
             return self._project_embedded(self.embedding.embed(given) * now[2])
 
@@ -442,14 +467,25 @@ class AttentionDecoder(ExplicitMaskLayer):
 
     def _project_embedded(self, embedded: Any) -> Any:
         """The part of the first cell's input product that the embeddings make."""
-        cell = self.recurrent.cells[0]
-        kernel = self._cast(ops.copy(cell.kernel))[: self.embedding.embedding_dim]
-        return ops.matmul(self._cast(embedded), kernel) + self._cast(cell.input_bias())
+        kernel = self._kernel_part(slice(self.embedding.embedding_dim))
+        bias = self._cast(self.recurrent.cells[0].input_bias())
+        return ops.matmul(self._cast(embedded), kernel) + bias
+
+    def _kernel_part(self, rows: slice) -> Any:
+        """Some rows of the first cell's kernel."""
+        return self._cast(ops.copy(self.recurrent.cells[0].kernel))[rows]
 
     def _advance(
-        self, state: State, projected: Any, memory: Memory, drops: list[Any] | None
+        self,
+        state: State,
+        project: Callable[[list[Any]], Any],
+        memory: Memory,
+        drops: list[Any] | None,
     ) -> tuple[State, Any]:
-        """One step: the next state (its `fed` is `o_t`) and the attention weights."""
+        """One step: the next state (its `fed` is `o_t`) and the attention weights.
+
+        `project` gives the first cell's input product, of the embeddings and these tensors.
+        """
         own = self.recurrent.states_per_cell
         inputs, context, weights = [], None, None
         if self.input_feeding:
@@ -457,10 +493,7 @@ class AttentionDecoder(ExplicitMaskLayer):
         if self.attend == "before":
             context, weights = self._look(state["recurrent"][-own], state, memory)
             inputs.append(context)
-        if inputs:
-            kernel = self._cast(ops.copy(self.recurrent.cells[0].kernel))
-            kernel = kernel[self.embedding.embedding_dim :]
-            projected = projected + ops.matmul(ops.concatenate(inputs, axis=-1), kernel)
+        projected = project(inputs)
         recurrent: list[Any] = []
         for layer, cell in enumerate(self.recurrent.cells):
             old = state["recurrent"][layer * own : (layer + 1) * own]
@@ -471,7 +504,8 @@ class AttentionDecoder(ExplicitMaskLayer):
         top = recurrent[-own]
         if self.attend == "after":
             context, weights = self._look(top, state, memory)
-        fed = self._cast(self.combine(ops.concatenate([top, context], axis=-1)))
+        both = ops.concatenate([top, context], axis=-1)
+        fed = self._cast(ops.tanh(product(both, self.combine.kernel) + self.combine.bias))
         new = {"recurrent": recurrent, "fed": fed, "position": state["position"] + 1}
         if self.attention.coverage:
             new["coverage"] = state["coverage"] + ops.cast(weights, "float32")

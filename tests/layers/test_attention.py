@@ -10,6 +10,7 @@ from keras import ops
 from kerasseq.layers.additive_attention import AdditiveAttention
 from kerasseq.layers.bilinear_attention import BilinearAttention
 from kerasseq.layers.dot_attention import DotAttention
+from kerasseq.layers.uniform_attention import UniformAttention
 from tests.layers.contract import run_layer_contract
 from tests.layers.gradients import gradients
 
@@ -21,6 +22,7 @@ LAYERS = [
     (DotAttention, {"scaled": True, "window": 1}),
     (BilinearAttention, {}),
     (BilinearAttention, {"window": 2, "window_center": "predictive"}),
+    (UniformAttention, {}),
 ]
 IDS = [f"{c.__name__}-{'-'.join(k)}" for c, k in LAYERS]
 MASK = np.array([[True, True, True, True], [True, True, False, False], [True, False, False, False]])
@@ -53,6 +55,8 @@ def reference(layer, query, values, length):
                 scores[s] = np.tanh(hidden) @ w["score_kernel"][:, 0]
             elif isinstance(layer, BilinearAttention):
                 scores[s] = x @ w["kernel"] @ q
+            elif isinstance(layer, UniformAttention):
+                scores[s] = 0
             else:
                 scores[s] = x @ q / (np.sqrt(len(q)) if layer.scaled else 1.0)
         if layer.window is not None:
@@ -70,7 +74,7 @@ def reference(layer, query, values, length):
     return np.array(contexts), np.array(all_weights)
 
 
-CONTRACT = [0, 1, 2, 4, 5]  # every class and every option once
+CONTRACT = [0, 1, 2, 4, 5, 7]  # every class and every option once
 
 
 @pytest.mark.parametrize(("layer_class", "kwargs"), [LAYERS[i] for i in CONTRACT])
@@ -139,10 +143,12 @@ def test_fully_masked_row_has_zero_gradient(layer_class, kwargs):
     layer(query, values)
     mask = MASK.copy()
     mask[2] = False
-    for grad in gradients(lambda q, v: ops.sum(layer(q, v, mask=mask) ** 2), query, values):
+    grads = gradients(lambda q, v: ops.sum(layer(q, v, mask=mask) ** 2), query, values)
+    for name, grad in zip(("query", "values"), grads, strict=True):
         assert np.isfinite(grad).all()
         assert not grad[2].any()
-        assert grad[0].any()
+        # a query that chooses nothing has no gradient
+        assert grad[0].any() == (name == "values" or layer_class is not UniformAttention)
 
 
 def test_single_source_step():
@@ -198,6 +204,27 @@ def test_coverage_is_summed_in_float32():
     layer = Spy(4, coverage=True, dtype="mixed_bfloat16")
     layer(query, values, mask=MASK)
     assert set(seen) == {"float32"}
+
+
+@pytest.mark.parametrize("attend", ["call", "step"])
+def test_uniform_attention_is_the_mean_of_the_valid_values(attend):
+    query, values = arrays()
+    layer = UniformAttention()
+    context, weights = layer(query, values, mask=MASK, return_weights=True)
+    if attend == "step":
+        keys = layer.precompute(ops.convert_to_tensor(values))
+        context, weights = layer.step(query[:, 0], keys, values, mask=ops.convert_to_tensor(MASK))
+    assert not layer.weights
+    for row, length in enumerate(MASK.sum(1)):
+        np.testing.assert_allclose(
+            np.asarray(context)[row],
+            np.broadcast_to(values[row, :length].mean(0), context.shape[1:]),
+            atol=1e-6,
+        )
+        shares = np.where(MASK[row], 1 / length, 0)
+        np.testing.assert_allclose(
+            np.asarray(weights)[row], np.broadcast_to(shares, weights.shape[1:]), atol=1e-6
+        )
 
 
 def test_a_seeded_initialiser_gives_other_numbers_to_each_weight():

@@ -12,6 +12,7 @@ from kerasseq.layers.attention_decoder import AttentionDecoder
 from kerasseq.layers.recurrent_stack import RecurrentStack
 from kerasseq.layers.tied_embedding import TiedEmbedding
 from tests.layers.contract import run_layer_contract
+from tests.layers.gradients import gradients
 from tests.layers.recurrent_reference import lstm_step, weights_of
 
 SOURCE_MASK = np.array([[True, True, True, True], [True, True, False, False]])
@@ -121,6 +122,8 @@ SETTINGS += [
     {"attention": "bilinear", "num_layers": 2, "input_feeding": False},
     {"attention": AdditiveAttention(4, coverage=True), "input_feeding": False},
     {"attention": AdditiveAttention(4, window=1)},
+    {"attention": "uniform"},
+    {"attention": "uniform", "attend": "before", "input_feeding": False},
 ]
 
 
@@ -197,6 +200,121 @@ def test_dropout_only_in_training():
     assert not np.allclose(a, b)
     c, d = (np.asarray(layer(**inputs, training=False)) for _ in range(2))
     np.testing.assert_array_equal(c, d)
+
+
+# -- scheduled sampling ----------------------------------------------------------------------------
+
+SAMPLED = [
+    {},
+    {"attend": "before", "cell": "gru"},
+    {"input_feeding": False, "attention": "bilinear", "num_layers": 2},
+    {"attention": AdditiveAttention(4, coverage=True)},
+]
+SAMPLED_IDS = [
+    "-".join(map(str, kwargs.values())) if i < 3 else "coverage" for i, kwargs in enumerate(SAMPLED)
+]
+
+
+def spread_out(layer, seed=3):
+    """Weights so large that the likeliest tokens vary."""
+    random = np.random.default_rng(seed)
+    for weight in layer.trainable_variables:
+        weight.assign(random.normal(0, 1, weight.shape))
+    return layer
+
+
+def longer(time=6, seed=2):
+    random = np.random.default_rng(seed)
+    return {**arrays(), "tokens": random.integers(0, 7, (2, time)).astype("int32")}
+
+
+def fed_back(layer, inputs):
+    """Logits where each step but the first reads the likeliest token of the one before."""
+    memory = layer.precompute(inputs["encoder_outputs"], inputs["encoder_mask"])
+    state, tokens = layer.initial_state(memory), inputs["tokens"][:, 0]
+    found, read = [], [tokens]
+    for _ in range(inputs["tokens"].shape[1]):
+        state, logits, _ = layer.step(state, ops.convert_to_tensor(tokens), memory)
+        found.append(np.asarray(logits))
+        tokens = found[-1].argmax(-1).astype("int32")
+        read.append(tokens)
+    return np.stack(found, 1), np.stack(read[:-1], 1)
+
+
+@pytest.mark.parametrize("kwargs", SAMPLED, ids=SAMPLED_IDS)
+def test_a_sampling_rate_of_0_is_teacher_forcing_and_of_1_reads_its_own(kwargs):
+    layer, inputs = decoder(bridge="zeros", **kwargs), longer()
+    layer(**inputs)
+    spread_out(layer)
+    forced = np.asarray(layer(**inputs))
+    never = layer(**inputs, sampling_rate=0.0, training=True)
+    np.testing.assert_allclose(never, forced, atol=1e-5)
+    wanted, read = fed_back(layer, inputs)
+    assert len(np.unique(read)) > 3
+    assert (read != inputs["tokens"])[:, 1:].any(axis=1).all()
+    always, attention = layer(**inputs, sampling_rate=1.0, training=True, return_attention=True)
+    np.testing.assert_allclose(always, wanted, atol=1e-4)
+    again, weights = layer(**{**inputs, "tokens": read}, return_attention=True)
+    np.testing.assert_allclose(always, again, atol=1e-4)
+    np.testing.assert_allclose(attention, weights, atol=1e-4)
+    other = {**inputs, "tokens": (inputs["tokens"] + 1) % 7}
+    other["tokens"][:, 0] = inputs["tokens"][:, 0]
+    np.testing.assert_allclose(layer(**other, sampling_rate=1.0, training=True), wanted, atol=1e-4)
+    for training in (None, False):
+        np.testing.assert_array_equal(layer(**inputs, sampling_rate=1.0, training=training), forced)
+
+
+def test_the_first_step_always_reads_the_begin():
+    layer, inputs = spread_out_decoder(), longer()
+    first = np.asarray(layer(**inputs))[:, 0]
+    for rate in (0.3, 1.0):
+        found = layer(**inputs, sampling_rate=rate, training=True)
+        np.testing.assert_allclose(np.asarray(found)[:, 0], first, atol=1e-5)
+
+
+def spread_out_decoder(**kwargs):
+    layer = decoder(bridge="zeros", **kwargs)
+    layer(**longer())
+    return spread_out(layer)
+
+
+def test_every_step_is_sampled_with_the_rate():
+    """Seen by the second step, whose logits are those of one of two tokens."""
+    layer = spread_out_decoder(seed=1)
+    rows = 400
+    inputs = {name: np.repeat(v[:1], rows, axis=0) for name, v in longer(3).items()}
+    _, read = fed_back(layer, inputs)
+    inputs["tokens"][:, 1] = (read[:, 1] + 1) % 7
+    forced = np.asarray(layer(**inputs))[:, 1]
+    for rate in (0.25, 0.75):
+        found = np.asarray(layer(**inputs, sampling_rate=rate, training=True))[:, 1]
+        own = np.abs(found - forced).max(-1) > 1e-4
+        assert abs(own.mean() - rate) < 0.08  # 3 standard deviations are 0.065
+        np.testing.assert_allclose(found[own], found[own][:1].repeat(own.sum(), 0), atol=1e-5)
+
+
+def test_dropout_of_what_is_sampled_is_that_of_embeddings():
+    """Entries of vectors, drawn anew for each step, and scaled."""
+    layer = spread_out_decoder(dropout=0.5, seed=1)
+    inputs = longer()
+    a, b = (np.asarray(layer(**inputs, sampling_rate=1.0, training=True)) for _ in range(2))
+    assert np.isfinite(a).all()
+    assert not np.allclose(a, b)
+
+
+def test_gradients_reach_all_weights_with_scheduled_sampling():
+    layer, inputs = spread_out_decoder(), longer()
+    variables = layer.trainable_variables
+    values = [np.asarray(ops.convert_to_numpy(v)) for v in variables]
+
+    def loss(*tensors):
+        with keras.StatelessScope(state_mapping=list(zip(variables, tensors, strict=True))):
+            logits = layer(**inputs, mask=np.ones((2, 6), bool), sampling_rate=0.5, training=True)
+            return ops.sum(ops.logsumexp(logits, axis=-1) - logits[..., 0])
+
+    for variable, gradient in zip(variables, gradients(loss, *values, compile=True), strict=True):
+        assert np.isfinite(gradient).all(), variable.path
+        assert gradient.any(), f"{variable.path} got no gradient"
 
 
 def translation_model():

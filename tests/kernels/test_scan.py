@@ -1,0 +1,65 @@
+"""A loop over time: products whose gradients are taken for all steps at once."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from kerasseq.kernels.scan import product, scan
+
+TIME, BATCH, UNITS, INNER = 5, 3, 4, 6
+
+pytestmark = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="gradients by TensorFlow's tape"
+)
+
+
+@pytest.fixture
+def tensors():
+    import tensorflow as tf
+
+    rng = np.random.default_rng(0)
+    shapes = {
+        "x": (TIME, BATCH, INNER), "start": (BATCH, UNITS), "first": (UNITS, INNER),
+        "second": (INNER, UNITS), "bias": (UNITS,),
+    }  # fmt: skip
+    return {name: tf.Variable(rng.normal(size=s).astype("float32")) for name, s in shapes.items()}
+
+
+def run(tensors, reverse, listed):
+    """Outputs and gradients of a loop with two products, one of them of rank three."""
+    import tensorflow as tf
+
+    kernels = [tensors["first"], tensors["second"]]
+
+    def step(states, now):
+        inner = ops.tanh(product(states[0][:, None], tensors["first"])[:, 0] + now[0])
+        return [ops.tanh(product(inner, tensors["second"]) + tensors["bias"])]
+
+    with tf.GradientTape() as tape:
+        outputs, (last,) = scan(
+            step, [tensors["start"]], [tensors["x"]], reverse, kernels if listed else ()
+        )
+        weights = tf.reshape(tf.range(60.0), (TIME, BATCH, UNITS))
+        loss = tf.reduce_sum(weights * outputs) + tf.reduce_sum(last**2)
+    return [outputs, last, *tape.gradient(loss, list(tensors.values()))]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_listed_kernels_change_no_number(tensors, reverse, compiled):
+    import tensorflow as tf
+
+    def both():
+        return run(tensors, reverse, listed=False), run(tensors, reverse, listed=True)
+
+    plain, listed = (tf.function(both) if compiled else both)()
+    assert len(plain) == 7
+    for ours, theirs in zip(listed, plain, strict=True):
+        assert np.abs(theirs).max() > 0.01
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_products_outside_of_a_loop():
+    x, kernel = np.ones((2, 3), "float32"), np.ones((3, 4), "float32")
+    np.testing.assert_array_equal(product(x, kernel), np.full((2, 4), 3.0))
