@@ -49,6 +49,21 @@ FIGURES: dict[str, tuple[str, float | None, float | None]] = {
     ),
     "generate-vs-bandwidth": ("a generated token's time over the bandwidth's bound", 3, 1.5),
     "tagging-throughput": ("exported EWT tagger, tokens a second", 20_000, 50_000),
+    "multi30k-en-de": ("Multi30k English to German, BLEU on test_2016_flickr", None, None),
+    "multi30k-de-en": ("Multi30k German to English, BLEU on test_2016_flickr", None, None),
+    "multi30k-attention-gain": ("the same, BLEU with attention less without", None, None),
+    "bible-en-es": ("embedded verses, English to Spanish, BLEU", None, None),
+    "translation-speed-vs-pytorch": (
+        "Multi30k, training tokens a second over PyTorch's, float32",
+        None,
+        None,
+    ),
+    "translation-speed-vs-pytorch-bfloat16": ("the same, both in bfloat16", None, None),
+    "beam-speed-vs-joeynmt": (
+        "Multi30k, sentences a second with beam 5 over JoeyNMT's",
+        None,
+        None,
+    ),
 }
 
 

@@ -98,8 +98,9 @@ def multi30k(source: str, target: str) -> None:
     result, _ = train(
         TASK, f"multi30k-{source}-{target}", *multi30k_words(source, target, MULTI30K)
     )
+    split = f"{TEST} ({result['test']['sentences']:,} sentences)"
     published = {"published": FLICKR} if target == "en" else {}
-    keep(f"multi30k-{source}-{target}", result, f"{TEST} (1,000 sentences)", SOURCE, **published)
+    keep(f"multi30k-{source}-{target}", result, split, SOURCE, **published)
 
 
 def multi30k_words(source: str, target: str, settings: Sequence[str]) -> list[str]:
@@ -129,8 +130,8 @@ def gain() -> None:
         reference={
             "p": found["bleu"]["p"],
             "signature": found["bleu"]["signature"],
-            "with attention": {**found["bleu"]["second"], **measured(report)},
-            "without": {**found["bleu"]["first"], **measured(without["test"])},
+            "with attention": {"BLEU": found["bleu"]["second"]["score"], **measured(report)},
+            "without": {"BLEU": found["bleu"]["first"]["score"], **measured(without["test"])},
             "chrF2": {k: v for k, v in found["chrf"].items() if k in ("difference", "p")},
             **of_training(without),
         },
@@ -461,6 +462,8 @@ def beam(name: str, sizes: Sequence[int], repeats: int, seconds: float) -> None:
 
     settings, _ = finished(name)
     saved = RUNS / "saved_models" / name / TASK
+    if not saved.is_dir() or not versions_in(saved):
+        sys.exit(f"{saved} holds no export: python -m benchmarks.translation en-de writes one")
     version = saved / str(max(versions_in(saved)))
     path = RUNS / f"{name}-beam.npz"
     sources, references, codec = beam_file(path, name, settings)

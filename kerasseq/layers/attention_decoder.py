@@ -442,7 +442,8 @@ class AttentionDecoder(ExplicitMaskLayer):
         shape = ops.shape(tokens)
         random = keras.random.uniform(shape, seed=self.seed_generator)
         # the first step reads the begin of the sequence, whatever the rate
-        own = ops.logical_and(random < sampling_rate, ops.arange(shape[1]) > 0)
+        rate = ops.cast(sampling_rate, random.dtype)  # a call in half precision has cast it
+        own = ops.logical_and(random < rate, ops.arange(shape[1]) > 0)
         ones = ops.ones((*shape, self.embedding.embedding_dim), dtype=self.compute_dtype)
         kept = self.embedding_dropout(ones, training=training)
 
@@ -451,7 +452,7 @@ class AttentionDecoder(ExplicitMaskLayer):
             fed = ops.reshape(state["fed"], (-1, self.units))
             likeliest = ops.argmax(self.embedding.project(fed), axis=-1)
             given = ops.where(now[0], ops.cast(likeliest, "int32"), now[1])
-            return self._project_embedded(self.embedding.embed(given) * now[2])
+            return self._project_embedded(self._cast(self.embedding.embed(given)) * now[2])
 
         return [own, ops.cast(tokens, "int32"), kept], project
 

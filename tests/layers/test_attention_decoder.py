@@ -302,6 +302,30 @@ def test_dropout_of_what_is_sampled_is_that_of_embeddings():
     assert not np.allclose(a, b)
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TensorFlow only")
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "float32"])
+def test_a_graph_of_unknown_lengths_can_sample(policy):
+    """As the trainer calls it; in half precision Keras casts the rate too."""
+    import tensorflow as tf
+
+    inputs = longer()
+    layer = AttentionDecoder(TiedEmbedding(7, 5), 5, bridge="zeros", dtype=policy)
+    layer(**inputs)
+
+    def run(tokens, encoder_outputs, encoder_mask, rate):
+        return layer(tokens, encoder_outputs, encoder_mask, sampling_rate=rate, training=True)
+
+    signature = [
+        tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None, 6]),
+        tf.TensorSpec([None, None], tf.bool), tf.TensorSpec([]),
+    ]  # fmt: skip
+    run = tf.function(run, input_signature=signature)
+    found = run(*inputs.values(), np.float32(1)).numpy()
+    assert np.isfinite(found).all()
+    if policy == "float32":
+        np.testing.assert_allclose(found, fed_back(layer, inputs)[0], atol=1e-4)
+
+
 def test_gradients_reach_all_weights_with_scheduled_sampling():
     layer, inputs = spread_out_decoder(), longer()
     variables = layer.trainable_variables

@@ -30,38 +30,29 @@ TASK = Translation()
 call = functools.partial(conftest.call, task=TASK)
 
 SMALL = [
-    "--text.level=word", "--model.embedding=16", "--model.units=32", "--model.encoder_units=16",
-    "--model.input_dropout=0", "--model.encoder_dropout=0", "--model.decoder_dropout=0.1",
-    "--model.input_feeding=false", "--batches.tokens=200", "--text.max_length=20",
-    "--label_smoothing=0.05", "--training.learning_rate=0.02", "--training.average=0.95",
-    "--training.epochs=6", "--beam.size=3",
+    "--text.level=word", "--model.embedding=32", "--model.units=64", "--model.encoder_units=32",
+    "--model.input_dropout=0", "--model.encoder_dropout=0", "--model.decoder_dropout=0",
+    "--model.input_feeding=false", "--batches.tokens=1500", "--text.max_length=20",
+    "--label_smoothing=0", "--training.learning_rate=5e-3", "--training.average=0.95",
+    "--training.epochs=8", "--beam.size=3",
 ]  # fmt: skip
 QUICK = [*SMALL, "--training.epochs=1", "--only-train"]
 FILES = ["--source", "en", "--target", "xx"]
-WORDS = {
-    "the": "la", "a": "un", "cat": "kat", "dog": "hun", "bird": "vug", "sees": "vid",
-    "hears": "aud", "likes": "lov", "red": "ruge", "big": "gran", "now": "nun", ".": ".",
-}  # fmt: skip
-SENTENCE, MEANING = "the red cat sees a dog.", "la kat ruge vid un hun."
+WORDS = ["the", "a", "cat", "dog", "bird", "fish", "sees", "hears", "likes", "eats", "red", "big",
+         "old", "two", "now", "here"]  # fmt: skip
+SENTENCE, MEANING = "the red cat sees a dog.", "dog a sees cat red the."
 
 
 def sentence(draw):
-    """A sentence and its translation, in which adjectives follow; some names are in no other."""
-
-    def noun_phrase():
-        if draw.random() < 0.25:
-            name = "".join(draw.choices("bdgklmnprst", k=6)).capitalize()
-            return [name], [name]
-        article, noun = draw.choice(["the", "a"]), draw.choice(["cat", "dog", "bird"])
-        adjective = draw.choice([[], ["red"], ["big"]])
-        foreign = [WORDS[article], WORDS[noun], *(WORDS[word] for word in adjective)]
-        return [article, *adjective, noun], foreign
-
-    (who, theirs), (whom, others) = noun_phrase(), noun_phrase()
-    verb, end = draw.choice(["sees", "hears", "likes"]), draw.choice([[], ["now"]])
-    source = [*who, verb, *whom, *end]
-    target = [*theirs, WORDS[verb], *others, *(WORDS[word] for word in end)]
-    return " ".join(source) + ".", " ".join(target) + "."
+    """Words in any order, so that nothing but the source tells the next one, and the same the other
+    way round; some are names that are in no other sentence."""
+    words = [
+        draw.choice(WORDS)
+        if draw.random() > 0.03
+        else "".join(draw.choices("bdgklmnprst", k=6)).capitalize()
+        for _ in range(draw.randint(1, 18))
+    ]
+    return " ".join(words) + ".", " ".join(words[::-1]) + "."
 
 
 def pairs(count, seed):
@@ -76,7 +67,7 @@ def write_pairs(stem, made, languages=("en", "xx")):
         path.write_text("".join(f"{pair[column]}\n" for pair in made), encoding="utf-8")
 
 
-def write_files(folder, train=900, held_out=60):
+def write_files(folder, train=8000, held_out=60):
     folder.mkdir(exist_ok=True)
     for number, (split, count) in enumerate(
         {"train": train, "valid": held_out, "test": held_out}.items()
@@ -212,7 +203,7 @@ def test_train_learns_reports_and_exports(trained, files):
     assert report["bleu"]["score"] > 80
     assert report["beam"] == {"size": 3, "length_penalty": 1.0, "coverage_penalty": 0.0}
     history = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    assert [record["epoch"] for record in history] == [1, 2, 3, 4, 5, 6]
+    assert [record["epoch"] for record in history] == list(range(1, 9))
     for record in history:
         assert record["validation_perplexity"] == pytest.approx(
             np.exp(record["validation_loss"]), abs=1e-3
@@ -229,7 +220,7 @@ def test_a_name_of_no_other_sentence_is_copied(trained, files):
     names = [[w.strip(".") for w in line.split() if w[0].isupper()] for line in made]
     found = zip(report_of(trained[0] / "run")["translations"], names, strict=True)
     copied = [all(name in text for name in some) for text, some in found if some]
-    assert len(copied) > 10
+    assert len(copied) > 5
     assert sum(copied) / len(copied) > 0.7
     assert not any("<unk>" in text for text in report_of(trained[0] / "run")["translations"])
 
@@ -247,7 +238,7 @@ def test_the_data_report(trained, files):
     assert splits["test"]["source_tokens"] == sum(len(line.split()) + 2 for line in lines)
     assert 0 < splits["test"]["unknown_share"] < 0.2
     tokens = json.loads((trained[0] / "run/source.json").read_text())["tokens"]
-    assert {"▁" + word for word in [*WORDS, *WORDS.values()] if word != "."} < {*tokens}
+    assert {"▁" + word for word in WORDS} < {*tokens}
 
 
 def test_the_same_command_does_not_train_again(trained, files):
@@ -287,7 +278,7 @@ def test_predict_and_translate_agree(trained):
     predicted = rows("predict", *texts, *run_of(trained))
     assert [row["text"] for row in predicted] == texts
     assert predicted[0]["translation"] == MEANING
-    assert predicted[2]["translation"] == "un vug gran aud la kat nun."
+    assert predicted[2]["translation"] == "now cat the hears bird big a."
     translated = rows("translate", *texts, *run_of(trained))
     for one, other in zip(predicted, translated, strict=True):
         (best,) = other["translations"]
@@ -297,7 +288,7 @@ def test_predict_and_translate_agree(trained):
         length = len(best["tokens"])
         assert best["score"] == pytest.approx(best["log_prob"] / ((5 + length) / 6), abs=1e-4)
     assert translated[0]["translations"][0]["tokens"] == [
-        "▁la", "▁kat", "▁ruge", "▁vid", "▁un", "▁hun", ".", "<eos>",
+        "▁dog", "▁a", "▁sees", "▁cat", "▁red", "▁the", ".", "<eos>",
     ]  # fmt: skip
     assert MEANING in call("predict", SENTENCE, *run_of(trained))
     assert call("translate", SENTENCE, *run_of(trained)) == MEANING + "\n"
@@ -441,7 +432,7 @@ def test_the_attention_of_a_word_is_on_its_translation(trained):
     assert tokens == ["▁the", "▁cat", "▁likes", "<unk>", ".", "<eos>"]
     assert best.attention.shape == (len(best.tokens), len(tokens))
     np.testing.assert_allclose(best.attention.sum(1), 1, atol=1e-5)
-    assert best.text == "la kat lov Kobold."
+    assert best.text == "Kobold likes cat the."
     assert best.attention[best.tokens.index("<unk>")].argmax() == 3
 
 
@@ -565,9 +556,9 @@ def test_a_table_is_cut_into_splits(table, tmp_path):
     data = json.loads((tmp_path / "run/data.json").read_text())
     assert data["languages"] == ["1", "2"]
     sizes = {name: split["examples"] for name, split in data["splits"].items()}
-    assert sum(sizes.values()) == 150
-    assert 10 <= sizes["validation"] <= 20
-    assert 10 <= sizes["test"] <= 20
+    assert 120 <= sum(sizes.values()) <= 150  # none is there twice, nor a side in two splits
+    assert 5 <= sizes["validation"] <= 20
+    assert 5 <= sizes["test"] <= 20
     texts = [SENTENCE, "a cat"]
     assert len(call("translate", *texts, "--run", tmp_path / "run").splitlines()) == 2
     printed = call("evaluate", "--run", tmp_path / "run", "--on", table)
@@ -586,7 +577,9 @@ def test_a_folder_of_tables_backwards(tmp_path):
     call("train", "--data", folder, "--run", run, *QUICK, *columns)
     data = json.loads((run / "data.json").read_text())
     assert data["languages"] == ["3", "2"]
-    assert [split["examples"] for split in data["splits"].values()] == [100, 20, 20]
+    train, *held_out = (split["examples"] for split in data["splits"].values())
+    assert held_out == [20, 20]
+    assert 80 <= train <= 100  # none is there twice
     samples = json.loads((run / "samples.json").read_text())
     assert samples[0] == pairs(20, 2)[0][1]
 
@@ -636,11 +629,11 @@ def changed(files, tmp_path, name, content):
         ("test.en", b"the cat.\n" * 61,
          ["test.en has 61 lines, but ", "test.xx has 60: nothing matches test.en:61 (the cat.)"]),
         ("test.xx", b"\n" * 60, ["test.xx:1: an empty sentence in the test split"]),
-        ("train.en", b"\n" * 900, ["nothing is left after cleaning (900 pairs left out: a side"]),
-        ("train.en", "naïf\n".encode("latin-1") * 900,
+        ("train.en", b"\n" * 8000, ["nothing is left after cleaning (8,000 pairs left out: a"]),
+        ("train.en", "naïf\n".encode("latin-1") * 8000,
          ["train.en", "is not utf-8", "--encoding"]),
         ("train.xx", None, ["train.en has no train.xx beside it"]),
-        ("train.xx", b"", ["has 900 lines, but ", "has 0"]),
+        ("train.xx", b"", ["has 8,000 lines, but ", "has 0"]),
     ],
     ids=["shorter", "longer", "empty side", "empty train", "encoding", "missing", "no lines"],
 )  # fmt: skip
@@ -663,7 +656,7 @@ def test_bad_files_are_one_line(files, tmp_path, name, content, messages):
         (b"a\tb\n", [], "no pair is left for the"),
         ("a\tn\u00e4\n".encode("latin-1"), [], "pairs.tsv"),
         (b"a b c\td e f\n" * 9, ["--text.max_words=2"], "nothing is left after cleaning"),
-        (b"".join(b"a%d b%d c\td e f\n" % (i, i) for i in range(60)),
+        (b"".join(b"a%d b c\td%d e f\n" % (i, i) for i in range(60)),
          ["--text.max_length=2"], "no training pair has at most 2 tokens"),
     ],
 )  # fmt: skip
