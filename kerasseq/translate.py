@@ -43,10 +43,10 @@ def translator(trained: Trained) -> Translator:
 
 def translate(task: Any, options: Namespace) -> None:
     """Prints translations of texts, in order."""
-    if options.sample is not None and (options.beam is not None or options.n_best > 1):
-        raise UserError("give --sample, or --beam and --n-best")
-    if options.sample is not None and options.plot_attention:
-        raise UserError("--plot-attention draws that of a search, not of a --sample")
+    of_a_beam = (options.beam, options.length_penalty, options.coverage_penalty)
+    searches = of_a_beam != (None, None, None) or options.n_best > 1
+    if options.sample is not None and (searches or options.plot_attention):
+        raise UserError("--sample draws: a beam's options and --plot-attention are for a search")
     texts = read_texts(options)
     found = _by_saved_model if options.saved_model else _by_run
     plotted = False

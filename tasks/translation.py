@@ -146,15 +146,20 @@ class Translation(Task[TranslationSettings, PairData, Assets]):
     def load_data(self, settings: TranslationSettings, download: bool) -> PairData:
         from kerasseq.data import encoded_pairs, parallel
 
-        corpus = self._read(settings, settings.data, download)
+        corpus = self._read(settings, settings.data, (settings.source, settings.target), download)
         corpus = parallel.clean(corpus, settings.text.max_words, settings.text.max_ratio)
         corpus = parallel.cut_splits(corpus, settings.held_out, settings.seed)
         return encoded_pairs.encode_corpus(corpus, settings.text)
 
-    def _read(self, settings: TranslationSettings, source: str, download: bool) -> Any:
+    def _read(
+        self,
+        settings: TranslationSettings,
+        source: str,
+        languages: tuple[str, str],
+        download: bool,
+    ) -> Any:
         from kerasseq.data import embedded, parallel, tfds
 
-        languages = settings.source, settings.target
         if source == "embedded":
             return parallel.turned(embedded.bible_verses(), *languages)
         if source.startswith("tfds:"):
@@ -169,9 +174,12 @@ class Translation(Task[TranslationSettings, PairData, Assets]):
         split: str | None,
         download: bool,
     ) -> PairData:
-        from kerasseq.data import encoded_pairs, splits
+        from kerasseq.data import encoded_pairs, parallel, splits
 
-        corpus = self._read(settings, source, download)
+        languages = assets.languages
+        if parallel.is_table(Path(source)) and not "".join(languages).isdecimal():
+            languages = "", ""  # what was trained on has names, and a table's columns have numbers
+        corpus = self._read(settings, source, languages, download)
         chosen = splits.chosen_split(corpus.origin, corpus.splits, split)
         codecs = assets.source_codec, assets.target_codec
         part, summary = encoded_pairs.encode_pairs(corpus.splits[chosen], *codecs)

@@ -82,7 +82,7 @@ def read_parallel(path: Path, source: str, target: str, encoding: str) -> Parall
             return _read_folder(path, source, target, encoding)
         if not path.exists():
             raise UserError(f"{path} does not exist")
-        if _is_table(path):
+        if is_table(path):
             return _read_tables(path, {"all": path}, source, target, encoding)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error}") from None
@@ -280,7 +280,7 @@ def _stem(file: Path) -> str:
     return Path(file.name.removesuffix(".gz")).stem
 
 
-def _is_table(file: Path) -> bool:
+def is_table(file: Path) -> bool:
     return _suffix(file) in _TABLE_SUFFIXES
 
 
@@ -297,7 +297,7 @@ def _read_folder(path: Path, source: str, target: str, encoding: str) -> Paralle
         and not file.name.startswith(".")
         and any(word in SPLIT_NAMES for word in _words(_stem(file).lower()))
     ]
-    tables = split_files(path, filter(_is_table, files), _words)
+    tables = split_files(path, filter(is_table, files), _words)
     if "train" in tables:
         return _read_tables(path, tables, source, target, encoding)
     languages = sorted({_suffix(file)[1:] for file in files if _suffix(file)} - {"tsv", "txt"})

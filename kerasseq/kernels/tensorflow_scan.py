@@ -8,6 +8,7 @@ loop puts out, `dK` is one product after it.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import tensorflow as tf
@@ -32,7 +33,7 @@ def scan(
     matrices = [ops.cast(kernel, states[0].dtype) for kernel in kernels]
     read: list[Any] = [None] * len(kernels)
     zeros = [
-        _zeros_for(matrix, (length, batch), lambda i=i: read[i])
+        _zeros_for(matrix, (length, batch), partial(read.__getitem__, i))
         for i, matrix in enumerate(matrices)
     ]
     frozen = [(_frozen(matrix), _frozen(tf.transpose(matrix))) for matrix in matrices]

@@ -426,7 +426,7 @@ class AttentionDecoder(ExplicitMaskLayer):
 
         start = pack(state, ops.zeros_like(memory["values"][..., 0]))
         in_time = [ops.swapaxes(values, 0, 1) for values in steps]
-        outputs, _ = scan(step, start, in_time, kernels=kernels)
+        outputs, _ = scan(step, start, in_time, kernels=kernels if training else ())
         outputs = ops.transpose(outputs, (1, 0, 2))
         hidden = ops.reshape(outputs[..., : self.units], (*ops.shape(outputs)[:2], self.units))
         return hidden, outputs[..., self.units :]
