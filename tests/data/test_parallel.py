@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kerasseq.data.parallel import Pair, ParallelCorpus, clean, cut_splits, read_parallel
+from kerasseq.data.parallel import Pair, ParallelCorpus, clean, cut_splits, read_parallel, turned
 from kerasseq.errors import UserError
 
 
@@ -393,3 +393,35 @@ def test_small_parallel_enja(real):
     corpus = read(real("small_parallel_enja"), "en", "ja")
     assert sizes(corpus) == {"train": 50_000, "validation": 500}
     assert sum(len(pair.target.split()) for pair in corpus.splits["train"]) == 565_618
+
+
+# -- direction -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "turns"),
+    [("", "", False), ("en", "", False), ("", "es", False), ("en", "es", False),
+     ("es", "", True), ("", "en", True), ("es", "en", True)],
+)  # fmt: skip
+def test_turned(source, target, turns):
+    corpus = ParallelCorpus("here", ("en", "es"), {"all": [Pair("a", "b", "g")]}, ["note"])
+    found = turned(corpus, source, target)
+    assert found.notes == ["note"]
+    if turns:
+        assert found.languages == ("es", "en")
+        assert found.splits == {"all": [Pair("b", "a", "g")]}
+    else:
+        assert found is corpus
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "message"),
+    [
+        ("de", "", "here has the languages en, es, not de"),
+        ("en", "en", "en cannot be both --source and --target"),
+    ],
+)
+def test_no_such_direction(source, target, message):
+    corpus = ParallelCorpus("here", ("en", "es"), {"all": [Pair("a", "b", "g")]})
+    with pytest.raises(UserError, match=message):
+        turned(corpus, source, target)
