@@ -185,7 +185,7 @@ def torch_weights(model: Any) -> dict[str, np.ndarray]:
         }
 
     decoder, embedding = model.decoder, model.embedding
-    attention, bridges = decoder.attention, decoder.bridges
+    attention, bridges = decoder.attention, decoder.bridge.layers
     weights = {
         "embedding.weight": embedding.embeddings.numpy(),
         "output_bias": embedding.bias.numpy(),

@@ -17,6 +17,7 @@ from kerasseq.layers._checks import (
     differ,
 )
 from kerasseq.layers._explicit_mask import ExplicitMaskLayer
+from kerasseq.layers._state_bridge import BRIDGES, StateBridge
 from kerasseq.layers.additive_attention import AdditiveAttention
 from kerasseq.layers.bilinear_attention import BilinearAttention
 from kerasseq.layers.dot_attention import DotAttention
@@ -137,7 +138,7 @@ class AttentionDecoder(ExplicitMaskLayer):
         if not isinstance(attention, AttentionBase):
             check_choice(name, "attention", attention, ATTENTIONS)
         check_choice(name, "attend", attend, ("after", "before"))
-        check_choice(name, "bridge", bridge, ("dense", "copy", "zeros"))
+        check_choice(name, "bridge", bridge, BRIDGES)
         check_rate(name, "dropout", dropout)
         self.embedding = embedding
         self.units = units
@@ -146,7 +147,6 @@ class AttentionDecoder(ExplicitMaskLayer):
         self.attention_name = attention if isinstance(attention, str) else None
         self.attend = attend
         self.input_feeding = input_feeding
-        self.bridge = bridge
         self.dropout = dropout
         self.use_cudnn = use_cudnn
         self.seed = seed
@@ -168,11 +168,9 @@ class AttentionDecoder(ExplicitMaskLayer):
         )
         self.seed_generator = keras.random.SeedGenerator(None if seed is None else seed + 2)
         self.combine = keras.layers.Dense(units, activation="tanh", dtype=policy)
-        states = num_layers * self.recurrent.states_per_cell
-        self.bridges = [
-            keras.layers.Dense(units, activation="tanh", name=f"bridge_{i}", dtype=policy)
-            for i in range(states if bridge == "dense" else 0)
-        ]
+        self.bridge = StateBridge(
+            bridge, units, num_layers, self.recurrent.states_per_cell, name, dtype=policy
+        )
 
     def _make_attention(self, attention: Any, policy: Any) -> Any:
         if isinstance(attention, AttentionBase):
@@ -200,36 +198,7 @@ class AttentionDecoder(ExplicitMaskLayer):
         width += features if self.attend == "before" else 0
         self.recurrent.build((None, None, width))
         self.combine.build((None, self.units + features))
-        if self.bridge == "zeros":
-            return
-        if encoder_states_shape is None:
-            raise ValueError(
-                f"{name}: `encoder_states` is needed with bridge={self.bridge!r} (bridge='zeros' "
-                "does without). Got None"
-            )
-        sizes = [shape[-1] for shape in encoder_states_shape]
-        self.built_states = sizes
-        wanted = self.num_layers * self.recurrent.states_per_cell
-        if self.bridge == "copy" and sizes != [self.units] * wanted:
-            raise ValueError(
-                f"{name}: `encoder_states` must be {wanted} tensors of {self.units} features with "
-                f"bridge='copy'. Received: features {sizes}"
-            )
-        for group, layers in self._bridge_groups(sizes):
-            for layer in layers:
-                layer.build((None, sum(group)))
-
-    def _bridge_groups(self, encoder_states: list[Any]) -> list[tuple[list[Any], list[Any]]]:
-        """For every decoder layer: the encoder states that it reads, and its dense layers."""
-        count, own = len(encoder_states), self.recurrent.states_per_cell
-        size = count // self.num_layers
-        groups = []
-        for layer in range(self.num_layers if self.bridges else 0):
-            group = encoder_states
-            if count % self.num_layers == 0:
-                group = encoder_states[layer * size : (layer + 1) * size]
-            groups.append((list(group), self.bridges[layer * own : (layer + 1) * own]))
-        return groups
+        self.bridge.build(encoder_states_shape)
 
     def precompute(self, encoder_outputs: Any, encoder_mask: Any = None) -> Memory:
         """What every step reads of the source: `values`, `keys` and, if given, `mask`."""
@@ -241,10 +210,10 @@ class AttentionDecoder(ExplicitMaskLayer):
             # A weight of 0 does not make 0 of an infinite or undefined value.
             values = ops.where(encoder_mask[..., None], values, ops.zeros_like(values))
         if not self.attention.built or not self.recurrent.built:
-            if self.bridge != "zeros":
+            if self.bridge.kind != "zeros":
                 raise ValueError(
                     "AttentionDecoder: call the layer once (or build it) before decoding, since "
-                    f"bridge={self.bridge!r} needs the shapes of the encoder's states."
+                    f"bridge={self.bridge.kind!r} needs the shapes of the encoder's states."
                 )
             self.build((None, None), values.shape)
             self.built = True
@@ -252,20 +221,6 @@ class AttentionDecoder(ExplicitMaskLayer):
         if encoder_mask is not None:
             memory["mask"] = encoder_mask
         return memory
-
-    def _check_encoder_states(self, encoder_states: list[Any], batch: int | None) -> None:
-        shapes = [tuple(state.shape) for state in encoder_states]
-        wanted = [(batch, size) for size in self.built_states]
-        same = len(shapes) == len(wanted) and not any(
-            len(shape) != 2 or differ(shape, size)
-            for shape, size in zip(shapes, wanted, strict=True)
-        )
-        if not same:
-            raise ValueError(
-                "AttentionDecoder: `encoder_states` must be a flat list of tensors of the batch "
-                "of `encoder_outputs` and of the features of the first call, "
-                f"{self.built_states}. Received: shapes {shapes}, batch={batch}"
-            )
 
     def initial_state(self, memory: Memory, encoder_states: Any = None) -> State:
         """The state before the first token: a dict of tensors, all with the batch first.
@@ -275,26 +230,8 @@ class AttentionDecoder(ExplicitMaskLayer):
         """
         zeros = ops.zeros_like(memory["values"][:, 0, :1])
         empty = ops.tile(zeros, (1, self.units))
-        count = self.num_layers * self.recurrent.states_per_cell
-        if self.bridge == "zeros":
-            recurrent = [empty] * count
-        elif encoder_states is None:
-            raise ValueError(
-                "AttentionDecoder: `encoder_states` is needed with "
-                f"bridge={self.bridge!r}. Got None"
-            )
-        else:
-            encoder_states = keras.tree.flatten(encoder_states)
-            self._check_encoder_states(encoder_states, memory["values"].shape[0])
-            recurrent = [self._cast(state) for state in encoder_states]
-            if self.bridge == "dense":
-                recurrent = [
-                    self._cast(dense(ops.concatenate(group, axis=-1)))
-                    for group, layers in self._bridge_groups(recurrent)
-                    for dense in layers
-                ]
         state = {
-            "recurrent": recurrent,
+            "recurrent": self.bridge(empty, encoder_states),
             "fed": empty,
             "position": ops.cast(zeros[:, 0], "int32"),
         }
@@ -540,7 +477,7 @@ class AttentionDecoder(ExplicitMaskLayer):
             "attention": attention,
             "attend": self.attend,
             "input_feeding": self.input_feeding,
-            "bridge": self.bridge,
+            "bridge": self.bridge.kind,
             "dropout": self.dropout,
             "use_cudnn": self.use_cudnn,
             "seed": self.seed,

@@ -96,7 +96,7 @@ def test_dense_bridge_equals_numpy():
     layer(**inputs, encoder_states=start)
     memory = layer.precompute(inputs["encoder_outputs"])
     got = layer.initial_state(memory, start)["recurrent"]
-    for level, dense in enumerate(layer.bridges):
+    for level, dense in enumerate(layer.bridge.layers):
         group = np.concatenate(start[2 * level : 2 * level + 2], axis=-1).astype("float64")
         w = weights_of(dense)
         np.testing.assert_allclose(got[level], np.tanh(group @ w["kernel"] + w["bias"]), atol=1e-5)

@@ -109,7 +109,7 @@ def by_hand(model, source, source_lengths, tokens):
         now = []
         for layer in range(layers):
             group = np.concatenate([s[row] for s in flat[layer * size : (layer + 1) * size]])
-            for dense in decoder.bridges[layer * own : (layer + 1) * own]:
+            for dense in decoder.bridge.layers[layer * own : (layer + 1) * own]:
                 weights = reference.weights_of(dense)
                 now.append(np.tanh(group @ weights["kernel"] + weights["bias"]))
 
