@@ -14,13 +14,14 @@ from jsonargparse import Namespace
 from kerasseq.config import replace
 from kerasseq.decoding.beam_search import check_beam
 from kerasseq.decoding.sampling import check_sampling
+from kerasseq.decoding.settings import BeamSettings
 from kerasseq.errors import UserError
 from kerasseq.evaluation import plots, translation
 from kerasseq.export import saved_model
-from kerasseq.runs import Trained, load_run, say, shortened, split_data
+from kerasseq.runs import Trained, load_run, say, split_data
 from kerasseq.storage import write_json
 from kerasseq.training.run_folder import RunFolder
-from kerasseq.translation import Translation, Translator, unpadded
+from kerasseq.translation import Translation, Translator, say_cut, unpadded
 from kerasseq.verbs import read_texts
 
 LARGEST_SEED = 2**62
@@ -51,7 +52,7 @@ def translate(task: Any, options: Namespace) -> None:
     found = _by_saved_model if options.saved_model else _by_run
     plotted = False
     for text, source_tokens, translations in found(task, texts, options):
-        _show(text, translations, options)
+        _show(text, source_tokens, translations, options)
         if options.plot_attention and not plotted:
             plotted = True
             _plot(source_tokens, translations, Path(options.plot_attention))
@@ -63,25 +64,16 @@ Found = Iterator[tuple[str, list[str], list[Translation]]]
 def _by_run(task: Any, texts: Iterable[str], options: Namespace) -> Found:
     trained = load_run(task, Path(options.run))
     reader = translator(trained)
-    given = {
-        "size": options.beam,
-        "length_penalty": options.length_penalty,
-        "coverage_penalty": options.coverage_penalty,
-    }
-    chosen = {name: value for name, value in given.items() if value is not None}
-    beam = replace(trained.settings.beam, chosen)
+    beam = _chosen(trained.settings.beam, options)
 
     def read() -> Iterator[str]:
         for text in texts:
             if reader.is_cut(text):
-                print(
-                    f"only the first {reader.longest} tokens of {shortened(text)!r} are translated",
-                    file=sys.stderr,
-                )
+                say_cut(text)
             yield text
 
-    with_attention = options.plot_attention is not None
-    if with_attention and not trained.model.has_attention:
+    with_attention = trained.model.has_attention and _reads_attention(options)
+    if options.plot_attention and not trained.model.has_attention:
         raise UserError(f"{options.run} was trained without attention: there is none to plot")
     if options.sample is not None:
         check_sampling(options.sample, 0, 1.0, 1)
@@ -95,33 +87,52 @@ def _by_run(task: Any, texts: Iterable[str], options: Namespace) -> Found:
         yield text, reader.source_tokens(text) if with_attention else [], translations
 
 
+def _chosen(beam: BeamSettings, options: Namespace) -> BeamSettings:
+    """The settings of the search, with what was given on the command line."""
+    given = {
+        "size": options.beam,
+        "length_penalty": options.length_penalty,
+        "coverage_penalty": options.coverage_penalty,
+    }
+    return replace(beam, {name: value for name, value in given.items() if value is not None})
+
+
+def _reads_attention(options: Namespace) -> bool:
+    return options.plot_attention is not None or options.json
+
+
 def _by_saved_model(task: Any, texts: Iterable[str], options: Namespace) -> Found:
     if options.sample is not None or options.coverage_penalty is not None:
         raise UserError("an exported version searches by its own coverage penalty: give a --run")
     path = Path(options.saved_model)
-    beam = saved_model.read_manifest(path, task.name)["settings"]["beam"]
-    size = beam["size"] if options.beam is None else options.beam
-    check_beam(size, options.n_best, 1)
-    penalty = options.length_penalty
-    penalty = beam["length_penalty"] if penalty is None else penalty
+    given = BeamSettings(**saved_model.read_manifest(path, task.name)["settings"]["beam"])
+    beam = _chosen(given, options)
+    check_beam(beam.size, options.n_best, 1)
+    how = {"beam_size": beam.size, "length_penalty": beam.length_penalty}
+    without = () if _reads_attention(options) else ("attention",)
     for text, padded in saved_model.run(
-        path, texts, "translate_verbose",
-        lambda block: {"text": block, "beam_size": size, "length_penalty": penalty},
-    ):  # fmt: skip
+        path, texts, "translate_verbose", lambda block: {"text": block, **how}, without
+    ):
         row = unpadded(padded)
+        if row["cut"]:
+            say_cut(text)
         columns = (row[name] for name in ("translations", "scores", "log_probs", "tokens"))
+        attention = row.get("attention", [None] * beam.size)
         translations = [
-            Translation(one, score, log_prob, [t for t in tokens if t], np.array(weights))
-            for one, score, log_prob, tokens, weights in zip(
-                *columns, row["attention"], strict=True
+            Translation(
+                one, score, log_prob, [t for t in tokens if t],
+                None if weights is None else np.array(weights)[: sum(t != "" for t in tokens)],
             )
-        ]
+            for one, score, log_prob, tokens, weights in zip(*columns, attention, strict=True)
+        ]  # fmt: skip
         yield text, row["source_tokens"], translations[: options.n_best]
 
 
-def _show(text: str, translations: list[Translation], options: Namespace) -> None:
+def _show(
+    text: str, source_tokens: list[str], translations: list[Translation], options: Namespace
+) -> None:
     if options.json:
-        say(json.dumps(result(text, translations), ensure_ascii=False))
+        say(json.dumps(result(text, source_tokens, translations), ensure_ascii=False))
         return
     for one in translations:
         head = f"{one.score:>9.4f}  " if options.n_best > 1 else ""
@@ -130,23 +141,33 @@ def _show(text: str, translations: list[Translation], options: Namespace) -> Non
         say()
 
 
-def result(text: str, translations: list[Translation]) -> dict[str, Any]:
-    """A text's translations as JSON values."""
-    return {
-        "text": text,
-        "translations": [
-            {"text": one.text, "score": one.score, "log_prob": one.log_prob, "tokens": one.tokens}
-            for one in translations
-        ],
-    }
+def result(text: str, source_tokens: list[str], translations: list[Translation]) -> dict[str, Any]:
+    """A text's translations as JSON values.
+
+    With attention, ``alignment`` has for each token of a translation the position of the source
+    token that most of it was paid to.
+    """
+
+    def entry(one: Translation) -> dict[str, Any]:
+        found = {
+            "text": one.text,
+            "score": one.score,
+            "log_prob": one.log_prob,
+            "tokens": one.tokens,
+        }
+        if one.attention is not None and one.attention.size:
+            found["alignment"] = one.attention.argmax(1).tolist()
+        return found
+
+    read = {"source_tokens": source_tokens} if source_tokens else {}
+    return {"text": text, **read, "translations": [entry(one) for one in translations]}
 
 
 def _plot(source_tokens: list[str], translations: list[Translation], path: Path) -> None:
     best = translations[0]
     if best.attention is None or not best.attention.size:
         raise UserError("the exported version was trained without attention: there is none to plot")
-    weights = best.attention[: len(best.tokens)]
-    for note in plots.attention(weights, source_tokens, best.tokens, path, "Attention"):
+    for note in plots.attention(best.attention, source_tokens, best.tokens, path, "Attention"):
         print(note, file=sys.stderr)
     print(f"attention of the first text: {path}", file=sys.stderr)
 

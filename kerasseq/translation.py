@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -13,12 +14,13 @@ import numpy as np
 import tensorflow as tf
 
 from kerasseq.config import replace
-from kerasseq.data.batches import blocks, pad
-from kerasseq.data.encoded_pairs import EncodedPairs, batch_of, encode_sources
+from kerasseq.data.batches import TokenBatchSettings, blocks, fixed_batches, lengths_of, pad
+from kerasseq.data.encoded_pairs import EncodedPairs, batch_of, cut_source, encode_sources
 from kerasseq.decoding.encoder_decoder import attention_of, draw, search
 from kerasseq.decoding.settings import BeamSettings
 from kerasseq.export.serving import EDGE_CASES, Serving, Signature, text_signature
-from kerasseq.export.translation import TextTranslator, ends_of
+from kerasseq.export.translation import TextTranslator, can_copy, ends_of
+from kerasseq.runs import shortened
 from kerasseq.text.subwords import SubwordCodec
 from kerasseq.text.vocabulary import BOS, UNK
 
@@ -31,6 +33,9 @@ HYPOTHESES = 320
 CELLS = 2**16
 """Most hypotheses times source tokens in a batch, unless one sentence has more."""
 
+SCORED = 2**12
+"""Tokens, padding counted, of a batch whose nll is computed."""
+
 
 class Translation(NamedTuple):
     """A translation.
@@ -38,8 +43,8 @@ class Translation(NamedTuple):
     Attributes:
         text: readable.
         score: its log-probability, normalised by length, and the coverage penalty.
-        log_prob: in nats, EOS counted.
-        tokens: as the vocabulary spells them, EOS last if it ended by itself.
+        log_prob: in nats, of all its tokens.
+        tokens: as the vocabulary spells them, EOS last; without it the translation was cut.
         attention: for each token, the weight of each source token, float32 `[T, S]`; None if it was
             not asked for.
     """
@@ -54,8 +59,8 @@ class Translation(NamedTuple):
 class Translator:
     """A translation model with its codecs.
 
-    An unknown word in a translation becomes the source word that most attention was paid to;
-    without attention it is never given.
+    With a vocabulary of whole words, an unknown one in a translation becomes the source word that
+    most attention was paid to; otherwise it is never given.
 
     Args:
         model: a :class:`kerasseq.layers.translator.RecurrentTranslator`.
@@ -74,13 +79,18 @@ class Translator:
         self.source_codec, self.target_codec = source_codec, target_codec
         ids, lengths = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)
         whole, real = tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.float32)
-        ends = ends_of(model.has_attention)
-        self._search = tf.function(
-            lambda source, lengths, width, n_best, alpha, beta: search(
-                model, source, lengths, ends, width, n_best, alpha, beta
-            ),
-            input_signature=[ids, lengths, whole, whole, real, real],
-        )
+        self.copies = can_copy(model, target_codec)
+        ends = ends_of(self.copies)
+
+        def searching(beta: Any) -> Any:
+            return tf.function(
+                lambda source, lengths, width, n_best, alpha, beta=beta: search(
+                    model, source, lengths, ends, width, n_best, alpha, beta
+                ),
+                input_signature=[ids, lengths, whole, whole, real, *([real] * (beta is None))],
+            )
+
+        self._search, self._search_covering = searching(0.0), searching(None)
         self._draw = tf.function(
             lambda source, lengths, *how: draw(model, source, lengths, ends, *how),
             input_signature=[ids, lengths, real, tf.TensorSpec([None], tf.int64)],
@@ -125,9 +135,9 @@ class Translator:
         """
 
         def found(source: Any, lengths: Any, _: Any) -> tuple[Any, Any, Any, Any]:
-            beams = self._search(
-                source, lengths, beam.size, n_best, beam.length_penalty, beam.coverage_penalty
-            )
+            how = source, lengths, beam.size, n_best, beam.length_penalty
+            penalty = beam.coverage_penalty
+            beams = self._search_covering(*how, penalty) if penalty else self._search(*how)
             return beams.tokens, beams.lengths, beams.log_probs, beams.scores
 
         return self._in_blocks(texts, beam.size, n_best, found, with_attention)
@@ -151,10 +161,12 @@ class Translator:
         return self._in_blocks(texts, 1, 1, found, with_attention=False)
 
     def nll(self, split: EncodedPairs) -> np.ndarray:
-        """The summed nll of each target, EOS counted, in nats: float64 `[N]`."""
+        """The summed nll of each target, EOS counted, in nats: float64 `[N]`; of cut sources."""
         found = np.empty(len(split))
-        for rows in _batches(split.sources, 64):
-            batch = batch_of([split.sources[i] for i in rows], [split.targets[i] for i in rows])
+        sources = [cut_source(ids, self.longest) for ids in split.sources]
+        longer = np.maximum(lengths_of(sources), lengths_of(split.targets))
+        for rows in fixed_batches(longer, TokenBatchSettings(tokens=SCORED)):
+            batch = batch_of([sources[i] for i in rows], [split.targets[i] for i in rows])
             nll = self._nll(
                 *(batch[name] for name in ("source", "source_lengths", "inputs", "targets"))
             )
@@ -177,7 +189,7 @@ class Translator:
                 ids, lengths = pad([sources[i] for i in rows])
                 outputs = [values.numpy() for values in find(ids, lengths, done + rows)]
                 attention: Any = [None] * n_best
-                if with_attention or (outputs[0] == UNK).any():
+                if with_attention or (self.copies and (outputs[0] == UNK).any()):
                     attention = [
                         self._attention(ids, lengths, outputs[0][:, n]).numpy()
                         for n in range(n_best)
@@ -205,9 +217,9 @@ class Translator:
             copies = None
             if weights is not None:
                 weights = weights[:length]
-                if UNK in ids:
-                    words = words or [*self.source_codec.words_of(text)[: self.longest], ""]
-                    copies = [words[i] for i in weights.argmax(1)]
+                if self.copies and UNK in ids and not empty:
+                    words = words or self.source_codec.words_of(text)[: self.longest]
+                    copies = [words[i] for i in weights[:, :-1].argmax(1)]  # EOS is no word
             yield Translation(
                 "" if empty else self.target_codec.decode(ids, copies),
                 float(score),
@@ -248,14 +260,19 @@ def serving(
 
     def best(texts: list[str]) -> list[dict[str, Any]]:
         return [
-            {"translation": found.text, "score": found.score}
-            for _, (found,) in reader.translate(texts, beam)
+            {"translation": found.text, "score": found.score, "cut": reader.is_cut(text)}
+            for text, (found,) in reader.translate(texts, beam)
         ]
 
     def several(texts: list[str]) -> list[dict[str, Any]]:
         found = reader.translate(texts, verbose, verbose.size, with_attention=True)
         return [
-            verbose_row(reader.source_tokens(text), translations, verbose.size, model.has_attention)
+            {
+                **verbose_row(
+                    reader.source_tokens(text), translations, verbose.size, model.has_attention
+                ),
+                "cut": reader.is_cut(text),
+            }
             for text, translations in found
         ]
 
@@ -298,7 +315,14 @@ def unpadded(row: dict[str, Any]) -> dict[str, Any]:
     """A row of ``translate_verbose`` without what pads it to the longest of its batch."""
     source = [token for token in row["source_tokens"] if token]
     longest = max(sum(token != "" for token in tokens) for tokens in row["tokens"])
-    attention = [[weights[: len(source)] for weights in part[:longest]]
-                 for part in row["attention"]]  # fmt: skip
     tokens = [tokens[:longest] for tokens in row["tokens"]]
-    return {**row, "source_tokens": source, "tokens": tokens, "attention": attention}
+    whole = {**row, "source_tokens": source, "tokens": tokens}
+    if "attention" in row:
+        whole["attention"] = [[weights[: len(source)] for weights in part[:longest]]
+                              for part in row["attention"]]  # fmt: skip
+    return whole
+
+
+def say_cut(text: str) -> None:
+    """Warns that not all of a text is translated."""
+    print(f"{shortened(text)!r} is longer than what is read: its end is cut off", file=sys.stderr)

@@ -89,8 +89,9 @@ class TranslationSettings(TaskSettings):
     """What is trained, on what."""
 
     source: str = ""
-    """Language to translate from: as the files' names or TFDS spell it; for a table of pairs the
-    number of its column. Embedded is en to es, a table 1 to 2."""
+    """Language to translate from: as the files' names or TFDS spell it; of a table the number of
+    its column, with its language if that is written without blanks (2:ja), which BLEU must know.
+    Embedded is en to es, a table 1 to 2."""
     target: str = ""
     """Language to translate to."""
     held_out: float = setting(0.05, gt=0, lt=0.5)
@@ -143,6 +144,11 @@ class Translation(Task[TranslationSettings, PairData, Assets]):
 
     # -- data ------------------------------------------------------------------------------------
 
+    def check(self, settings: TranslationSettings) -> None:
+        from kerasseq.evaluation.translation import need_sacrebleu
+
+        need_sacrebleu()
+
     def load_data(self, settings: TranslationSettings, download: bool) -> PairData:
         from kerasseq.data import encoded_pairs, parallel
 
@@ -177,17 +183,24 @@ class Translation(Task[TranslationSettings, PairData, Assets]):
         from kerasseq.data import encoded_pairs, parallel, splits
 
         languages = assets.languages
-        if parallel.is_table(Path(source)) and not "".join(languages).isdecimal():
-            languages = "", ""  # what was trained on has names, and a table's columns have numbers
+        if parallel.has_tables(Path(source)):
+            # columns have numbers, which other data of the run may have given
+            own = settings.source, settings.target
+            languages = own if parallel.are_columns(*own) else ("", "")
+        elif "".join(languages).isdecimal():
+            raise UserError(
+                f"{source} is not a table, and of the run's languages only their columns are known "
+                "(--source 1:en in training would have said it)"
+            )
         corpus = self._read(settings, source, languages, download)
         chosen = splits.chosen_split(corpus.origin, corpus.splits, split)
         codecs = assets.source_codec, assets.target_codec
-        part, summary = encoded_pairs.encode_pairs(corpus.splits[chosen], *codecs)
+        part = encoded_pairs.encode_pairs(corpus.splits[chosen], *codecs)
         report = {
             "source": corpus.origin,
             "notes": corpus.notes,
             "vocabulary": len(assets.target_codec.vocabulary),
-            "splits": {chosen: summary},
+            "splits": {chosen: encoded_pairs.summary(part)},
         }
         return PairData({"test": part}, *codecs, assets.languages, report)
 
@@ -310,6 +323,7 @@ class Translation(Task[TranslationSettings, PairData, Assets]):
         mean = float(reader.nll(part).sum()) / tokens
         return {
             **report,
+            "sources_cut": sum(map(reader.is_cut, sources)),
             "tokens": tokens,
             "perplexity": round(perplexity(mean), 4),
             "beam": settings.beam.to_dict(),
@@ -322,6 +336,8 @@ class Translation(Task[TranslationSettings, PairData, Assets]):
         curve = {f"beam {report['beam']['size']}": report["by_length"]}
         plots.length_curves(curve, folder / f"{name}.png", f"{name}: BLEU by length of the source")
         head = f"perplexity {report['perplexity']:.2f} ({report['tokens']:,} tokens)"
+        if report["sources_cut"]:
+            head += f"; {report['sources_cut']:,} sources are longer than what is read, and cut"
         return [head, *translation.report_lines(report)]
 
     def predict(
@@ -331,8 +347,12 @@ class Translation(Task[TranslationSettings, PairData, Assets]):
         assets: Assets,
         texts: Iterable[str],
     ) -> Iterator[dict[str, Any]]:
+        from kerasseq.translation import say_cut
+
         reader = self._translator(model, settings, assets)
         for text, (best,) in reader.translate(texts, settings.beam):
+            if reader.is_cut(text):
+                say_cut(text)
             yield _result(text, best.text, best.score)
 
     def show_prediction(self, result: dict[str, Any]) -> str:
@@ -363,6 +383,10 @@ class Translation(Task[TranslationSettings, PairData, Assets]):
     def served_result(
         self, text: str, outputs: Mapping[str, Any], manifest: Mapping[str, Any]
     ) -> dict[str, Any]:
+        from kerasseq.translation import say_cut
+
+        if outputs["cut"]:
+            say_cut(text)
         return _result(text, outputs["translation"], outputs["score"])
 
 

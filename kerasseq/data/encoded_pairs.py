@@ -43,7 +43,8 @@ class PairTextSettings(Settings):
     max_words: int = setting(80, ge=1)
     """Training pairs with more words on a side are left out."""
     max_ratio: float = setting(4.0, ge=1)
-    """Training pairs with so many times more words on one side than on the other are left out."""
+    """Training pairs with so many times more words on one side than on the other are left out,
+    unless the longer side has at most 7 or the script has no blanks."""
 
 
 @dataclass(frozen=True)
@@ -78,13 +79,18 @@ class PairData:
 
 def encode_sources(texts: Sequence[str], codec: SubwordCodec, longest: int) -> list[np.ndarray]:
     """Ids of source sentences, int32, cut to ``longest`` tokens and ended by EOS."""
-    return [np.append(ids[:longest], np.int32(EOS)) for ids in codec.encode_all(texts)]
+    return [cut_source(np.append(ids, np.int32(EOS)), longest) for ids in codec.encode_all(texts)]
+
+
+def cut_source(ids: np.ndarray, longest: int) -> np.ndarray:
+    """A source that ends with EOS, with at most ``longest`` tokens before that."""
+    return ids if len(ids) <= longest + 1 else np.append(ids[:longest], np.int32(EOS))
 
 
 def encode_pairs(
     pairs: list[Pair], source_codec: SubwordCodec, target_codec: SubwordCodec
-) -> tuple[EncodedPairs, dict[str, Any]]:
-    """Encodes a split and says what it holds. Lengths count EOS."""
+) -> EncodedPairs:
+    """Encodes a split."""
     ended = [
         [np.append(ids, np.int32(EOS)) for ids in codec.encode_all(texts)]
         for codec, texts in (
@@ -92,20 +98,25 @@ def encode_pairs(
             (target_codec, (pair.target for pair in pairs)),
         )
     ]
-    sources, targets = ended
-    tokens = int(lengths_of(targets).sum())
-    unknown = sum(int(np.count_nonzero(ids == UNK)) for ids in targets)
+    return EncodedPairs(pairs, *ended)
+
+
+def summary(split: EncodedPairs) -> dict[str, Any]:
+    """What a split holds. Lengths count EOS."""
+    lengths = lengths_of(split.targets)
+    tokens = int(lengths.sum())
+    unknown = sum(int(np.count_nonzero(ids == UNK)) for ids in split.targets)
     digest = hashlib.sha256()
-    for pair in pairs:
+    for pair in split.pairs:
         line = f"{pair.source}\t{pair.target}\n"
         digest.update(line.encode("utf-8", "surrogatepass"))
-    return EncodedPairs(pairs, sources, targets), {
-        "examples": len(pairs),
+    return {
+        "examples": len(split),
         "labels": {},
         "tokens": tokens,
-        "source_tokens": int(lengths_of(sources).sum()),
+        "source_tokens": int(lengths_of(split.sources).sum()),
         "unknown_share": round(unknown / max(1, tokens), 4),
-        "length_percentiles": length_percentiles(lengths_of(targets)),
+        "length_percentiles": length_percentiles(lengths),
         "sha256": digest.hexdigest(),
     }
 
@@ -127,21 +138,19 @@ def encode_corpus(corpus: ParallelCorpus, settings: PairTextSettings) -> PairDat
         source_codec = target_codec = SubwordCodec.learn([*sides[0], *sides[1]], *given)
     else:
         source_codec, target_codec = (SubwordCodec.learn(texts, *given) for texts in sides)
-    splits, reports = {}, {}
-    for name, pairs in corpus.splits.items():
-        splits[name], reports[name] = encode_pairs(pairs, source_codec, target_codec)
-        if name == "train":
-            short = _short(splits[name], settings.max_length)
-            if not short:
-                raise UserError(
-                    f"{corpus.origin}: no training pair has at most {settings.max_length} tokens"
-                )
-            if len(short) < len(pairs):
-                notes.append(
-                    f"{len(pairs) - len(short):,} training pairs left out with more than "
-                    f"{settings.max_length} tokens"
-                )
-                splits[name], reports[name] = encode_pairs(short, source_codec, target_codec)
+    splits = {
+        name: encode_pairs(pairs, source_codec, target_codec)
+        for name, pairs in corpus.splits.items()
+    }
+    splits["train"] = _short(splits["train"], settings.max_length)
+    if not len(splits["train"]):
+        raise UserError(
+            f"{corpus.origin}: no training pair has at most {settings.max_length} tokens"
+        )
+    if left_out := len(train) - len(splits["train"]):
+        notes.append(
+            f"{left_out:,} training pairs left out with more than {settings.max_length} tokens"
+        )
     sizes = len(source_codec.vocabulary), len(target_codec.vocabulary)
     report = {
         "source": corpus.origin,
@@ -149,18 +158,16 @@ def encode_corpus(corpus: ParallelCorpus, settings: PairTextSettings) -> PairDat
         "notes": notes,
         "vocabulary": sizes[1],
         "source_vocabulary": sizes[0],
-        "splits": reports,
+        "splits": {name: summary(split) for name, split in splits.items()},
     }
     return PairData(splits, source_codec, target_codec, corpus.languages, report)
 
 
-def _short(split: EncodedPairs, longest: int) -> list[Pair]:
+def _short(split: EncodedPairs, longest: int) -> EncodedPairs:
     """The pairs of at most so many tokens, EOS not counted."""
-    return [
-        pair
-        for pair, source, target in zip(split.pairs, split.sources, split.targets, strict=True)
-        if max(len(source), len(target)) <= longest + 1
-    ]
+    parts = zip(split.pairs, split.sources, split.targets, strict=True)
+    kept = [part for part in parts if max(len(part[1]), len(part[2])) <= longest + 1]
+    return EncodedPairs(*map(list, zip(*kept, strict=True))) if kept else EncodedPairs([], [], [])
 
 
 class PairBatches(SequenceBatches):

@@ -66,7 +66,7 @@ def read_parallel(path: Path, source: str, target: str, encoding: str) -> Parall
             ``.txt`` table with a pair in each row, the columns separated by tabs (also ``.gz``);
             or a folder of tables with ``train`` and maybe ``valid`` and ``test`` in their names.
         source, target: the languages; of a table, the numbers of the columns, which are 1 and 2 if
-            these are empty.
+            these are empty, and their languages if that is wanted: ``"2:ja"``.
         encoding: of the files.
 
     Returns:
@@ -178,8 +178,8 @@ def cut_splits(corpus: ParallelCorpus, fraction: float, seed: int) -> ParallelCo
     """Completes a corpus to train, validation and test, by whole groups.
 
     A split that the source has stays what it is, but for the one that is cut. What is cut shares no
-    sentence: where a source or a target sentence is in two of its parts, its pairs stay in test
-    before validation, and in validation before train.
+    sentence with another split: where a source or a target sentence is in two of them, its pairs
+    stay in the one that the source has, or else in test before validation before train.
 
     Args:
         corpus: with the splits its source has.
@@ -194,7 +194,8 @@ def cut_splits(corpus: ParallelCorpus, fraction: float, seed: int) -> ParallelCo
     whole = splits.pop("all" if "all" in splits else "train", [])
     missing = [name for name in ("validation", "test") if name not in splits]
     parts = _cut_groups(whole, missing, fraction, seed)
-    taken: set[tuple[int, str]] = set()
+    given = itertools.chain(*splits.values()) if missing else ()
+    taken = set(itertools.chain.from_iterable(map(_sides, given)))
     for name in ("test", "validation", "train"):
         if name not in parts:
             continue
@@ -281,7 +282,15 @@ def _stem(file: Path) -> str:
 
 
 def is_table(file: Path) -> bool:
+    """Whether a file's name is that of a table of pairs."""
     return _suffix(file) in _TABLE_SUFFIXES
+
+
+def has_tables(path: Path) -> bool:
+    """Whether a path is a table of pairs, or a folder that is read as several of them."""
+    if path.is_dir():
+        return "train" in split_files(path, filter(is_table, _files(path)), _words)
+    return is_table(path)
 
 
 def _words(name: str) -> list[str]:
@@ -290,13 +299,7 @@ def _words(name: str) -> list[str]:
 
 
 def _read_folder(path: Path, source: str, target: str, encoding: str) -> ParallelCorpus:
-    files = [
-        file
-        for file in sorted(path.iterdir())
-        if file.is_file()
-        and not file.name.startswith(".")
-        and any(word in SPLIT_NAMES for word in _words(_stem(file).lower()))
-    ]
+    files = _files(path)
     tables = split_files(path, filter(is_table, files), _words)
     if "train" in tables:
         return _read_tables(path, tables, source, target, encoding)
@@ -333,6 +336,17 @@ def _read_folder(path: Path, source: str, target: str, encoding: str) -> Paralle
     return ParallelCorpus(str(path), (source, target), splits)
 
 
+def _files(path: Path) -> list[Path]:
+    """The files of a folder that are named after a split."""
+    return [
+        file
+        for file in sorted(path.iterdir())
+        if file.is_file()
+        and not file.name.startswith(".")
+        and any(word in SPLIT_NAMES for word in _words(_stem(file).lower()))
+    ]
+
+
 def _lines(path: Path, encoding: str) -> Iterator[str]:
     with open_lines(path) as stream:
         yield from decoded_lines(stream, encoding, str(path))
@@ -361,19 +375,33 @@ def _read_files(first: Path, second: Path, split: str, encoding: str) -> list[Pa
 def _read_tables(
     path: Path, files: dict[str, Path], source: str, target: str, encoding: str
 ) -> ParallelCorpus:
-    columns = source or "1", target or "2"
-    for column in columns:
-        if not (column.isascii() and column.isdecimal() and int(column)):
+    given = source or "1", target or "2"
+    for column in given:
+        if not are_columns(column):
             raise UserError(
                 f"{path} is read as a table: --source and --target are numbers of its columns "
-                f"(1, 2), not {column!r}"
+                f"(1, 2; with a language 2:ja), not {column!r}"
             )
+    numbers, names = zip(*(column.split(":") for column in map(_with_language, given)), strict=True)
+    columns = int(numbers[0]), int(numbers[1])
+    if columns[0] == columns[1]:
+        raise UserError(f"{path}: column {columns[0]} cannot be both --source and --target")
     splits = {
-        split: list(_table_pairs(files[split], (int(columns[0]), int(columns[1])), encoding))
+        split: list(_table_pairs(files[split], columns, encoding))
         for split in _ORDER
         if split in files
     }
-    return ParallelCorpus(str(path), columns, splits)
+    return ParallelCorpus(str(path), (names[0], names[1]), splits)
+
+
+def are_columns(*names: str) -> bool:
+    """Whether all of these are columns of a table, such as ``"2"`` or ``"2:ja"``."""
+    return all(re.fullmatch("0*[1-9][0-9]*(:[a-zA-Z_-]+)?", name) for name in names)
+
+
+def _with_language(column: str) -> str:
+    """A column's own number stands for its language, if that is not given."""
+    return column if ":" in column else f"{column}:{column}"
 
 
 def _table_pairs(path: Path, columns: tuple[int, int], encoding: str) -> Iterator[Pair]:

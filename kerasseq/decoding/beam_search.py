@@ -85,7 +85,7 @@ def beam_search(
       This makes a beam of width 1 the same as :func:`kerasseq.decoding.sampling.greedy`,
       whatever the normalisation;
     - or ``length`` tokens are there. Hypotheses without a stop token then take the places, best
-      first, for which there is no finished one; they never come before a finished one.
+      score first, for which there is no finished one; they never come before a finished one.
 
     Normalised scores, for a sequence of ``n`` tokens (stop token counted) and log-probability `l`:
 
@@ -103,7 +103,7 @@ def beam_search(
         state: its state before ``first`` is read, of B rows.
         first: int ``[B]``, the token that it reads first.
         width: live hypotheses of each sentence; a number or a scalar tensor.
-        length: most tokens of a sequence; a number or a scalar tensor.
+        length: most tokens of a sequence; a number or a tensor, a scalar or int ``[B]``.
         stop: token ids, int ``[S]``, that end a sequence; may be empty.
         alpha: strength of the normalisation, a number or a scalar tensor.
         n_best: sequences to return for each sentence, at most ``width``; a number or a scalar
@@ -133,8 +133,9 @@ def beam_search(
         )
     model = FlatStep(step, state)
     first, stop = token_ids(first), token_ids(stop)
-    length = tf.maximum(tf.cast(length, tf.int32), 1)
     batch = tf.size(first)
+    length = tf.broadcast_to(tf.maximum(tf.cast(length, tf.int32), 1), [batch])
+    longest = tf.reduce_max(tf.concat([[1], length], 0))
 
     def score(log_probs: tf.Tensor, tokens: tf.Tensor, added: Any = 0.0) -> tf.Tensor:
         normalised = log_probs / _penalty(tokens, normalise, alpha) + added
@@ -145,7 +146,8 @@ def beam_search(
         assert bonus is not None
         return tf.reshape(bonus(model.packed(tensors)), [batch, width])
 
-    def body(t, tokens, live, scores, log_probs, ends, history, *tensors):
+    def body(t, tokens, live, scores, log_probs, ends, *others):
+        cut, history, tensors = list(others[:3]), others[3], others[4:]
         logits, tensors_after = model(tokens, tensors)
         ids, totals = _continuations(logits, live, width + tf.size(stop))
         stops = is_any_of(ids, stop)
@@ -175,6 +177,14 @@ def beam_search(
         live = tf.where(done[:, tf.newaxis], EXCLUDED, live)
 
         parent, tokens = tf.gather(parents, places), tf.gather(ids, places, batch_dims=1)
+        at_end = (t + 1 == length)[:, tf.newaxis]
+        added = tf.gather(bonus_of(tensors_after), parent, batch_dims=1) if bonus else 0.0
+        now = score(live, t + 1, added), live, _end(t, parent, tokens)
+        cut = [
+            tf.where(at_end if part.shape.rank == 2 else at_end[..., tf.newaxis], part, before)
+            for part, before in zip(now, cut, strict=True)
+        ]
+        live = tf.where(at_end, EXCLUDED, live)
         history = tf.tensor_scatter_nd_update(
             history, [[t]], tf.stack([parent, tokens], axis=-1)[tf.newaxis]
         )
@@ -182,14 +192,15 @@ def beam_search(
             rows = tf.reshape(tf.range(batch)[:, tf.newaxis] * width + parent, [-1])
             tensors_after = [tf.gather(tensor, rows) for tensor in tensors_after]
         tokens = tf.reshape(tokens, [-1])
-        return [t + 1, tokens, live, scores, log_probs, ends, history, *tensors_after]
+        return [t + 1, tokens, live, scores, log_probs, ends, *cut, history, *tensors_after]
 
     rows = tf.repeat(tf.range(batch), width)
     nothing = tf.fill([batch, n_best], EXCLUDED)
     # Only one of the hypotheses is there at first: equal ones would stay equal.
     live = tf.where(tf.range(width) == 0, 0.0, EXCLUDED) + tf.zeros([batch, 1])
-    steps, _, live, scores, log_probs, ends, history, *tensors = loop(
-        lambda t, _, live, *others: (t < length) & tf.reduce_any(live > PRESENT),
+    uncut = tf.fill(tf.shape(live), EXCLUDED)
+    _, _, _, scores, log_probs, ends, cut_scores, cut_log_probs, cut_ends, history, *_ = loop(
+        lambda t, _, live, *others: tf.reduce_any(live > PRESENT),
         body,
         [
             tf.constant(0),
@@ -198,31 +209,29 @@ def beam_search(
             nothing,
             nothing,
             tf.zeros(tf.stack([batch, n_best, 3]), tf.int32),
-            tf.zeros(tf.stack([length, batch, width, 2]), tf.int32),
+            uncut,
+            uncut,
+            tf.zeros(tf.stack([batch, width, 3]), tf.int32),
+            tf.zeros(tf.stack([longest, batch, width, 2]), tf.int32),
             *(tf.gather(tensor, rows) for tensor in model.tensors),
         ],
     )
 
-    # Finished ones first, then those that are live still, then what is missing; each part is
-    # sorted already, and top_k keeps the order of equal ones.
-    last = tf.maximum(steps - 1, 0)
-    unfinished = _end(last, history[last, :, :, 0], history[last, :, :, 1])
-    if bonus is None:
-        live_scores = score(live, steps)
-    else:
-        live_scores, order = tf.math.top_k(score(live, steps, bonus_of(tensors)), width)
-        live = tf.gather(live, order, batch_dims=1)
-        unfinished = tf.gather(unfinished, order, batch_dims=1)
-    scores = tf.concat([scores, live_scores], 1)
+    # Finished ones first, then those that were cut, then what is missing; each part is sorted
+    # (a bonus changes the order of those that were cut), and top_k keeps the order of equal ones.
+    cut_scores, order = tf.math.top_k(cut_scores, width)
+    cut_log_probs = tf.gather(cut_log_probs, order, batch_dims=1)
+    cut_ends = tf.gather(cut_ends, order, batch_dims=1)
+    scores = tf.concat([scores, cut_scores], 1)
     rank = tf.cast(scores > EXCLUDED, tf.int32)
     rank += tf.concat([rank[:, :n_best], tf.zeros_like(rank[:, n_best:])], 1)
     rank, order = tf.math.top_k(rank, n_best)
-    ends = tf.gather(tf.concat([ends, unfinished], 1), order, batch_dims=1)
+    ends = tf.gather(tf.concat([ends, cut_ends], 1), order, batch_dims=1)
     lengths = tf.where(rank > 0, ends[..., 0] + 1, 0)
     return Beams(
         _trace(history, ends, lengths),
         lengths,
-        tf.gather(tf.concat([log_probs, live], 1), order, batch_dims=1),
+        tf.gather(tf.concat([log_probs, cut_log_probs], 1), order, batch_dims=1),
         tf.gather(scores, order, batch_dims=1),
         rank == 2,
     )

@@ -4,9 +4,8 @@ A model is what :class:`kerasseq.layers.translator.RecurrentTranslator` is: ``en
 gives the decoder's first state and what its steps read, ``decoder.step(state, tokens, memory)`` the
 next state, logits and attention, and a call the attention of given targets.
 
-The output of a source of `n` tokens has at most ``2 n + 10``: then nothing but the stop token is
-left to a hypothesis. That depends on the source alone, so a sentence gets in any batch what it gets
-by itself.
+The output of a source of `n` tokens, its end counted, has at most ``2 n + 10``; there it is cut.
+That depends on the source alone, so a sentence gets in any batch what it gets by itself.
 """
 
 from __future__ import annotations
@@ -59,17 +58,18 @@ def search(
     """
     rows = tf.size(lengths)
     repeated = tf.repeat(tf.range(rows), width)
-    step, state, mask = _decoder(model, source, lengths, ends, repeated)
+    covers = not (isinstance(beta, int | float) and beta == 0)
+    step, state, mask = _decoder(model, source, lengths, ends, repeated, covers)
     bonus = None
-    if not (isinstance(beta, int | float) and beta == 0):
+    if covers:
         inside = tf.gather(mask, repeated)
 
         def bonus(state: Any) -> tf.Tensor:
             return coverage_penalty(state["covered"], inside, beta)
 
     return beam_search(
-        step, state, tf.fill([rows], ends.begin), width, _longest(tf.reduce_max(lengths)),
-        [ends.stop], alpha, n_best, "gnmt", bonus,
+        step, state, tf.fill([rows], ends.begin), width, _longest(lengths), [ends.stop], alpha,
+        n_best, "gnmt", bonus,
     )  # fmt: skip
 
 
@@ -84,11 +84,15 @@ def draw(
         seeds: whole number, or one for each source.
     """
     rows = tf.size(lengths)
-    step, state, _ = _decoder(model, source, lengths, ends, tf.range(rows))
-    return sample(
-        step, state, tf.fill([rows], ends.begin), _longest(tf.reduce_max(lengths)), temperature,
-        seed=seeds, stop=[ends.stop],
+    step, state, _ = _decoder(model, source, lengths, ends, tf.range(rows), covers=False)
+    most = _longest(lengths)
+    made = sample(
+        step, state, tf.fill([rows], ends.begin), tf.reduce_max(most), temperature, seed=seeds,
+        stop=[ends.stop],
     )  # fmt: skip
+    kept = tf.minimum(made.lengths, most)
+    inside = tf.sequence_mask(kept, tf.shape(made.tokens)[1])
+    return Generated(tf.where(inside, made.tokens, 0), kept, tf.where(inside, made.log_probs, 0.0))
 
 
 def attention_of(
@@ -111,25 +115,27 @@ def _longest(length: tf.Tensor) -> tf.Tensor:
 
 
 def _decoder(
-    model: Any, source: tf.Tensor, lengths: tf.Tensor, ends: Ends, rows: tf.Tensor
+    model: Any, source: tf.Tensor, lengths: tf.Tensor, ends: Ends, rows: tf.Tensor, covers: bool
 ) -> tuple[Step, Any, tf.Tensor]:
     """A step for hypotheses, the state of each source, and what each source has to attend to.
 
     Args:
         model, source, lengths, ends: see :func:`search`.
         rows: int32, for each hypothesis, the source that it is of.
+        covers: whether the state has the attention that each source token got so far.
     """
     state, memory = model.encode(source, tf.sequence_mask(lengths, tf.shape(source)[1]))
     read = tf.nest.map_structure(lambda values: tf.gather(values, rows), memory)
-    most = tf.gather(_longest(lengths), rows)
 
     def step(tokens: tf.Tensor, state: Any) -> tuple[tf.Tensor, Any]:
         inner, logits, attention = model.decoder.step(state["decoder"], tokens, read)
-        ids = tf.range(tf.shape(logits)[1])
-        at_end = inner["position"][:, tf.newaxis] >= most[:, tf.newaxis]
-        out = is_any_of(ids, token_ids(ends.excluded)) | (at_end & (ids != ends.stop))
-        covered = state["covered"] + tf.cast(attention, tf.float32)
-        return tf.where(out, EXCLUDED, logits), {"decoder": inner, "covered": covered}
+        after = {"decoder": inner}
+        if covers:
+            after["covered"] = state["covered"] + tf.cast(attention, tf.float32)
+        out = is_any_of(tf.range(tf.shape(logits)[1]), token_ids(ends.excluded))
+        return tf.where(out, EXCLUDED, logits), after
 
-    covered = tf.zeros_like(memory["mask"], tf.float32)
-    return step, {"decoder": state, "covered": covered}, memory["mask"]
+    first = {"decoder": state}
+    if covers:
+        first["covered"] = tf.zeros_like(memory["mask"], tf.float32)
+    return step, first, memory["mask"]

@@ -16,4 +16,4 @@ class BeamSettings(Settings):
     length_penalty: float = setting(1.0, ge=0)
     """Strength of the length normalisation of Wu et al. (2016); 0 prefers short translations."""
     coverage_penalty: float = setting(0.0, ge=0)
-    """Strength of their penalty for source words that no attention was paid to."""
+    """Strength of their penalty for source tokens, the end counted, that got no attention."""

@@ -22,7 +22,7 @@ LENGTHS = (5, 10, 15, 20, 30)
 """Words of a source sentence at which a bin of lengths ends."""
 
 
-def _sacrebleu() -> ModuleType:
+def need_sacrebleu() -> ModuleType:
     try:
         import sacrebleu.significance
     except ImportError:
@@ -35,7 +35,7 @@ def _sacrebleu() -> ModuleType:
 
 def _bleu(language: str, **options: Any) -> BLEU:
     """BLEU with the tokenizer that sacrebleu chooses for a language, or characters without it."""
-    sacrebleu = _sacrebleu()
+    sacrebleu = need_sacrebleu()
     code = language.replace("_", "-").split("-")[0].lower()
     try:
         return sacrebleu.BLEU(trg_lang=code, **options)
@@ -77,7 +77,7 @@ def _resampled(
 ) -> dict[str, tuple[str, list[Any]]]:
     """BLEU and chrF2 of one or two systems over resamples: signatures and sacrebleu's results."""
     # not corpus_score(n_bootstrap=...), which sacrebleu 2.6 breaks off if a resample's chrF is 0
-    sacrebleu = _sacrebleu()
+    sacrebleu = need_sacrebleu()
     metrics = {"BLEU": _bleu(language), "chrF2": sacrebleu.CHRF()}
     with _seeded(seed):
         signatures, scores = sacrebleu.significance.PairedTest(
@@ -166,7 +166,7 @@ def report(
     }
     result["by_length"] = by_length(hypotheses, references, sources, language)
 
-    chrf = _sacrebleu().CHRF()
+    chrf = need_sacrebleu().CHRF()
     sentence_scores = [
         chrf.sentence_score(hypothesis, [reference]).score
         for hypothesis, reference in zip(hypotheses, references, strict=True)

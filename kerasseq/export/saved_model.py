@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from kerasseq.export.serving import Serving
 from kerasseq.storage import write_json
 
 MANIFEST = "manifest.json"
+BLOCK, BATCH = 1024, 64  # examples that are sorted by length together, and those that are run so
 FORMAT = 1
 """Version of the signatures and the manifest; raised when either changes."""
 
@@ -242,18 +243,23 @@ def read_manifest(path: Path, task: str) -> dict[str, Any]:
 
 
 def run(
-    path: Path, examples: Iterable[Any], served: str, collate: Callable[[list], Mapping[str, Any]]
+    path: Path,
+    examples: Iterable[Any],
+    served: str,
+    collate: Callable[[list], Mapping[str, Any]],
+    without: Collection[str] = (),
 ) -> Iterator[tuple[Any, dict[str, Any]]]:
-    """Runs a function of an exported version over examples, in blocks of 64.
+    """Runs a function of an exported version over examples: blocks, sorted by length, in batches.
 
     Args:
         path: the version's folder.
         examples: a stream of them.
         served: the signature's name.
         collate: as :class:`~kerasseq.export.serving.Signature` has it.
+        without: outputs that are not read.
 
     Yields:
-        Each example with its row of every output, as Python values, strings decoded.
+        Each example, in order, with its row of every output, as Python values, strings decoded.
     """
     try:
         loaded = tf.saved_model.load(str(path))
@@ -261,17 +267,28 @@ def run(
         raise UserError(f"{path} cannot be loaded: {str(error).splitlines()[0]}") from None
     serve = loaded.signatures[served]
     types = {name: spec.dtype for name, spec in serve.structured_input_signature[1].items()}
-    for block in blocks(iter(examples), 64):
+
+    def answers(batch: list[Any]) -> list[dict[str, Any]]:
         inputs = {
             name: tf.constant(_encoded(value), types[name])
-            for name, value in collate(block).items()
+            for name, value in collate(batch).items()
         }
         try:
             outputs = serve(**inputs)
         except tf.errors.OpError as error:
             raise UserError(f"{path} refuses: {str(error).splitlines()[0]}") from None
-        answer = {name: _decoded(value.numpy().tolist()) for name, value in outputs.items()}
-        yield from zip(block, rows_of(answer), strict=True)
+        read = {name: value.numpy().tolist() for name, value in outputs.items()
+                if name not in without}  # fmt: skip
+        return rows_of({name: _decoded(value) for name, value in read.items()})
+
+    for block in blocks(iter(examples), BLOCK):
+        order = sorted(range(len(block)), key=lambda i: len(block[i]))
+        rows: list[dict[str, Any]] = [{}] * len(block)
+        for start in range(0, len(order), BATCH):
+            chosen = order[start : start + BATCH]
+            for i, row in zip(chosen, answers([block[i] for i in chosen]), strict=True):
+                rows[i] = row
+        yield from zip(block, rows, strict=True)
 
 
 def _encoded(value: Any) -> Any:

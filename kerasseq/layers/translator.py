@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-from keras import ops
 
 from kerasseq.layers._checks import check_choice, check_rank
 from kerasseq.layers.attention_decoder import ATTENTIONS, AttentionDecoder, Memory, State
@@ -185,6 +184,10 @@ class RecurrentTranslator(keras.Model):
             dtype=policy,
             name="softmax",
         )
+        # of what is evaluated, without smoothing
+        self.scorer = ChunkedCrossEntropy(
+            self.embedding, self.softmax.chunk_size, dtype=policy, name="scorer"
+        )
         self.build((None, None))
 
     def build(self, source_shape: Any) -> None:
@@ -198,6 +201,7 @@ class RecurrentTranslator(keras.Model):
         states = 2 * settings["encoder_layers"] * self.encoder.states_per_cell
         self.decoder.build((None, None), (None, None, features), [state] * states)
         self.softmax.build((None, None, settings["units"]))
+        self.scorer.build((None, None, settings["units"]))
         self.built = True
 
     def call(
@@ -261,9 +265,7 @@ class RecurrentTranslator(keras.Model):
 
     def nll(self, outputs: Any, targets: Any) -> Any:
         """`-log p(target)` of each token, float32 `[batch, time]`, without smoothing."""
-        logits = self.embedding(outputs, project=True)
-        scores = ops.take_along_axis(logits, ops.cast(targets, "int32")[..., None], axis=-1)
-        return ops.logsumexp(logits, axis=-1) - scores[..., 0]
+        return self.scorer(outputs, targets)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self._settings}

@@ -37,8 +37,5 @@ class UniformAttention(AttentionBase):
     [0.5, 0.5, 0.0, 0.0]
     """
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-
     def score(self, query: Any, keys: Any, coverage: Any = None) -> Any:
         return ops.zeros_like(query[:, :, :1]) + ops.zeros_like(keys[:, None, :, 0])

@@ -1,9 +1,10 @@
 """Cased words or subwords of a text, and back. :mod:`kerasseq.text.subwords_graph` is its twin.
 
 A text is cut into units: runs of letters and digits, and single marks. A unit that has a blank
-before it begins with "▁", as in SentencePiece, so that the units say how the text was written and
-it comes back exactly. A token is a whole unit, or a part of one that byte-pair encoding made
-(Sennrich et al. 2016, https://arxiv.org/abs/1508.07909).
+before it begins with "▁", as in SentencePiece, so that the units say how the text was written. What
+comes back is its NFC, with single blanks in place of white space, controls and format characters
+(such as U+200C, which some scripts write inside words). A token is a whole unit, or a part of one
+that byte-pair encoding made (Sennrich et al. 2016, https://arxiv.org/abs/1508.07909).
 """
 
 from __future__ import annotations

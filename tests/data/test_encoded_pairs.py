@@ -14,6 +14,7 @@ from kerasseq.data.encoded_pairs import (
     encode_corpus,
     encode_pairs,
     encode_sources,
+    summary,
 )
 from kerasseq.data.parallel import Pair, ParallelCorpus
 from kerasseq.errors import UserError
@@ -196,11 +197,12 @@ def test_long_pairs_are_left_out_of_training_and_counted():
 def test_the_report():
     codec = SubwordCodec.learn(["a b c"], "word", 50)
     made = [Pair("a b", "a", "a b"), Pair("c", "b q c", "c"), Pair("", "", "")]
-    split, report = encode_pairs(made, codec, codec)
+    split = encode_pairs(made, codec, codec)
+    report = summary(split)
     assert len(split) == 3
-    assert report["sha256"] == encode_pairs(made, codec, codec)[1]["sha256"]
+    assert report["sha256"] == summary(encode_pairs(made, codec, codec))["sha256"]
     for other in (made[::-1], [*made[:2], Pair("a", "", "")], [Pair("a", "b a", ""), *made[1:]]):
-        assert encode_pairs(other, codec, codec)[1]["sha256"] != report["sha256"]
+        assert summary(encode_pairs(other, codec, codec))["sha256"] != report["sha256"]
     assert {**report, "sha256": None, "length_percentiles": None} == {
         "examples": 3, "labels": {}, "tokens": 2 + 4 + 1, "source_tokens": 3 + 2 + 1,
         "unknown_share": round(1 / 7, 4), "length_percentiles": None, "sha256": None,

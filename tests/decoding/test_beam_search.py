@@ -273,6 +273,22 @@ def test_finished_ones_come_before_better_unfinished_ones():
     assert [t for t, *_ in found(beams, 0)] == [(0,), (1, 0), (1, 1)]
 
 
+@pytest.mark.parametrize("alpha", [0.0, 1.0])
+def test_each_sentence_has_its_own_length(alpha):
+    """As if each were searched by itself, down to its length."""
+    table = np.float32(np.random.default_rng(5).normal(size=(7, 7)))
+    table[:, 0] -= 2.0  # so that some do not end by themselves
+    firsts, lengths = [1, 2, 3, 4], [1, 4, 2, 6]
+    outputs = beam_search(markov(table), (), firsts, 3, lengths, [0], alpha, 3)
+    together = Beams(*(output.numpy() for output in outputs))
+    after = following(np.broadcast_to(table, (6, 7, 7)))
+    for row, (first, length) in enumerate(zip(firsts, lengths, strict=True)):
+        expected = beam_reference(after, first, 3, length, {0}, alpha, 3, "gnmt")
+        assert_same(found(together, row), expected)
+    assert together.lengths.max(1).tolist() == lengths
+    assert 0 < together.finished.mean() < 1
+
+
 def test_forbidden_tokens_do_not_exist():
     table = np.array([[-np.inf, 0.0, -1e30], [0.0, 0.0, -np.inf], [0.0, 0.0, 0.0]])
     beams = search(table, [0], 5, 2, [0], 0.6, 5, "gnmt")

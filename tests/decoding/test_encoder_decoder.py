@@ -98,7 +98,6 @@ def forced(model):
 
 def following(model, source, ends=ENDS):
     """What the reference reads of a model: log-probabilities after a prefix, of what may follow."""
-    longest = 2 * len(source) + 10
 
     @functools.cache
     def after(prefix):
@@ -108,8 +107,6 @@ def following(model, source, ends=ENDS):
             logits = forced(model)(np.int32(source), np.int32(prefix))[0][-1]
         logits = np.array(logits, "float64")
         logits[list(ends.excluded)] = -1e30
-        if len(prefix) == longest:
-            logits[np.arange(len(logits)) != ends.stop] = -1e30
         return log_softmax(logits)
 
     return after
@@ -161,12 +158,12 @@ def assert_same(ours, theirs, rtol=1e-4):
 
 
 def greedy(model, source):
-    """The likeliest token each time, by a loop: the output and its log-probability."""
+    """The likeliest token each time, by a loop: output, log-probability, whether it ended."""
     after, tokens, total = following(model, source), (), 0.0
-    while not tokens or tokens[-1] != EOS:
+    while (not tokens or tokens[-1] != EOS) and len(tokens) < 2 * len(source) + 10:
         gains = after((BOS, *tokens))
         tokens, total = (*tokens, int(gains.argmax())), total + gains.max()
-    return tokens, total
+    return tokens, total, tokens[-1] == EOS
 
 
 scripts = st.builds(
@@ -188,9 +185,9 @@ def test_a_beam_of_1_is_greedy(kind):
     beams = compiled(model)(*batch(SOURCES), 1, 1, 0.7, 0.0)
     lengths = set()
     for row, source in enumerate(SOURCES):
-        tokens, total = greedy(model, source)
+        tokens, total, ended = greedy(model, source)
         (entry,) = found(beams, row)
-        assert (entry[0], entry[3]) == (tokens, True)
+        assert (entry[0], entry[3]) == (tokens, ended)
         assert entry[1] == pytest.approx(total, abs=1e-4)
         assert entry[2] == pytest.approx(total / ((5 + len(tokens)) / 6) ** 0.7, abs=1e-4)
         lengths.add(len(tokens))
@@ -202,8 +199,8 @@ def test_a_beam_of_1_is_greedy(kind):
 def test_a_beam_of_1_is_greedy_for_any_model(model, sources):
     beams = search(model, *batch(sources), ENDS, 1, 1, 1.0, 0)
     for row, source in enumerate(sources):
-        tokens, total = greedy(model, source)
-        assert_same(found(beams, row), [(tokens, total, total / ((5 + len(tokens)) / 6), True)])
+        tokens, total, ended = greedy(model, source)
+        assert_same(found(beams, row), [(tokens, total, total / ((5 + len(tokens)) / 6), ended)])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -257,21 +254,25 @@ def test_a_sentence_alone_is_the_same(kind, beta):
 
 @pytest.mark.parametrize("width", [1, 3])
 def test_an_output_ends_at_its_longest(width):
-    """2 n + 10 tokens, whatever else is in the batch, the last of them the stop token."""
+    """2 n + 10 tokens, whatever else is in the batch; what is cut there did not finish."""
     model = made(eos=-60.0)
     beams = compiled(model)(*batch(SOURCES), width, width, 1.0, 0.0)
     for row, source in enumerate(SOURCES):
         entries = found(beams, row)
         assert len(entries) == width
         for tokens, _, _, finished in entries:
-            assert finished
+            assert not finished
             assert len(tokens) == 2 * len(source) + 10
-            assert tokens.index(EOS) == len(tokens) - 1
+            assert EOS not in tokens
     made_up = drawn(model, SOURCES, 1.0, 1)
     longest = [2 * len(source) + 10 for source in SOURCES]
     assert made_up.lengths.numpy().tolist() == longest
-    for tokens, length in zip(made_up.tokens.numpy(), longest, strict=True):
-        assert tokens[:length].tolist().index(EOS) == length - 1
+    for tokens, log_probs, length in zip(
+        made_up.tokens.numpy(), made_up.log_probs.numpy(), longest, strict=True
+    ):
+        assert EOS not in tokens[:length]
+        assert not tokens[length:].any()
+        assert not log_probs[length:].any()
 
 
 def test_excluded_ids_never_occur():
@@ -374,8 +375,8 @@ def test_a_seed_makes_an_output_whatever_else_is_drawn(kind):
         np.testing.assert_allclose(
             alone.log_probs[0], together.log_probs[row, :length], rtol=1e-4, atol=1e-5
         )
-        assert together.tokens[row, length - 1] == EOS
-        assert length <= 2 * len(source) + 10
+        ended = together.tokens[row, length - 1] == EOS
+        assert ended or length == 2 * len(source) + 10
         after, before = following(model, source), (BOS,)
         for token, log_prob in zip(*(part[0].numpy() for part in alone[::2]), strict=True):
             assert log_prob == pytest.approx(after(before)[token], abs=1e-4)
@@ -391,7 +392,7 @@ def test_without_temperature_it_is_greedy(kind):
     model = made(kind)
     coldest = drawn(model, SOURCES, 1e-4, np.arange(5))
     for row, source in enumerate(SOURCES):
-        tokens, total = greedy(model, source)
+        tokens, total, _ = greedy(model, source)
         assert tuple(coldest.tokens[row, : coldest.lengths[row]].numpy().tolist()) == tokens
         # of the model itself, not of the temperature
         assert float(tf.reduce_sum(coldest.log_probs[row])) == pytest.approx(total, abs=1e-4)

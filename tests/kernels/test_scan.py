@@ -14,8 +14,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@pytest.fixture
-def tensors():
+def make(dtype):
     import tensorflow as tf
 
     rng = np.random.default_rng(0)
@@ -23,7 +22,8 @@ def tensors():
         "x": (TIME, BATCH, INNER), "start": (BATCH, UNITS), "first": (UNITS, INNER),
         "second": (INNER, UNITS), "bias": (UNITS,),
     }  # fmt: skip
-    return {name: tf.Variable(rng.normal(size=s).astype("float32")) for name, s in shapes.items()}
+    drawn = {name: rng.normal(size=shape).astype("float32") for name, shape in shapes.items()}
+    return {name: tf.Variable(tf.cast(array, dtype)) for name, array in drawn.items()}
 
 
 def run(tensors, reverse, listed):
@@ -40,15 +40,19 @@ def run(tensors, reverse, listed):
         outputs, (last,) = scan(
             step, [tensors["start"]], [tensors["x"]], reverse, kernels if listed else ()
         )
-        weights = tf.reshape(tf.range(60.0), (TIME, BATCH, UNITS))
+        weights = tf.reshape(tf.range(60.0), (TIME, BATCH, UNITS)) / 60
+        outputs, last = tf.cast(outputs, "float32"), tf.cast(last, "float32")
         loss = tf.reduce_sum(weights * outputs) + tf.reduce_sum(last**2)
-    return [outputs, last, *tape.gradient(loss, list(tensors.values()))]
+    found = [outputs, last, *tape.gradient(loss, list(tensors.values()))]
+    return [tf.cast(values, "float32") for values in found]
 
 
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("compiled", [False, True])
-def test_listed_kernels_change_no_number(tensors, reverse, compiled):
+def test_listed_kernels_change_no_number(reverse, compiled):
     import tensorflow as tf
+
+    tensors = make("float32")
 
     def both():
         return run(tensors, reverse, listed=False), run(tensors, reverse, listed=True)
@@ -58,6 +62,21 @@ def test_listed_kernels_change_no_number(tensors, reverse, compiled):
     for ours, theirs in zip(listed, plain, strict=True):
         assert np.abs(theirs).max() > 0.01
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_half_precision_rounds_and_no_more(reverse):
+    """Summed over all steps at once a gradient is rounded once, and is the nearer one."""
+    import tensorflow as tf
+
+    half = make("bfloat16")
+    exact = {name: tf.Variable(tf.cast(values, "float32")) for name, values in half.items()}
+    wanted = run(exact, reverse, listed=False)
+    listed, plain = (run(half, reverse, listed=listed) for listed in (True, False))
+    for ours, theirs, right in zip(listed, plain, wanted, strict=True):
+        scale = np.abs(right).max()
+        assert np.abs(ours - right).max() < 0.05 * scale
+        assert np.abs(ours - right).mean() <= 1.1 * np.abs(theirs - right).mean() + 1e-3 * scale
 
 
 def test_products_outside_of_a_loop():

@@ -382,17 +382,26 @@ def test_a_seed_makes_a_translation(trained):
 def test_a_very_long_sentence_is_translated_with_a_warning(trained):
     """What is read of it is what the model was set to read; the rest is not."""
     text = SENTENCE.removesuffix(".") + " now" * 4995
-    out, errors = call_with_warnings("translate", text, *run_of(trained))
-    assert errors.count("\n") == 1
-    assert errors.startswith("only the first 20 tokens of 'the red cat sees a dog now now")
-    assert errors.endswith("are translated\n")
-    assert len(errors) < 200
     cut = " ".join(text.split()[:20])
-    same, errors = call_with_warnings("translate", cut, *run_of(trained))
-    assert errors == ""
-    assert same == out
-    (one,) = rows("translate", text, *export_of(trained))
-    assert one["translations"][0]["text"] + "\n" == out
+    for model in (run_of(trained), export_of(trained)):
+        found = []
+        for verb in ("translate", "predict"):
+            out, errors = call_with_warnings(verb, text, *model)
+            assert errors.count("\n") == 1
+            assert errors.startswith("'the red cat sees a dog now now")
+            assert errors.endswith("longer than what is read: its end is cut off\n")
+            assert len(errors) < 200
+            found.append(out.splitlines()[-1].strip())
+        same, errors = call_with_warnings("translate", cut, *model)
+        assert errors == ""
+        assert found == [same.strip()] * 2
+
+
+def test_sources_that_are_cut_are_counted_in_a_report(trained, tmp_path):
+    folder = write_files(tmp_path / "other", train=5, held_out=3)
+    write_pairs(folder / "test", [(" ".join(["cat"] * 50), "cat"), ("a cat.", "cat a.")])
+    printed = call("evaluate", *run_of(trained), "--on", folder, "--split", "test")
+    assert "1 sources are longer than what is read, and cut" in printed
 
 
 def test_a_text_is_cut_where_its_tokens_say():
@@ -488,8 +497,10 @@ def assert_same(ours, theirs):
     assert len(ours) == len(theirs)
     for mine, its in zip(ours, theirs, strict=True):
         assert mine["text"] == its["text"]
+        assert mine["source_tokens"] == its["source_tokens"]
         for one, other in zip(mine["translations"], its["translations"], strict=True):
             assert (one["text"], one["tokens"]) == (other["text"], other["tokens"])
+            assert one["alignment"] == other["alignment"]
             for name in ("score", "log_prob"):
                 assert one[name] == pytest.approx(other[name], rel=1e-4, abs=1e-4)
 
@@ -513,21 +524,23 @@ def test_the_savedmodel_has_its_inputs_and_outputs_by_name(trained):
     assert {"serving_default", "translate_verbose"} <= set(loaded.signatures)
     texts = [SENTENCE, "", "the big bird likes Kobold now."]
     served = loaded.signatures["serving_default"](text=tf.constant(texts))
-    assert set(served) == {"translation", "score"}
+    assert set(served) == {"translation", "score", "cut"}
+    assert not served["cut"].numpy().any()
     assert served["translation"].numpy()[0].decode() == MEANING
     assert served["translation"].numpy()[1] == b""
 
-    def verbose(size):
+    def verbose(size, penalty=1.0):
         found = loaded.signatures["translate_verbose"](
-            text=tf.constant(texts), beam_size=tf.constant(size), length_penalty=tf.constant(1.0)
-        )
+            text=tf.constant(texts), beam_size=tf.constant(size),
+            length_penalty=tf.constant(penalty),
+        )  # fmt: skip
         return {name: value.numpy() for name, value in found.items()}
 
     found = verbose(3)
     size, steps = found["tokens"].shape[2], found["source_tokens"].shape[1]
     assert {name: value.shape for name, value in found.items()} == {
         "translations": (3, 3), "scores": (3, 3), "log_probs": (3, 3), "tokens": (3, 3, size),
-        "source_tokens": (3, steps), "attention": (3, 3, size, steps),
+        "source_tokens": (3, steps), "attention": (3, 3, size, steps), "cut": (3,),
     }  # fmt: skip
     assert steps == 8
     assert found["translations"][0, 0] == served["translation"].numpy()[0]
@@ -546,6 +559,9 @@ def test_the_savedmodel_has_its_inputs_and_outputs_by_name(trained):
     assert one["translations"].shape == (3, 1)
     with pytest.raises(tf.errors.InvalidArgumentError, match="beam_size must be 1 or more"):
         verbose(0)
+    for penalty in (-1.0, np.nan):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="length_penalty must be 0"):
+            verbose(1, penalty)
 
 
 # -- layouts and variants --------------------------------------------------------------------------
@@ -563,6 +579,26 @@ def test_a_table_is_cut_into_splits(table, tmp_path):
     assert len(call("translate", *texts, "--run", tmp_path / "run").splitlines()) == 2
     printed = call("evaluate", "--run", tmp_path / "run", "--on", table)
     assert "150 sentences" in printed
+    folder = write_files(tmp_path / "files", train=3, held_out=3)
+    line = call("evaluate", "--run", tmp_path / "run", "--on", folder, status=2)
+    assert "only their columns are known (--source 1:en" in line
+
+
+def test_other_data_of_another_layout(trained, table, tmp_path):
+    """A table where files were trained on, and files where a table's columns have languages."""
+    assert "150 sentences" in call("evaluate", *run_of(trained), "--on", table)
+    folder = tmp_path / "tables"
+    folder.mkdir()
+    write_table(folder / "train.tsv", pairs(10, 1))
+    write_table(folder / "test.tsv", pairs(7, 2))
+    printed = call("evaluate", *run_of(trained), "--on", folder, "--split", "test")
+    assert "7 sentences" in printed
+    run = ["--run", tmp_path / "run"]
+    call("train", "--data", table, *run, *QUICK, "--source=1:en", "--target=2:xx")
+    assert json.loads((tmp_path / "run/data.json").read_text())["languages"] == ["en", "xx"]
+    files = write_files(tmp_path / "files", train=3, held_out=4)
+    assert "4 sentences" in call("evaluate", *run, "--on", files, "--split", "test")
+    assert "150 sentences" in call("evaluate", *run, "--on", table)
 
 
 def test_a_folder_of_tables_backwards(tmp_path):
@@ -711,6 +747,8 @@ def test_verbs_refuse_what_they_cannot_do(trained, files, tmp_path):
         (["--sample", 1, "--plot-attention", "a.png"], run, "--sample draws: a beam's options"),
         (["--sample", 1], export, "give a --run"),
         (["--coverage-penalty", 1], export, "give a --run"),
+        (["--length-penalty", -1], export, "length_penalty"),
+        (["--beam", 1001], export, "size must be"),
         (["--file", "b"], run, "not both"),
         ([], ["--run", tmp_path / "none"], "holds no run"),
         ([], ["--saved-model", trained[0] / "run"], "is not an exported version"),
