@@ -276,8 +276,8 @@ def test_finished_ones_come_before_better_unfinished_ones():
 @pytest.mark.parametrize("alpha", [0.0, 1.0])
 def test_each_sentence_has_its_own_length(alpha):
     """As if each were searched by itself, down to its length."""
-    table = np.float32(np.random.default_rng(5).normal(size=(7, 7)))
-    table[:, 0] -= 2.0  # so that some do not end by themselves
+    table = np.float32(np.random.default_rng(7).normal(size=(7, 7)))
+    table[:, 0] -= 0.5  # so that some do not end by themselves
     firsts, lengths = [1, 2, 3, 4], [1, 4, 2, 6]
     outputs = beam_search(markov(table), (), firsts, 3, lengths, [0], alpha, 3)
     together = Beams(*(output.numpy() for output in outputs))
