@@ -68,11 +68,11 @@ class ModelSettings(Settings):
     tie: Literal["two", "three"] = "three"
     """Whether the target embedding and the softmax have one matrix, or the source embedding too,
     which needs text.joint."""
-    input_dropout: float = setting(0.2, ge=0, lt=1)
+    input_dropout: float = setting(0.4, ge=0, lt=1)
     """Variational dropout of the source vectors: the same mask at every step."""
-    encoder_dropout: float = setting(0.2, ge=0, lt=1)
+    encoder_dropout: float = setting(0.5, ge=0, lt=1)
     """Variational dropout between the encoder's layers, and of its output."""
-    decoder_dropout: float = setting(0.3, ge=0, lt=1)
+    decoder_dropout: float = setting(0.5, ge=0, lt=1)
     """Dropout of the target vectors, between the decoder's layers, and of its output."""
 
     def __post_init__(self) -> None:
@@ -108,7 +108,7 @@ class TranslationSettings(TaskSettings):
     model: ModelSettings = group(ModelSettings)
     beam: BeamSettings = group(BeamSettings)
     training: TrainingSettings = group(
-        TrainingSettings, monitor="bleu", learning_rate=1e-3, average=0.999
+        TrainingSettings, monitor="bleu", learning_rate=1e-3, average=0.999, epochs=20
     )
 
     def __post_init__(self) -> None:
