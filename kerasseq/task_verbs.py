@@ -202,9 +202,7 @@ def translation_verbs(name: str) -> tuple[Verb, ...]:
 
     def compare_options(parser: argparse.ArgumentParser) -> None:
         run_option(parser, name)
-        parser.add_argument(
-            "--with", dest="other", required=True, metavar="RUN", help="The other run."
-        )
+        parser.add_argument("--with", dest="other", metavar="RUN", help="The other run.")
         parser.add_argument(
             "--split",
             choices=["test", "validation"],

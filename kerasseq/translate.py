@@ -159,8 +159,9 @@ def result(text: str, source_tokens: list[str], translations: list[Translation])
             found["alignment"] = one.attention.argmax(1).tolist()
         return found
 
-    read = {"source_tokens": source_tokens} if source_tokens else {}
-    return {"text": text, **read, "translations": [entry(one) for one in translations]}
+    entries = [entry(one) for one in translations]
+    read = {"source_tokens": source_tokens} if "alignment" in entries[0] else {}
+    return {"text": text, **read, "translations": entries}
 
 
 def _plot(source_tokens: list[str], translations: list[Translation], path: Path) -> None:
@@ -177,6 +178,8 @@ def _plot(source_tokens: list[str], translations: list[Translation], path: Path)
 
 def compare(task: Any, options: Namespace) -> None:
     """Paired significance of the difference between two runs, and their curves by length."""
+    if not options.other:
+        raise UserError("give the other run: --with RUN")
     runs = {path: load_run(task, Path(path)) for path in (options.run, options.other)}
     if len(runs) < 2:
         raise UserError("--run and --with are the same run")
