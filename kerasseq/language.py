@@ -18,8 +18,9 @@ from kerasseq.evaluation import neural_cache
 from kerasseq.evaluation.language_model import perplexity
 from kerasseq.export import saved_model
 from kerasseq.generation import Continuation, Sampling, TextModel, next_result, stop_ids
-from kerasseq.runs import Trained, load_run, say, shortened, split_data
+from kerasseq.runs import Trained, load_run, say, split_data
 from kerasseq.storage import write_json
+from kerasseq.text.shortened import shortened
 from kerasseq.text.vocabulary import EOS
 from kerasseq.verbs import read_texts
 

@@ -20,7 +20,7 @@ from kerasseq.decoding.encoder_decoder import attention_of, draw, search
 from kerasseq.decoding.settings import BeamSettings
 from kerasseq.export.serving import EDGE_CASES, Serving, Signature, text_signature
 from kerasseq.export.translation import TextTranslator, can_copy, ends_of
-from kerasseq.runs import shortened
+from kerasseq.text.shortened import shortened
 from kerasseq.text.subwords import SubwordCodec
 from kerasseq.text.vocabulary import BOS, UNK
 

@@ -328,7 +328,7 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
                 yield _result(text, shares, assets.class_names)
 
     def show_prediction(self, result: dict[str, Any]) -> str:
-        from kerasseq.runs import shortened
+        from kerasseq.text.shortened import shortened
 
         return f"{result['label']:>10} {result['probability']:.3f}  {shortened(result['text'])}"
 

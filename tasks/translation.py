@@ -356,7 +356,7 @@ class Translation(Task[TranslationSettings, PairData, Assets]):
             yield _result(text, best.text, best.score)
 
     def show_prediction(self, result: dict[str, Any]) -> str:
-        from kerasseq.runs import shortened
+        from kerasseq.text.shortened import shortened
 
         return f"{shortened(result['text'])}\n    {result['translation']}"
 
