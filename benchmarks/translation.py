@@ -157,7 +157,8 @@ def finished(name: str) -> tuple[Any, dict[str, Any]]:
 
     run = RUNS / name
     if not (run / "evaluation/test.json").exists():
-        sys.exit(f"{run} is needed: python -m benchmarks.translation {name[-5:]} comes first")
+        figure = name.removeprefix("multi30k-")
+        sys.exit(f"{run} is needed: python -m benchmarks.translation {figure} comes first")
     settings = yaml.safe_load((run / "settings.yaml").read_text(encoding="utf-8"))
     report = json.loads((run / "evaluation/test.json").read_text(encoding="utf-8"))
     return from_dict(TranslationSettings, settings), report

@@ -191,10 +191,12 @@ def fit(task: Task, settings: TaskSettings, run: RunFolder, prepared: Prepared) 
 
 def recurrent_kernels(model: keras.Model) -> list[tuple[str, Any]]:
     """The recurrent layers of a model and the kernel each runs on."""
+    found = [layer for layer in model._flatten_layers() if hasattr(layer, "kernel_plan")]
+    parts = {id(part) for layer in found for part in layer._flatten_layers(include_self=False)}
     return [
         (f"kernel of {layer.name}", layer.kernel_plan())
-        for layer in model._flatten_layers()
-        if hasattr(layer, "kernel_plan")
+        for layer in found
+        if id(layer) not in parts  # of a layer that says how it runs them
     ]
 
 

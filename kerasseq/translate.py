@@ -69,7 +69,7 @@ def _by_run(task: Any, texts: Iterable[str], options: Namespace) -> Found:
     def read() -> Iterator[str]:
         for text in texts:
             if reader.is_cut(text):
-                say_cut(text)
+                say_cut(text, reader.longest)
             yield text
 
     with_attention = trained.model.has_attention and _reads_attention(options)
@@ -94,7 +94,10 @@ def _chosen(beam: BeamSettings, options: Namespace) -> BeamSettings:
         "length_penalty": options.length_penalty,
         "coverage_penalty": options.coverage_penalty,
     }
-    return replace(beam, {name: value for name, value in given.items() if value is not None})
+    try:
+        return replace(beam, {name: value for name, value in given.items() if value is not None})
+    except UserError as error:
+        raise UserError(f"the beam's {error}") from None
 
 
 def _reads_attention(options: Namespace) -> bool:
@@ -105,8 +108,9 @@ def _by_saved_model(task: Any, texts: Iterable[str], options: Namespace) -> Foun
     if options.sample is not None or options.coverage_penalty is not None:
         raise UserError("an exported version searches by its own coverage penalty: give a --run")
     path = Path(options.saved_model)
-    given = BeamSettings(**saved_model.read_manifest(path, task.name)["settings"]["beam"])
-    beam = _chosen(given, options)
+    settings = saved_model.read_manifest(path, task.name)["settings"]
+    longest = settings["text"]["max_length"]
+    beam = _chosen(BeamSettings(**settings["beam"]), options)
     check_beam(beam.size, options.n_best, 1)
     how = {"beam_size": beam.size, "length_penalty": beam.length_penalty}
     without = () if _reads_attention(options) else ("attention",)
@@ -115,7 +119,7 @@ def _by_saved_model(task: Any, texts: Iterable[str], options: Namespace) -> Foun
     ):
         row = unpadded(padded)
         if row["cut"]:
-            say_cut(text)
+            say_cut(text, longest)
         columns = (row[name] for name in ("translations", "scores", "log_probs", "tokens"))
         attention = row.get("attention", [None] * beam.size)
         translations = [
@@ -124,6 +128,7 @@ def _by_saved_model(task: Any, texts: Iterable[str], options: Namespace) -> Foun
                 None if weights is None else np.array(weights)[: sum(t != "" for t in tokens)],
             )
             for one, score, log_prob, tokens, weights in zip(*columns, attention, strict=True)
+            if any(tokens)  # where fewer were found, the others are missing
         ]  # fmt: skip
         yield text, row["source_tokens"], translations[: options.n_best]
 

@@ -128,7 +128,7 @@ class Translator:
         """Each text with its best translations, in order; sorted by length block by block.
 
         Args:
-            texts: source sentences; one without a token has empty translations.
+            texts: source sentences; one without a token has one, empty.
             beam: of the search.
             n_best: translations of each text, at most ``beam.size``.
             with_attention: whether to give the attention weights.
@@ -198,16 +198,15 @@ class Translator:
                     weights = [
                         None if part is None else part[at, :, : lengths[at]] for part in attention
                     ]
-                    empty = lengths[at] == 1  # nothing but EOS
                     found = [part[at] for part in outputs]
-                    results[row] = list(self._translations(block[row], empty, found, weights))
+                    results[row] = list(self._translations(block[row], found, weights))
                     if not with_attention:
                         results[row] = [t._replace(attention=None) for t in results[row]]
             done += len(block)
             yield from zip(block, results, strict=True)
 
     def _translations(
-        self, text: str, empty: bool, outputs: Sequence[Any], attention: Sequence[Any]
+        self, text: str, outputs: Sequence[Any], attention: Sequence[Any]
     ) -> Iterator[Translation]:
         words = None
         for tokens, length, log_prob, score, weights in zip(*outputs, attention, strict=True):
@@ -217,11 +216,11 @@ class Translator:
             copies = None
             if weights is not None:
                 weights = weights[:length]
-                if self.copies and UNK in ids and not empty:
+                if self.copies and UNK in ids:
                     words = words or self.source_codec.words_of(text)[: self.longest]
                     copies = [words[i] for i in weights[:, :-1].argmax(1)]  # EOS is no word
             yield Translation(
-                "" if empty else self.target_codec.decode(ids, copies),
+                self.target_codec.decode(ids, copies),
                 float(score),
                 float(log_prob),
                 self.target_codec.pieces(ids),
@@ -323,6 +322,7 @@ def unpadded(row: dict[str, Any]) -> dict[str, Any]:
     return whole
 
 
-def say_cut(text: str) -> None:
+def say_cut(text: str, longest: int) -> None:
     """Warns that not all of a text is translated."""
-    print(f"{shortened(text)!r} is longer than what is read: its end is cut off", file=sys.stderr)
+    rule = f"only its first {longest} tokens are read (text.max_length)"
+    print(f"{shortened(text)!r} is cut: {rule}", file=sys.stderr)

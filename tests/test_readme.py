@@ -12,11 +12,13 @@ from kerasseq.cli import common_verbs
 from tasks.language_model import LanguageModel
 from tasks.pos_tagging import PosTagging
 from tasks.sentiment import Sentiment
+from tasks.translation import Translation
 
 TASKS = {
     "tasks.sentiment": Sentiment,
     "tasks.pos_tagging": PosTagging,
     "tasks.language_model": LanguageModel,
+    "tasks.translation": Translation,
 }
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -405,14 +405,17 @@ def _with_language(column: str) -> str:
 
 
 def _table_pairs(path: Path, columns: tuple[int, int], encoding: str) -> Iterator[Pair]:
-    number = 0
+    number = blank = 0
     for number, line in enumerate(_lines(path, encoding), start=1):
+        if not line.strip() and number > 1:  # at the end it is no row
+            blank = blank or number
+            continue
         row = line.split("\t")  # quotes are plain characters in such files
         for column in columns:
-            if column > len(row) or not row[column - 1].strip():
+            if blank or column > len(row) or not row[column - 1].strip():
                 raise UserError(
-                    f"{path}:{number}: no sentence in column {column} of {len(row)} (they are "
-                    "separated by tabs)"
+                    f"{path}:{blank or number}: no sentence in column {column} of "
+                    f"{1 if blank else len(row)} (they are separated by tabs)"
                 )
         source, target = (row[column - 1] for column in columns)
         yield Pair(source, target, source)

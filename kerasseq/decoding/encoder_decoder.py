@@ -46,6 +46,8 @@ def search(
 ) -> Beams:
     """The best outputs for each source; see :func:`kerasseq.decoding.beam_search.beam_search`.
 
+    A source that is nothing but the stop token has one output, the same, with a score of 0.
+
     Args:
         model: see above.
         source: int32 ``[B, S]``, padded on the right.
@@ -67,16 +69,33 @@ def search(
         def bonus(state: Any) -> tf.Tensor:
             return coverage_penalty(state["covered"], inside, beta)
 
-    return beam_search(
+    beams = beam_search(
         step, state, tf.fill([rows], ends.begin), width, _longest(lengths), [ends.stop], alpha,
         n_best, "gnmt", bonus,
     )  # fmt: skip
+    empty, first = source[:, :1] == ends.stop, tf.range(n_best) == 0
+    nothing = tf.where(first, 0.0, EXCLUDED)
+    return Beams(
+        tf.where(empty[:, :, tf.newaxis], _only(ends.stop, beams.tokens), beams.tokens),
+        tf.where(empty, tf.cast(first, tf.int32), beams.lengths),
+        tf.where(empty, nothing, beams.log_probs),
+        tf.where(empty, nothing, beams.scores),
+        tf.where(empty, first, beams.finished),
+    )
+
+
+def _only(stop: int, tokens: tf.Tensor) -> tf.Tensor:
+    """The stop token in the first place of the first output, and nothing else, ``[N, T]``."""
+    shape = tf.shape(tokens)[1:]
+    return tf.reshape(tf.where(tf.range(tf.reduce_prod(shape)) == 0, stop, 0), shape)
 
 
 def draw(
     model: Any, source: tf.Tensor, lengths: tf.Tensor, ends: Ends, temperature: Any, seeds: Any
 ) -> Generated:
     """One output for each source, drawn at random; see :func:`kerasseq.decoding.sampling.sample`.
+
+    A source that is nothing but the stop token has the same as its output.
 
     Args:
         model, source, lengths, ends: see :func:`search`.
@@ -91,8 +110,11 @@ def draw(
         stop=[ends.stop],
     )  # fmt: skip
     kept = tf.minimum(made.lengths, most)
+    empty = source[:, :1] == ends.stop
+    kept = tf.where(empty[:, 0], 1, kept)
     inside = tf.sequence_mask(kept, tf.shape(made.tokens)[1])
-    return Generated(tf.where(inside, made.tokens, 0), kept, tf.where(inside, made.log_probs, 0.0))
+    tokens = tf.where(inside, tf.where(empty, ends.stop, made.tokens), 0)
+    return Generated(tokens, kept, tf.where(inside & ~empty, made.log_probs, 0.0))
 
 
 def attention_of(

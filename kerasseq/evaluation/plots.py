@@ -156,7 +156,7 @@ def length_curves(curves: dict[str, Sequence[dict[str, Any]]], path: Path, title
         axis.plot(places, [row["bleu"] for row in curve], "o-", label=name)
     axis.set_zorder(counts.get_zorder() + 1)  # the lines over the bars
     axis.patch.set_visible(False)
-    axis.set_ylim(bottom=0)
+    axis.set_ylim(0, 1.08 * max(axis.get_ylim()[1], 1e-6))
     axis.set_ylabel("BLEU")
     axis.set_xticks(places, [f"{row['words']}\n({row['sentences']:,})" for row in rows])
     axis.set_xlabel("words of the source sentence (number of sentences)")

@@ -285,7 +285,8 @@ def compare_lines(
         lines += [
             f"{title:<5} {first:<{width}}  {_score_line(figures['first'])}",
             f"{'':<5} {second:<{width}}  {_score_line(figures['second'])}",
-            f"{'':<5} difference {figures['difference']:+.2f}, p = {figures['p']:.4f}",
+            f"{'':<5} difference ({second} less {first}) {figures['difference']:+.2f}, "
+            f"p = {figures['p']:.4f}",
             f"{'':<5} {figures['signature']}",
         ]
     columns = [max(len(name), 6) for name in (first, second)]

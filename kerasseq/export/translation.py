@@ -95,7 +95,6 @@ class TextTranslator(tf.Module):
                 )
                 copies = tf.gather(tf.gather(words, of), likeliest, batch_dims=1)
             texts = self.target_codec.decode(outputs, tf.reshape(beams.lengths, [-1]), copies)
-            texts = tf.where(tf.gather(lengths, of) > 1, texts, "")
             cut = encoded.ids.row_lengths() > longest
             return source, cut, beams, tf.reshape(texts, [rows, kept]), attention
 

@@ -17,6 +17,7 @@ from kerasseq.layers._checks import (
     differ,
 )
 from kerasseq.layers._explicit_mask import ExplicitMaskLayer
+from kerasseq.layers._kernel_choice import KernelChoice
 from kerasseq.layers._state_bridge import BRIDGES, StateBridge
 from kerasseq.layers.additive_attention import AdditiveAttention
 from kerasseq.layers.bilinear_attention import BilinearAttention
@@ -289,8 +290,7 @@ class AttentionDecoder(ExplicitMaskLayer):
             mask = check_mask("AttentionDecoder", mask, tokens, inputs_name="tokens")
         if not training:
             sampling_rate = None
-        in_turn = self.input_feeding or self.attend == "before" or self.attention.coverage
-        if in_turn or sampling_rate is not None:
+        if self._in_turn() or sampling_rate is not None:
             hidden, weights = self._run_in_turn(tokens, state, memory, training, sampling_rate)
         else:
             hidden, weights = self._run_at_once(tokens, state, memory, mask, training)
@@ -312,6 +312,20 @@ class AttentionDecoder(ExplicitMaskLayer):
             outputs, memory["keys"], memory["values"], memory.get("mask")
         )
         return self.combine(ops.concatenate([outputs, context], axis=-1)), weights
+
+    def _in_turn(self) -> str:
+        """Why a step needs the one before, beside the recurrent state; empty if it does not."""
+        if self.input_feeding:
+            return "input feeding: each step reads the output before"
+        if self.attend == "before":
+            return "each step attends by the state before"
+        return "each step knows what was attended to before" if self.attention.coverage else ""
+
+    def kernel_plan(self) -> KernelChoice:
+        """How it is run over a sequence, and why, as of a :class:`RecurrentStack`."""
+        if reason := self._in_turn():
+            return KernelChoice("loop", reason)
+        return self.recurrent.kernel_plan()
 
     def _run_in_turn(
         self,

@@ -140,6 +140,15 @@ def test_a_table(tmp_path, name):
     )
 
 
+def test_blank_lines_of_a_table(tmp_path):
+    """They are no rows at its end, and a mistake elsewhere."""
+    path = write(tmp_path / "pairs.tsv", "a\tA\nb\tB\n\n \n")
+    assert len(read(path, "", "").splits["all"]) == 2
+    write(path, "a\tA\n\n\nb\tB\n")
+    with pytest.raises(UserError, match=r"pairs\.tsv:2: no sentence in column 1 of 1"):
+        read(path, "", "")
+
+
 def test_a_folder_of_tables(tmp_path):
     for name in ("train.tsv", "valid.tsv.gz", "test.tsv"):
         write(tmp_path / name, f"{name}\tx\n")
@@ -157,7 +166,7 @@ def test_a_folder_of_tables(tmp_path):
     [
         ("", "is empty"),
         ("a\tb\nc d\n", ":2: no sentence in column 2 of 1"),
-        ("a\tb\n\t\n", ":2: no sentence in column 1 of 2"),
+        ("a\tb\n\tc\n", ":2: no sentence in column 1 of 2"),
         ("a\t \u3000\n", ":1: no sentence in column 2 of 2"),
         ("a\tb\n\nc\td\n", ":2: no sentence in column 1 of 1"),
         (b"a\tb\nc\tcaf\xe9\n", ":2 is not utf-8: byte 0xe9 at offset 5"),

@@ -405,3 +405,30 @@ def test_draws_have_the_probabilities_of_the_model():
     wanted = np.exp(following(model, SOURCES[2])((BOS,)))
     np.testing.assert_allclose(shares, wanted, atol=0.03)
     assert (shares[wanted < 1e-9] == 0).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_of_nothing_comes_nothing(kind):
+    """A source that is only its end has one output, whatever the model would say; others keep
+    theirs beside it."""
+    full, empty = np.int32([[4, 5, EOS]]), np.int32([[EOS]])
+    both = np.int32([[4, 5, EOS], [EOS, 0, 0]])
+    model = made(kind, eos=-5.0)
+    found = search(model, both, np.int32([3, 1]), ENDS, 3, 2, 1.0, 0)
+    alone = search(model, empty, np.int32([1]), ENDS, 3, 2, 1.0, 0)
+    for beams, row in ((found, 1), (alone, 0)):
+        assert beams.lengths[row].numpy().tolist() == [1, 0]
+        tokens = beams.tokens[row].numpy()
+        assert tokens[0, 0] == EOS
+        assert tokens.sum() == EOS
+        for scores in (beams.scores, beams.log_probs):
+            assert scores[row].numpy().tolist() == [0.0, np.float32(-1e30)]
+        assert beams.finished[row].numpy().tolist() == [True, False]
+    other = search(model, full, np.int32([3]), ENDS, 3, 2, 1.0, 0)
+    np.testing.assert_array_equal(found.lengths[0], other.lengths[0])
+    np.testing.assert_allclose(found.scores[0], other.scores[0], rtol=1e-4)
+    drawn = draw(model, both, np.int32([3, 1]), ENDS, 1.0, 7)
+    assert int(drawn.lengths[1]) == 1
+    assert drawn.tokens[1].numpy().sum() == drawn.tokens[1, 0].numpy() == EOS
+    assert float(tf.reduce_sum(drawn.log_probs[1])) == 0
+    assert int(drawn.lengths[0]) > 1

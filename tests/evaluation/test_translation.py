@@ -297,7 +297,7 @@ def test_lines_for_people():
     assert sum("hypothesis  " in line for line in lines) == 15
     found = translation.compare(first, second, references, sources, "de", 1)
     text = "\n".join(translation.compare_lines(found, "plain", "with attention"))
-    assert f"difference {found['bleu']['difference']:+.2f}, p = 0.0010" in text
+    assert f") {found['bleu']['difference']:+.2f}, p = 0.0010" in text
     assert "with attention" in text
     for row in report["by_length"]:
         assert row["words"] in text

@@ -444,3 +444,12 @@ def test_step_in_a_while_loop_keeps_shapes_and_dtypes():
             lambda state, tokens: state["position"][0] < 4, body, (state, tokens)
         )
         assert np.asarray(state["position"]).tolist() == [4, 4]
+
+
+def test_it_says_how_it_is_run():
+    def plan(**kwargs):
+        return str(decoder(**kwargs).kernel_plan())
+
+    assert plan() == "loop: input feeding: each step reads the output before"
+    assert plan(input_feeding=False, attend="before").startswith("loop: each step attends")
+    assert not plan(input_feeding=False).startswith("loop")

@@ -298,6 +298,9 @@ def test_an_empty_line_has_an_empty_translation(trained):
     texts = ["", " \t", SENTENCE, "\x07", "\u2581"]
     for model in (run_of(trained), export_of(trained)):
         assert call("translate", *texts, *model).splitlines() == ["", "", MEANING, "", ""]
+        (row,) = rows("translate", "", "--n-best", 2, *model)
+        (one,) = row["translations"]
+        assert (one["text"], one["tokens"], one["score"]) == ("", ["<eos>"], 0.0)
     (row,) = rows("predict", "", *run_of(trained))
     assert row["translation"] == ""
 
