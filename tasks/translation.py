@@ -352,7 +352,7 @@ class Translation(Task[TranslationSettings, PairData, Assets]):
         reader = self._translator(model, settings, assets)
         for text, (best,) in reader.translate(texts, settings.beam):
             if reader.is_cut(text):
-                say_cut(text)
+                say_cut(text, reader.longest)
             yield _result(text, best.text, best.score)
 
     def show_prediction(self, result: dict[str, Any]) -> str:
@@ -386,7 +386,7 @@ class Translation(Task[TranslationSettings, PairData, Assets]):
         from kerasseq.translation import say_cut
 
         if outputs["cut"]:
-            say_cut(text)
+            say_cut(text, manifest["settings"]["text"]["max_length"])
         return _result(text, outputs["translation"], outputs["score"])
 
 
