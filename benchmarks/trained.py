@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-import yaml
+from kerasseq.training.run_folder import SUMMARY, RunFolder
 
 RUNS = Path("runs/benchmarks")
 
@@ -26,23 +25,22 @@ def train(task: str, name: str, *words: str) -> tuple[dict[str, Any], float]:
         The run's records (``test`` is the report of the split that it was scored on), and the
         wall time in seconds.
     """
-    run = RUNS / name
-    if (run / "training.json").exists():
-        sys.exit(f"{run} is a finished run, maybe of other code: remove it to measure again")
+    run = RunFolder(RUNS / name)
+    if run.read_json(SUMMARY) is not None:
+        sys.exit(f"{run.path} is a finished run, maybe of other code: remove it to measure again")
     start = time.perf_counter()
     subprocess.run(
-        [sys.executable, "-m", f"tasks.{task}", "train", "--run", str(run),
+        [sys.executable, "-m", f"tasks.{task}", "train", "--run", str(run.path),
          "--saved-models", str(RUNS / "saved_models" / name), *words],
         check=True,
     )  # fmt: skip
     seconds = time.perf_counter() - start
     # data without a test split is scored on validation, and with --only-train on nothing
-    scored = [run / f"evaluation/{split}.json" for split in ("test", "validation")]
-    found = next((path for path in scored if path.exists()), None)
+    scored = [run.read_json(f"evaluation/{split}.json") for split in ("test", "validation")]
     return {
-        "test": json.loads(found.read_text(encoding="utf-8")) if found else None,
-        "training": json.loads((run / "training.json").read_text(encoding="utf-8")),
-        "data": json.loads((run / "data.json").read_text(encoding="utf-8")),
-        "history": [json.loads(line) for line in (run / "metrics.jsonl").open(encoding="utf-8")],
-        "settings": yaml.safe_load((run / "settings.yaml").read_text(encoding="utf-8")),
+        "test": next((report for report in scored if report is not None), None),
+        "training": run.need_json(SUMMARY),
+        "data": run.need_json("data.json"),
+        "history": run.history(),
+        "settings": run.record(task)["settings"],
     }, seconds

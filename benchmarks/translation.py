@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from benchmarks.language_models import curve
 from benchmarks.record import data_folder, record
 from benchmarks.trained import RUNS, train
 from benchmarks.turns import Worker, serve, speed_ratio, take_turns
+from kerasseq.training.run_folder import RunFolder
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -155,13 +155,12 @@ def finished(name: str) -> tuple[Any, dict[str, Any]]:
     from kerasseq.config import from_dict
     from tasks.translation import TranslationSettings
 
-    run = RUNS / name
-    if not (run / "evaluation/test.json").exists():
+    run = RunFolder(RUNS / name)
+    report = run.read_json("evaluation/test.json")
+    if report is None:
         figure = name.removeprefix("multi30k-")
-        sys.exit(f"{run} is needed: python -m benchmarks.translation {figure} comes first")
-    settings = yaml.safe_load((run / "settings.yaml").read_text(encoding="utf-8"))
-    report = json.loads((run / "evaluation/test.json").read_text(encoding="utf-8"))
-    return from_dict(TranslationSettings, settings), report
+        sys.exit(f"{run.path} is needed: python -m benchmarks.translation {figure} comes first")
+    return from_dict(TranslationSettings, run.record(TASK)["settings"]), report
 
 
 def test_pairs(settings: Any) -> list[Any]:

@@ -10,6 +10,14 @@ from kerasseq.layers._checks import check_positive, check_rate
 from kerasseq.layers._tied_output import TiedOutputLoss
 from kerasseq.layers.tied_embedding import TiedEmbedding
 
+# How many scores exist at once in a model (32 MiB): tokens times vocabulary.
+SCORES = 2**23
+
+
+def chunk_size_for(vocabulary_size: int) -> int:
+    """How many tokens a model scores at once."""
+    return max(64, SCORES // vocabulary_size)
+
 
 def chunked_cross_entropy(
     hidden: Any,

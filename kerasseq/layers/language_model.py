@@ -8,7 +8,7 @@ from keras import ops
 
 from kerasseq.layers._checks import check_choice, check_rank
 from kerasseq.layers.adaptive_softmax import AdaptiveSoftmax
-from kerasseq.layers.chunked_cross_entropy import ChunkedCrossEntropy
+from kerasseq.layers.chunked_cross_entropy import ChunkedCrossEntropy, chunk_size_for
 from kerasseq.layers.locked_dropout import LockedDropout
 from kerasseq.layers.recurrent_stack import RecurrentStack
 from kerasseq.layers.sampled_softmax import SampledSoftmax
@@ -16,9 +16,6 @@ from kerasseq.layers.tied_embedding import TiedEmbedding
 from kerasseq.layers.word_dropout import WordDropout
 
 SOFTMAXES = ("full", "sampled", "adaptive")
-
-# How many scores exist at once (32 MiB): tokens times vocabulary.
-SCORES = 2**23
 
 
 @keras.saving.register_keras_serializable(package="kerasseq")
@@ -151,7 +148,7 @@ class RecurrentLanguageModel(keras.Model):
             name="recurrent",
         )
         self.output_dropout = LockedDropout(output_dropout, dtype=policy, name="output_dropout")
-        chunk_size = max(64, SCORES // vocabulary_size)
+        chunk_size = chunk_size_for(vocabulary_size)
         named: dict[str, Any] = {"dtype": policy, "name": "softmax"}
         if softmax == "full":
             self.softmax = ChunkedCrossEntropy(self.embedding, chunk_size, **named)

@@ -7,14 +7,11 @@ import keras
 
 from kerasseq.layers._checks import check_choice, check_rank
 from kerasseq.layers.attention_decoder import ATTENTIONS, AttentionDecoder, Memory, State
-from kerasseq.layers.chunked_cross_entropy import ChunkedCrossEntropy
+from kerasseq.layers.chunked_cross_entropy import ChunkedCrossEntropy, chunk_size_for
 from kerasseq.layers.last_pooling import LastPooling
 from kerasseq.layers.locked_dropout import LockedDropout
 from kerasseq.layers.recurrent_stack import RecurrentStack
 from kerasseq.layers.tied_embedding import TiedEmbedding
-
-# How many scores exist at once (32 MiB): tokens times vocabulary.
-SCORES = 2**23
 
 
 @keras.saving.register_keras_serializable(package="kerasseq")
@@ -179,7 +176,7 @@ class RecurrentTranslator(keras.Model):
         )
         self.softmax = ChunkedCrossEntropy(
             self.embedding,
-            max(64, SCORES // target_size),
+            chunk_size_for(target_size),
             label_smoothing,
             dtype=policy,
             name="softmax",

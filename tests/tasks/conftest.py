@@ -2,14 +2,19 @@
 
 import contextlib
 import csv
+import functools
 import io
 import random
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 
+import kerasseq.runs
+import kerasseq.verbs
 from kerasseq import cli
 from tasks.sentiment import Sentiment
 
@@ -68,6 +73,23 @@ def spawn(verb, *words, task=SENTIMENT):
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     return done.stdout
+
+
+def given(monkeypatch, content):
+    """Puts bytes on standard input."""
+    stream = types.SimpleNamespace(buffer=io.BytesIO(content), isatty=lambda: False)
+    monkeypatch.setattr(sys, "stdin", stream)
+
+
+load_run = functools.cache(kerasseq.runs.load_run)
+load_saved_model = functools.cache(tf.saved_model.load)
+
+
+def load_once(monkeypatch, module):
+    """Has a task's verbs load each run and export once, which else would take most of the time."""
+    for place in (module, kerasseq.verbs):
+        monkeypatch.setattr(place, "load_run", load_run)
+    monkeypatch.setattr(tf.saved_model, "load", load_saved_model)
 
 
 def write_reviews(path, count=240, seed=0):

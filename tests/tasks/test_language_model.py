@@ -11,7 +11,6 @@ import random
 import shutil
 import subprocess
 import sys
-import types
 
 import keras
 import numpy as np
@@ -28,6 +27,7 @@ from kerasseq.export import saved_model, serving
 from kerasseq.generation import TextModel
 from tasks.language_model import LanguageModel, LanguageModelSettings, ModelSettings
 from tests.tasks import conftest
+from tests.tasks.conftest import given, load_once, load_run
 
 TASK = LanguageModel()
 call = functools.partial(conftest.call, task=TASK)
@@ -102,16 +102,12 @@ def characters(tmp_path_factory, text):
 @pytest.fixture(autouse=True)
 def _loaded_once(monkeypatch):
     """Runs and exports are loaded once, which else would take most of the time spent here."""
-    monkeypatch.setattr(kerasseq.language, "load_run", load_run)
+    load_once(monkeypatch, kerasseq.language)
     monkeypatch.setattr(kerasseq.language, "text_model", text_model)
-    monkeypatch.setattr(kerasseq.verbs, "load_run", load_run)
-    monkeypatch.setattr(tf.saved_model, "load", load_saved_model)
     yield
     keras.mixed_precision.set_dtype_policy("float32")
 
 
-load_run = functools.cache(kerasseq.runs.load_run)
-load_saved_model = functools.cache(tf.saved_model.load)
 text_models = {}
 
 
@@ -119,12 +115,6 @@ def text_model(run):
     if run.run.path not in text_models:
         text_models[run.run.path] = TextModel(run.model, run.assets.codec)
     return text_models[run.run.path]
-
-
-def given(monkeypatch, content):
-    """Puts bytes on standard input."""
-    stream = types.SimpleNamespace(buffer=io.BytesIO(content), isatty=lambda: False)
-    monkeypatch.setattr(sys, "stdin", stream)
 
 
 def run_of(trained):

@@ -2,13 +2,10 @@
 
 import functools
 import gzip
-import io
 import itertools
 import json
 import random
 import re
-import sys
-import types
 
 import pytest
 import tensorflow as tf
@@ -19,6 +16,7 @@ import kerasseq.verbs
 from kerasseq.export import serving, tagger
 from tasks.pos_tagging import PosTagging
 from tests.tasks import conftest
+from tests.tasks.conftest import given, load_once
 
 TASK = PosTagging()
 call = functools.partial(conftest.call, task=TASK)
@@ -119,19 +117,7 @@ def chunker(tmp_path_factory, chunks):
 @pytest.fixture(autouse=True)
 def _loaded_once(monkeypatch):
     """Runs and exports are loaded once, which else would take most of the time spent here."""
-    monkeypatch.setattr(kerasseq.tag, "load_run", load_run)
-    monkeypatch.setattr(kerasseq.verbs, "load_run", load_run)
-    monkeypatch.setattr(tf.saved_model, "load", load_saved_model)
-
-
-load_run = functools.cache(kerasseq.runs.load_run)
-load_saved_model = functools.cache(tf.saved_model.load)
-
-
-def given(monkeypatch, content):
-    """Puts bytes on standard input."""
-    stream = types.SimpleNamespace(buffer=io.BytesIO(content), isatty=lambda: False)
-    monkeypatch.setattr(sys, "stdin", stream)
+    load_once(monkeypatch, kerasseq.tag)
 
 
 def run_of(trained):

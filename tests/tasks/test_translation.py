@@ -8,8 +8,6 @@ import itertools
 import json
 import random
 import shutil
-import sys
-import types
 
 import keras
 import numpy as np
@@ -25,6 +23,7 @@ from kerasseq.export import serving
 from kerasseq.text.subwords import SubwordCodec
 from tasks.translation import Translation
 from tests.tasks import conftest
+from tests.tasks.conftest import given, load_once, load_run
 
 TASK = Translation()
 call = functools.partial(conftest.call, task=TASK)
@@ -129,16 +128,12 @@ def plain(tmp_path_factory, files):
 @pytest.fixture(autouse=True)
 def _loaded_once(monkeypatch):
     """Runs and exports are loaded once, which else would take most of the time spent here."""
-    monkeypatch.setattr(kerasseq.translate, "load_run", load_run)
-    monkeypatch.setattr(kerasseq.verbs, "load_run", load_run)
+    load_once(monkeypatch, kerasseq.translate)
     monkeypatch.setattr(kerasseq.translate, "translator", translator)
-    monkeypatch.setattr(tf.saved_model, "load", load_saved_model)
     yield
     keras.mixed_precision.set_dtype_policy("float32")
 
 
-load_run = functools.cache(kerasseq.runs.load_run)
-load_saved_model = functools.cache(tf.saved_model.load)
 translators = {}
 make_translator = kerasseq.translate.translator
 
@@ -147,12 +142,6 @@ def translator(run):
     if run.run.path not in translators:
         translators[run.run.path] = make_translator(run)
     return translators[run.run.path]
-
-
-def given(monkeypatch, content):
-    """Puts bytes on standard input."""
-    stream = types.SimpleNamespace(buffer=io.BytesIO(content), isatty=lambda: False)
-    monkeypatch.setattr(sys, "stdin", stream)
 
 
 def run_of(made):
