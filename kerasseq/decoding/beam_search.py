@@ -66,7 +66,8 @@ def beam_search(
     alpha: Any = 0.6,
     n_best: Any = 1,
     normalise: Normalise = "gnmt",
-    bonus: Callable[[Any], tf.Tensor] | None = None,
+    bonus: Callable[..., tf.Tensor] | None = None,
+    memory: Any = None,
 ) -> Beams:
     """Searches for the sequences with the best normalised score.
 
@@ -97,8 +98,10 @@ def beam_search(
     To these a bonus may be added, such as the coverage penalty of Wu et al.
     (:func:`coverage_penalty`).
 
+    Sentences that are done leave the batch, so that a step costs what the others need.
+
     Args:
-        step: the model. It is called with ``B * width`` rows, the hypotheses of a sentence next
+        step: the model. It is called with ``width`` rows for each sentence that is not done, next
             to each other; a continuation with a log-probability below -1e29 does not exist.
         state: its state before ``first`` is read, of B rows.
         first: int ``[B]``, the token that it reads first.
@@ -111,6 +114,9 @@ def beam_search(
         normalise: see above.
         bonus: from the state after the last step of sequences, what is added to their normalised
             scores, float32 ``[rows]``, at most 0.
+        memory: what each sentence has beside its state and which never changes, such as what is
+            attended to: a nest of tensors of B rows. If it is given, ``step`` and ``bonus`` get it
+            as their last argument, a row a hypothesis.
 
     Raises:
         UserError: as :func:`check_beam`, for numbers; tensors are not checked.
@@ -132,6 +138,7 @@ def beam_search(
             f"beam_search: `normalise` must be gnmt, average or none. Received: {normalise!r}"
         )
     model = FlatStep(step, state)
+    count = len(model.tensors)
     first, stop = token_ids(first), token_ids(stop)
     batch = tf.size(first)
     length = tf.broadcast_to(tf.maximum(tf.cast(length, tf.int32), 1), [batch])
@@ -141,14 +148,20 @@ def beam_search(
         normalised = log_probs / _penalty(tokens, normalise, alpha) + added
         return tf.where(log_probs > PRESENT, normalised, EXCLUDED)
 
-    def bonus_of(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
-        """For each hypothesis, ``[B, width]``."""
-        assert bonus is not None
-        return tf.reshape(bonus(model.packed(tensors)), [batch, width])
+    def body(t, history, *others):
+        results, (active, tokens, live) = others[:6], others[6:9]
+        tensors, given = others[9 : 9 + count], others[9 + count :]
+        # a row a sentence that is not done
+        scores, log_probs, ends, *cut = (tf.gather(part, active) for part in results)
+        last = tf.gather(length, active)
+        read = [] if memory is None else [tf.nest.pack_sequence_as(memory, given)]
 
-    def body(t, tokens, live, scores, log_probs, ends, *others):
-        cut, history, tensors = list(others[:3]), others[3], others[4:]
-        logits, tensors_after = model(tokens, tensors)
+        def bonus_of(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
+            """For each hypothesis, ``[sentences, width]``."""
+            assert bonus is not None
+            return tf.reshape(bonus(model.packed(tensors), *read), [-1, width])
+
+        logits, tensors_after = model(tokens, tensors, *read)
         ids, totals = _continuations(logits, live, width + tf.size(stop))
         stops = is_any_of(ids, stop)
         place = tf.range(tf.shape(ids)[1])
@@ -172,12 +185,12 @@ def beam_search(
         used_up = tf.reduce_sum(tf.cast(stops_before(0), tf.int32), axis=1) >= width
         # A penalty is monotone in the length, so the best attainable score is at one of its ends;
         # a bonus is at most 0.
-        hope = tf.maximum(score(live[:, 0], t + 2), score(live[:, 0], length))
+        hope = tf.maximum(score(live[:, 0], t + 2), score(live[:, 0], last))
         done = used_up | (hope <= scores[:, -1])
         live = tf.where(done[:, tf.newaxis], EXCLUDED, live)
 
         parent, tokens = tf.gather(parents, places), tf.gather(ids, places, batch_dims=1)
-        at_end = (t + 1 == length)[:, tf.newaxis]
+        at_end = (t + 1 == last)[:, tf.newaxis]
         added = tf.gather(bonus_of(tensors_after), parent, batch_dims=1) if bonus else 0.0
         now = score(live, t + 1, added), live, _end(t, parent, tokens)
         cut = [
@@ -185,36 +198,57 @@ def beam_search(
             for part, before in zip(now, cut, strict=True)
         ]
         live = tf.where(at_end, EXCLUDED, live)
-        history = tf.tensor_scatter_nd_update(
-            history, [[t]], tf.stack([parent, tokens], axis=-1)[tf.newaxis]
-        )
+        at = tf.stack([tf.fill(tf.shape(active), t), active], axis=-1)
+        links = tf.stack([parent, tokens], axis=-1)
+        history = tf.tensor_scatter_nd_update(history, at, links)
+        results = [
+            tf.tensor_scatter_nd_update(part, active[:, tf.newaxis], now)
+            for part, now in zip(results, [scores, log_probs, ends, *cut], strict=True)
+        ]
         if not isinstance(width, int) or width > 1:
-            rows = tf.reshape(tf.range(batch)[:, tf.newaxis] * width + parent, [-1])
+            rows = rows_of(tf.range(tf.size(active)), parent)
             tensors_after = [tf.gather(tensor, rows) for tensor in tensors_after]
         tokens = tf.reshape(tokens, [-1])
-        return [t + 1, tokens, live, scores, log_probs, ends, *cut, history, *tensors_after]
+        return [t + 1, history, *results, *remaining(active, tokens, live, *tensors_after, *given)]
+
+    def rows_of(sentences: tf.Tensor, hypotheses: tf.Tensor) -> tf.Tensor:
+        return tf.reshape(sentences[:, tf.newaxis] * width + hypotheses, [-1])
+
+    def remaining(active: tf.Tensor, tokens: tf.Tensor, live: tf.Tensor, *by_row: tf.Tensor) -> Any:
+        """Without the sentences that are done, once they are a quarter: copying costs, too."""
+        goes_on = tf.reduce_any(live > PRESENT, axis=1)
+        left = tf.reduce_sum(tf.cast(goes_on, tf.int32))
+
+        def fewer() -> list[tf.Tensor]:
+            kept = tf.cast(tf.where(goes_on)[:, 0], tf.int32)
+            rows = rows_of(kept, tf.range(width))
+            by_sentence = tf.gather(active, kept), tf.gather(tokens, rows), tf.gather(live, kept)
+            return [*by_sentence, *(tf.gather(tensor, rows) for tensor in by_row)]
+
+        few = (left > 0) & (4 * left <= 3 * tf.size(active))
+        return tf.cond(few, fewer, lambda: [active, tokens, live, *map(tf.identity, by_row)])
 
     rows = tf.repeat(tf.range(batch), width)
     nothing = tf.fill([batch, n_best], EXCLUDED)
     # Only one of the hypotheses is there at first: equal ones would stay equal.
     live = tf.where(tf.range(width) == 0, 0.0, EXCLUDED) + tf.zeros([batch, 1])
     uncut = tf.fill(tf.shape(live), EXCLUDED)
-    _, _, _, scores, log_probs, ends, cut_scores, cut_log_probs, cut_ends, history, *_ = loop(
-        lambda t, _, live, *others: tf.reduce_any(live > PRESENT),
+    by_row = [*model.tensors, *tf.nest.flatten([] if memory is None else memory)]
+    _, history, scores, log_probs, ends, cut_scores, cut_log_probs, cut_ends, *_ = loop(
+        lambda t, *others: tf.reduce_any(others[9] > PRESENT),
         body,
         [
             tf.constant(0),
-            tf.gather(first, rows),
-            live,
+            tf.zeros(tf.stack([longest, batch, width, 2]), tf.int32),
             nothing,
             nothing,
             tf.zeros(tf.stack([batch, n_best, 3]), tf.int32),
             uncut,
             uncut,
             tf.zeros(tf.stack([batch, width, 3]), tf.int32),
-            tf.zeros(tf.stack([longest, batch, width, 2]), tf.int32),
-            *(tf.gather(tensor, rows) for tensor in model.tensors),
         ],
+        [tf.range(batch), tf.gather(first, rows), live]
+        + [tf.gather(tf.convert_to_tensor(tensor), rows) for tensor in by_row],
     )
 
     # Finished ones first, then those that were cut, then what is missing; each part is sorted
@@ -282,8 +316,8 @@ def _continuations(
         logit and, where these are equal, by id, also where the sums are equal by rounding.
     """
     count = tf.minimum(count, tf.shape(logits)[1])
-    ids = tf.math.top_k(logits, count).indices
-    gains = tf.gather(tf.nn.log_softmax(logits), ids, batch_dims=1)
+    found, ids = tf.math.top_k(logits, count)
+    gains = found - tf.reduce_logsumexp(logits, axis=1, keepdims=True)
     shape = tf.stack([tf.shape(live)[0], tf.shape(live)[1] * count])
     totals = tf.reshape(tf.reshape(live, [-1, 1]) + gains, shape)
     return tf.reshape(ids, shape), tf.maximum(totals, EXCLUDED)

@@ -10,14 +10,14 @@ That depends on the source alone, so a sentence gets in any batch what it gets b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from kerasseq.decoding.beam_search import Beams, beam_search, coverage_penalty
 from kerasseq.decoding.sampling import Generated, sample
-from kerasseq.decoding.step import EXCLUDED, Step, is_any_of, token_ids
+from kerasseq.decoding.step import EXCLUDED, is_any_of, token_ids
 
 
 class Ends(NamedTuple):
@@ -58,20 +58,15 @@ def search(
         alpha: strength of the length normalisation of Wu et al.
         beta: strength of their coverage penalty; the number 0 leaves it out.
     """
-    rows = tf.size(lengths)
-    repeated = tf.repeat(tf.range(rows), width)
     covers = not (isinstance(beta, int | float) and beta == 0)
-    step, state, mask = _decoder(model, source, lengths, ends, repeated, covers)
-    bonus = None
-    if covers:
-        inside = tf.gather(mask, repeated)
+    step, state, memory = _decoder(model, source, lengths, ends, covers)
 
-        def bonus(state: Any) -> tf.Tensor:
-            return coverage_penalty(state["covered"], inside, beta)
+    def penalty(state: Any, memory: Any) -> tf.Tensor:
+        return coverage_penalty(state["covered"], memory["mask"], beta)
 
     beams = beam_search(
-        step, state, tf.fill([rows], ends.begin), width, _longest(lengths), [ends.stop], alpha,
-        n_best, "gnmt", bonus,
+        step, state, tf.fill([tf.size(lengths)], ends.begin), width, _longest(lengths),
+        [ends.stop], alpha, n_best, "gnmt", penalty if covers else None, memory,
     )  # fmt: skip
     empty, first = source[:, :1] == ends.stop, tf.range(n_best) == 0
     nothing = tf.where(first, 0.0, EXCLUDED)
@@ -103,11 +98,11 @@ def draw(
         seeds: whole number, or one for each source.
     """
     rows = tf.size(lengths)
-    step, state, _ = _decoder(model, source, lengths, ends, tf.range(rows), covers=False)
+    step, state, memory = _decoder(model, source, lengths, ends, covers=False)
     most = _longest(lengths)
     made = sample(
-        step, state, tf.fill([rows], ends.begin), tf.reduce_max(most), temperature, seed=seeds,
-        stop=[ends.stop],
+        lambda tokens, state: step(tokens, state, memory), state, tf.fill([rows], ends.begin),
+        tf.reduce_max(most), temperature, seed=seeds, stop=[ends.stop],
     )  # fmt: skip
     kept = tf.minimum(made.lengths, most)
     empty = source[:, :1] == ends.stop
@@ -137,20 +132,18 @@ def _longest(length: tf.Tensor) -> tf.Tensor:
 
 
 def _decoder(
-    model: Any, source: tf.Tensor, lengths: tf.Tensor, ends: Ends, rows: tf.Tensor, covers: bool
-) -> tuple[Step, Any, tf.Tensor]:
-    """A step for hypotheses, the state of each source, and what each source has to attend to.
+    model: Any, source: tf.Tensor, lengths: tf.Tensor, ends: Ends, covers: bool
+) -> tuple[Callable[..., tuple[tf.Tensor, Any]], Any, Any]:
+    """A step that takes the memory too; the state of each source, and its memory.
 
     Args:
         model, source, lengths, ends: see :func:`search`.
-        rows: int32, for each hypothesis, the source that it is of.
         covers: whether the state has the attention that each source token got so far.
     """
     state, memory = model.encode(source, tf.sequence_mask(lengths, tf.shape(source)[1]))
-    read = tf.nest.map_structure(lambda values: tf.gather(values, rows), memory)
 
-    def step(tokens: tf.Tensor, state: Any) -> tuple[tf.Tensor, Any]:
-        inner, logits, attention = model.decoder.step(state["decoder"], tokens, read)
+    def step(tokens: tf.Tensor, state: Any, memory: Any) -> tuple[tf.Tensor, Any]:
+        inner, logits, attention = model.decoder.step(state["decoder"], tokens, memory)
         after = {"decoder": inner}
         if covers:
             after["covered"] = state["covered"] + tf.cast(attention, tf.float32)
@@ -160,4 +153,4 @@ def _decoder(
     first = {"decoder": state}
     if covers:
         first["covered"] = tf.zeros_like(memory["mask"], tf.float32)
-    return step, first, memory["mask"]
+    return step, first, memory

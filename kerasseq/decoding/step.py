@@ -49,20 +49,20 @@ class FlatStep:
     """A step whose state is a flat list of tensors, as a loop carries it.
 
     Args:
-        step: the model.
+        step: the model; it may take more than a :data:`Step` does.
         state: its first state; anything that converts to tensors.
     """
 
-    def __init__(self, step: Step, state: Any):
+    def __init__(self, step: Callable[..., tuple[tf.Tensor, Any]], state: Any):
         self._step = step
         self._structure = state
         self.tensors = [tf.convert_to_tensor(tensor) for tensor in tf.nest.flatten(state)]
 
     def __call__(
-        self, tokens: tf.Tensor, tensors: Sequence[tf.Tensor]
+        self, tokens: tf.Tensor, tensors: Sequence[tf.Tensor], *more: Any
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """Logits float32 ``[rows, V]`` and the new state."""
-        logits, state = self._step(tokens, self.packed(tensors))
+        """Logits float32 ``[rows, V]`` and the new state; ``more`` is passed on to the step."""
+        logits, state = self._step(tokens, self.packed(tensors), *more)
         tf.nest.assert_same_structure(self._structure, state, check_types=False)
         after = [tf.convert_to_tensor(tensor) for tensor in tf.nest.flatten(state)]
         return tf.cast(logits, tf.float32), after
@@ -76,20 +76,24 @@ def loop(
     condition: Callable[..., tf.Tensor],
     body: Callable[..., Sequence[tf.Tensor]],
     variables: Sequence[tf.Tensor],
+    shrinking: Sequence[tf.Tensor] = (),
 ) -> Sequence[tf.Tensor]:
-    """``tf.while_loop`` over a flat list of tensors.
+    """``tf.while_loop`` over a flat list of tensors, and then those whose first axis may change.
 
     Static shapes stay as they came: a body loses some of them on the way (``tf.reshape``), which
     ``tf.while_loop`` by itself would refuse.
     """
 
+    shapes = [variable.shape for variable in variables]
+    shapes += [tf.TensorShape([None]).concatenate(tensor.shape[1:]) for tensor in shrinking]
+
     def keeping_shapes(*before: tf.Tensor) -> Sequence[tf.Tensor]:
         after = body(*before)
-        for tensor, variable in zip(after, variables, strict=True):
-            tensor.set_shape(variable.shape)
+        for tensor, shape in zip(after, shapes, strict=True):
+            tensor.set_shape(shape)
         return after
 
-    return tf.while_loop(condition, keeping_shapes, variables)
+    return tf.while_loop(condition, keeping_shapes, [*variables, *shrinking], shapes)
 
 
 def token_ids(ids: Any) -> tf.Tensor:
