@@ -47,7 +47,7 @@ class ModelSettings(Settings):
 
     embedding: int = setting(256, ge=1)
     """Size of the token vectors."""
-    cell: Literal["simple_rnn", "gru", "lstm"] = "lstm"
+    cell: Literal["simple_rnn", "gru", "lstm"] = "gru"
     """Recurrent cell of every layer."""
     units: int = setting(512, ge=1)
     """Size of the decoder's state."""
@@ -68,11 +68,11 @@ class ModelSettings(Settings):
     tie: Literal["two", "three"] = "three"
     """Whether the target embedding and the softmax have one matrix, or the source embedding too,
     which needs text.joint."""
-    input_dropout: float = setting(0.4, ge=0, lt=1)
+    input_dropout: float = setting(0.1, ge=0, lt=1)
     """Variational dropout of the source vectors: the same mask at every step."""
     encoder_dropout: float = setting(0.5, ge=0, lt=1)
     """Variational dropout between the encoder's layers, and of its output."""
-    decoder_dropout: float = setting(0.5, ge=0, lt=1)
+    decoder_dropout: float = setting(0.35, ge=0, lt=1)
     """Dropout of the target vectors, between the decoder's layers, and of its output."""
 
     def __post_init__(self) -> None:
@@ -96,7 +96,7 @@ class TranslationSettings(TaskSettings):
     """Language to translate to."""
     held_out: float = setting(0.05, gt=0, lt=0.5)
     """Share of the validation split, and of the test split, where the data has none."""
-    label_smoothing: float = setting(0.1, ge=0, lt=1)
+    label_smoothing: float = setting(0.02, ge=0, lt=1)
     """Share of the target probability that is spread over all tokens in training."""
     scheduled_sampling: float = setting(0.0, ge=0, lt=1)
     """Chance, at the end, that the decoder reads its own last token in training (Bengio et al.,
@@ -108,7 +108,7 @@ class TranslationSettings(TaskSettings):
     model: ModelSettings = group(ModelSettings)
     beam: BeamSettings = group(BeamSettings)
     training: TrainingSettings = group(
-        TrainingSettings, monitor="bleu", learning_rate=1e-3, average=0.999, epochs=20
+        TrainingSettings, monitor="bleu", learning_rate=2e-3, average=0.999, epochs=12
     )
 
     def __post_init__(self) -> None:
