@@ -201,7 +201,7 @@ def beam_search(
         at = tf.stack([tf.fill(tf.shape(active), t), active], axis=-1)
         links = tf.stack([parent, tokens], axis=-1)
         history = tf.tensor_scatter_nd_update(history, at, links)
-        results = [
+        found = [
             tf.tensor_scatter_nd_update(part, active[:, tf.newaxis], now)
             for part, now in zip(results, [scores, log_probs, ends, *cut], strict=True)
         ]
@@ -209,7 +209,7 @@ def beam_search(
             rows = rows_of(tf.range(tf.size(active)), parent)
             tensors_after = [tf.gather(tensor, rows) for tensor in tensors_after]
         tokens = tf.reshape(tokens, [-1])
-        return [t + 1, history, *results, *remaining(active, tokens, live, *tensors_after, *given)]
+        return [t + 1, history, *found, *remaining(active, tokens, live, *tensors_after, *given)]
 
     def rows_of(sentences: tf.Tensor, hypotheses: tf.Tensor) -> tf.Tensor:
         return tf.reshape(sentences[:, tf.newaxis] * width + hypotheses, [-1])
