@@ -29,7 +29,8 @@ TASK = Translation()
 call = functools.partial(conftest.call, task=TASK)
 
 SMALL = [
-    "--text.level=word", "--model.cell=lstm", "--text.min_count=5", "--text.max_length=20", "--model.embedding=32",
+    "--text.level=word", "--model.cell=lstm", "--text.min_count=5", "--text.max_length=20",
+    "--model.embedding=32",
     "--model.units=64", "--model.encoder_units=32", "--model.input_dropout=0",
     "--model.encoder_dropout=0", "--model.decoder_dropout=0", "--model.input_feeding=false",
     "--batches.tokens=1000", "--label_smoothing=0", "--training.learning_rate=5e-3",
