@@ -37,18 +37,16 @@ METRIC = "BLEU (sacrebleu, detokenised, with case)"
 
 # beside the task's defaults; with one core each, two run side by side
 ONE_CORE = ["--device.precision", "mixed_bfloat16", "--device.threads", "1"]
-MULTI30K = [
-    *ONE_CORE, "--model.cell", "lstm", "--model.input_dropout", "0.4", "--model.decoder_dropout",
-    "0.5", "--label_smoothing", "0.1", "--training.learning_rate", "1e-3", "--training.epochs",
-    "20",
-]  # fmt: skip
-NONE = [*MULTI30K, "--model.attention", "none"]
-
-# the model of Multi30k
-SPEED = {
+MULTI30K_MODEL = {
     "model.cell": "lstm", "model.input_dropout": 0.4, "model.decoder_dropout": 0.5,
     "label_smoothing": 0.1, "training.learning_rate": 1e-3,
 }  # fmt: skip
+MULTI30K = [
+    *ONE_CORE,
+    *(f"--{name}={value}" for name, value in MULTI30K_MODEL.items()),
+    "--training.epochs=20",
+]
+NONE = [*MULTI30K, "--model.attention", "none"]
 
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 # of other scripts, on lower-cased tokens
@@ -612,7 +610,7 @@ def main() -> None:
     elif options.figure in ("en-de", "de-en"):
         multi30k(*options.figure.split("-"))
     elif options.figure == "speed":
-        speed(options.batches, options.repeats, options.seconds, SPEED)
+        speed(options.batches, options.repeats, options.seconds, MULTI30K_MODEL)
     elif options.figure == "beam":
         beam(options.run, options.sentences, options.repeats, options.seconds)
     elif options.figure:
