@@ -222,10 +222,11 @@ def test_a_large_sample_gives_the_full_loss():
         model = made(softmax="sampled", num_sampled=count)
         outputs, targets = model(texts())[0], texts(seed=2)
         full = (weighted() * numpy([model.nll(outputs, targets)])[0]).sum()
-        drawn = [float(model.training_loss(outputs, targets, weighted())) for _ in range(2)]
-        assert drawn[0] != drawn[1], "every call draws anew"
-        errors.append(abs(drawn[0] - full) / full)
-    assert errors[1] < 0.01 < errors[0]
+        drawn = [float(model.training_loss(outputs, targets, weighted())) for _ in range(10)]
+        assert len(set(drawn)) > 1, "every call draws anew"
+        # One draw of the small sample may fall near the full loss; of ten, not every one does.
+        errors.append(np.abs(np.array(drawn) - full) / full)
+    assert errors[1].max() < 0.01 < errors[0].max()
 
 
 def loss_gradients(model, ids, targets, weights):
