@@ -216,7 +216,45 @@ def common_verbs(task: Task) -> tuple[Verb, ...]:
         parser.set_defaults(run=f"runs/{task.name}-sweep")
         download_option(parser)
         parser.add_argument(
-            "--max-trials", type=int, default=10, help="Trials (default: %(default)s)."
+            "--tuner",
+            choices=["random", "bayesian", "hyperband", "grid"],
+            default="random",
+            help="How settings are chosen (default: %(default)s).",
+        )
+        parser.add_argument(
+            "--max-trials", type=int, default=10, help="Most trials (default: %(default)s)."
+        )
+        parser.add_argument(
+            "--space",
+            metavar="FILE",
+            help="YAML file that changes what is varied: settings by "
+            "name, each with a list of values, with {low, high, log or step}, or null.",
+        )
+        parser.add_argument(
+            "--prune",
+            action="store_true",
+            help="Stop a trial that is worse than the median of the completed ones so far.",
+        )
+        parser.add_argument(
+            "--max-parameters",
+            type=int,
+            default=0,
+            help="Fail trials of larger models, before they are built (default: any size).",
+        )
+        parser.add_argument(
+            "--workers",
+            type=int,
+            default=1,
+            help="Trials at once, as Ray tasks if more than 1 (default: %(default)s).",
+        )
+        parser.add_argument(
+            "--ray-address", default="", help="Of a Ray cluster that is there, such as auto."
+        )
+        parser.add_argument(
+            "--gpus-per-trial",
+            type=float,
+            default=0.0,
+            help="GPUs that Ray gives a trial, or a part of one (default: %(default)s).",
         )
 
     return (

@@ -18,7 +18,7 @@ from kerasseq.training import devices
 from kerasseq.training.memory import peak_memory_mib
 from kerasseq.training.progress import clock
 from kerasseq.training.run_folder import CHECKPOINT, MODEL, SUMMARY, RunFolder, versions
-from kerasseq.training.trainer import Trainer
+from kerasseq.training.trainer import Trainer, Watch
 
 SHOWN = 25
 """Most labels in a data report for people."""
@@ -114,15 +114,23 @@ class Prepared(NamedTuple):
     data: Any
 
 
-def prepare(task: Task, settings: TaskSettings, download: bool) -> Prepared:
-    """Sets up the devices and reads the data; says both. Nothing is written yet."""
+def prepare(task: Task, settings: TaskSettings, download: bool, share: int = 1) -> Prepared:
+    """Sets up the devices and reads the data; says both. Nothing is written yet.
+
+    Args:
+        task, settings: what is to be trained.
+        download: whether to fetch what is missing.
+        share: how many trainings at once have the cores.
+    """
     monitor = settings.training.monitor  # type: ignore[attr-defined]
     if monitor not in task.goals:
         raise UserError(
             f"training.monitor: no metric {monitor!r}; there are {', '.join(task.goals)}"
         )
     task.check(settings)
-    plan = devices.plan(devices.detect(), settings.device)
+    hardware = devices.detect()
+    hardware = devices.Hardware(max(1, hardware.cores // share), hardware.gpus)
+    plan = devices.plan(hardware, settings.device)
     devices.apply(plan)
     data = task.load_data(settings, download)
     for line in plan.lines():
@@ -132,8 +140,20 @@ def prepare(task: Task, settings: TaskSettings, download: bool) -> Prepared:
     return Prepared(plan, data)
 
 
-def fit(task: Task, settings: TaskSettings, run: RunFolder, prepared: Prepared) -> dict[str, Any]:
+def fit(
+    task: Task,
+    settings: TaskSettings,
+    run: RunFolder,
+    prepared: Prepared,
+    watch: Watch | None = None,
+) -> dict[str, Any]:
     """Trains in an open run folder and writes the final model.
+
+    Args:
+        task, settings: what is trained.
+        run: open.
+        prepared: from :func:`prepare`.
+        watch: may stop it after any validation.
 
     Returns:
         The summary, as ``training.json`` holds it.
@@ -162,6 +182,7 @@ def fit(task: Task, settings: TaskSettings, run: RunFolder, prepared: Prepared) 
         task.goals,
         settings.training,  # type: ignore[attr-defined]
         run,
+        watch,
     )
     result = trainer.fit()
     model.save(run / MODEL)

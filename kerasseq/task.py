@@ -71,6 +71,9 @@ class Task(ABC, Generic[T, D, A]):
     """Validation metrics, and which way is better."""
     search_space: ClassVar[Mapping[str, Any]] = {}
     """Settings to tune, by dotted name; see :mod:`kerasseq.tuning.space`."""
+    data_settings: ClassVar[tuple[str, ...]] = ("data", "encoding", "seed", "device")
+    """Settings, and groups of them, that :meth:`load_data` reads and the machine's: they are the
+    same in all trials of a sweep, which prepares the data once."""
     extra_verbs: ClassVar[tuple[Verb, ...]] = ()
 
     # -- data ------------------------------------------------------------------------------------

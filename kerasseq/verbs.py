@@ -237,7 +237,20 @@ def describe(task: Task, options: Namespace) -> None:
 
 
 def tune(task: Task, options: Namespace) -> None:
-    """Searches the task's space and prints the best settings."""
-    from kerasseq.tuning.sweep import sweep
+    """Searches the task's space; reports, and writes the best settings."""
+    from kerasseq.tuning.space import read_space
+    from kerasseq.tuning.sweep import SweepOptions, sweep
+    from kerasseq.tuning.trials import Rules
+    from kerasseq.tuning.workers import ClusterOptions
 
-    sweep(task, options.settings, Path(options.run), options.max_trials, options.download)
+    space = task.search_space
+    if options.space:
+        space = read_space(Path(options.space), space)
+    cluster = None
+    if options.workers < 1:
+        raise UserError(f"--workers must be 1 or more, got {options.workers}")
+    if options.workers > 1 or options.ray_address:
+        cluster = ClusterOptions(options.workers, options.ray_address, options.gpus_per_trial)
+    rules = Rules(options.max_parameters, options.prune)
+    how = SweepOptions(options.tuner, options.max_trials, rules, cluster)
+    sweep(task, options.settings, space, Path(options.run), how, options.download)

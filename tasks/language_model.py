@@ -151,6 +151,14 @@ class LanguageModel(Task[LanguageModelSettings, TextData, Assets]):
     title = "Language model with recurrent networks"
     settings_class = LanguageModelSettings
     goals = {"perplexity": "min", "loss": "min"}
+    data_settings = (
+        *Task.data_settings,
+        "validation_share",
+        "test_share",
+        "text_column",
+        "text",
+        "init_from",
+    )
     search_space = {
         "training.learning_rate": Range(5e-4, 1e-2, log=True),
         "model.cell": Choice(("gru", "lstm")),

@@ -118,6 +118,7 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
     title = "Part-of-speech tagging with recurrent networks"
     settings_class = TaggingSettings
     goals = {"accuracy": "max", "unseen": "max", "f1": "max"}
+    data_settings = (*Task.data_settings, "held_out", "column", "words")
     search_space = {
         "training.learning_rate": Range(1e-3, 1e-2, log=True),
         "model.output": Choice(("softmax", "crf")),

@@ -116,6 +116,7 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
     title = "Sentiment classification with recurrent networks"
     settings_class = SentimentSettings
     goals = {"accuracy": "max", "loss": "min"}
+    data_settings = (*Task.data_settings, "held_out", "text", "text_column", "label_column")
     search_space = {
         "training.learning_rate": Range(5e-4, 1e-2, log=True),
         "model.cell": Choice(("gru", "lstm")),

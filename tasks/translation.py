@@ -132,6 +132,7 @@ class Translation(Task[TranslationSettings, PairData, Assets]):
     title = "Translation with recurrent encoder-decoders"
     settings_class = TranslationSettings
     goals = {"bleu": "max", "perplexity": "min", "loss": "min"}
+    data_settings = (*Task.data_settings, "source", "target", "held_out", "text")
     search_space = {
         "training.learning_rate": Range(3e-4, 5e-3, log=True),
         "model.cell": Choice(("gru", "lstm")),

@@ -19,7 +19,12 @@ MOST_CLASSES = 100
 LONGEST_LABEL = 24  # characters
 
 
-def _save(figure: Figure, path: Path, bounds: Literal["tight"] | None = None) -> None:
+def save(figure: Figure, path: Path, bounds: Literal["tight"] | None = None) -> None:
+    """Writes a figure as PNG.
+
+    Raises:
+        UserError: if it cannot be written.
+    """
     try:
         FigureCanvasAgg(figure).print_figure(str(path), format="png", bbox_inches=bounds)
     except OSError as error:
@@ -54,7 +59,7 @@ def learning_curves(
             axis.axvline(best, color="grey", linestyle=":", label="weights kept")
     axes[0].legend()
     figure.suptitle(title)
-    _save(figure, path)
+    save(figure, path)
 
 
 def confusion_figure(matrix: Sequence[Sequence[int]], names: Sequence[str], title: str) -> Figure:
@@ -105,7 +110,7 @@ def confusion(
     matrix: Sequence[Sequence[int]], names: Sequence[str], path: Path, title: str
 ) -> None:
     """Writes :func:`confusion_figure` as PNG."""
-    _save(confusion_figure(matrix, names, title), path)
+    save(confusion_figure(matrix, names, title), path)
 
 
 def frequency_bands(bands: Sequence[dict[str, Any]], path: Path, title: str) -> None:
@@ -133,7 +138,7 @@ def frequency_bands(bands: Sequence[dict[str, Any]], path: Path, title: str) -> 
     for axis in (left, right):
         axis.grid(alpha=0.3, axis="x")
     figure.suptitle(title)
-    _save(figure, path)
+    save(figure, path)
 
 
 def length_curves(curves: dict[str, Sequence[dict[str, Any]]], path: Path, title: str) -> None:
@@ -163,7 +168,7 @@ def length_curves(curves: dict[str, Sequence[dict[str, Any]]], path: Path, title
     axis.grid(alpha=0.3, axis="y")
     figure.legend(loc="outside lower center", ncols=min(3, len(curves)))
     figure.suptitle(title)
-    _save(figure, path)
+    save(figure, path)
 
 
 def _fonts(text: str) -> tuple[list[str], set[str]]:
@@ -243,7 +248,7 @@ def attention(
     axis.grid(which="minor", color="0.85", linewidth=0.5)
     axis.tick_params(which="minor", length=0)
     axis.set_title(title.translate(boxes), **text)
-    _save(figure, path, "tight")
+    save(figure, path, "tight")
     if not missing:
         return []
     codes = [f"U+{ord(character):04X}" for character in sorted(missing)]

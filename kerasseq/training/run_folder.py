@@ -19,7 +19,8 @@ from kerasseq.errors import UserError
 from kerasseq.storage import replacing, write_json
 
 CHECKPOINT, MODEL, SUMMARY = "checkpoint.npz", "model.keras", "training.json"
-WORTH_KEEPING = (CHECKPOINT, SUMMARY)
+JOURNAL = "journal.jsonl"  # of a sweep, whose folder is like a run's
+WORTH_KEEPING = (CHECKPOINT, SUMMARY, JOURNAL)
 
 PACKAGES = ("kerasseq", "keras", "tensorflow", "numpy")
 

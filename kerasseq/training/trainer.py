@@ -86,6 +86,22 @@ class DivergedError(UserError):
     """The loss is no longer a number."""
 
 
+class PrunedError(UserError):
+    """Whoever watches a run has stopped it.
+
+    Attributes:
+        metrics: of the best weights so far.
+    """
+
+    def __init__(self, reason: str, metrics: dict[str, float]):
+        super().__init__(reason)
+        self.metrics = metrics
+
+
+Watch = Callable[[Sequence[Mapping[str, Any]]], str | None]
+"""Told of a run's validations (lines of ``metrics.jsonl``) after each; a reason stops the run."""
+
+
 class Trainer:
     """Trains a model on batches, inside a run folder.
 
@@ -97,6 +113,7 @@ class Trainer:
         goals: for each metric, whether more or less is better.
         settings: optimisation.
         run: an open run folder.
+        watch: see :data:`Watch`.
     """
 
     def __init__(
@@ -108,6 +125,7 @@ class Trainer:
         goals: Mapping[str, Goal],
         settings: TrainingSettings,
         run: RunFolder,
+        watch: Watch | None = None,
     ):
         if settings.monitor not in goals:
             raise UserError(
@@ -115,6 +133,7 @@ class Trainer:
             )
         self.model, self.batches, self.settings, self.run = model, batches, settings, run
         self._evaluate = evaluate
+        self._watch = watch
         self._sign = 1 if goals[settings.monitor] == "max" else -1
         self._optimizer = make_optimizer(settings)
         self._optimizer.build(model.trainable_variables)
@@ -171,6 +190,7 @@ class Trainer:
 
         Raises:
             InterruptedRunError: on SIGINT or SIGTERM, after a checkpoint was written.
+            PrunedError: if ``watch`` stops it.
             UserError: if the loss is no longer a number, or a checkpoint cannot be written.
         """
         resumed = self._restore()
@@ -294,6 +314,9 @@ class Trainer:
             f"  epoch {record['epoch']:g}  loss {loss:.4f}  validation: {shown}  "
             f"{'*' if better else ' '} {clock(self._seconds)}"
         )
+        if self._watch and (reason := self._watch(self.run.history())):
+            assert self._best is not None
+            raise PrunedError(reason, self._best["metrics"])
 
     # -- state -----------------------------------------------------------------------------------
 

@@ -1,114 +1,192 @@
-"""Random search over a task's settings; every trial is the training path of ``train``.
+"""A sweep: KerasTuner proposes settings, every trial is the training path of ``train``.
 
-The data is tokenised once for the whole sweep, so a space holds no setting of it."""
+The data is prepared once for all trials. A sweep is a folder, as a run is: the same command goes on
+with one that was stopped or killed.
+"""
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import keras_tuner
 import yaml
-from rich.console import Console
-from rich.table import Table
 
 from kerasseq.config import replace
 from kerasseq.errors import UserError
-from kerasseq.runs import Prepared, fit, prepare
+from kerasseq.evaluation import sweep_plots
+from kerasseq.runs import prepare, say
+from kerasseq.storage import write_json
 from kerasseq.task import Task, TaskSettings
-from kerasseq.training.run_folder import SUMMARY, RunFolder
-from kerasseq.training.trainer import DivergedError
-from kerasseq.tuning.space import Choice, Range
+from kerasseq.training.run_folder import JOURNAL, RunFolder, versions
+from kerasseq.tuning import report
+from kerasseq.tuning.board import Board
+from kerasseq.tuning.report import Trial
+from kerasseq.tuning.search import EPOCHS, Kind, Proposal, Search
+from kerasseq.tuning.space import Space, check_space, described
+from kerasseq.tuning.trials import Job, Outcome, Rules
+from kerasseq.tuning.workers import ClusterOptions, Workers, make_workers
+
+DEFAULTS = "defaults"
+"""The trial of the settings as they are, which the best one is compared with."""
+
+MOST_FAILURES = 5
+"""A sweep ends when as many trials have failed and none has completed."""
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """What a sweep does.
+
+    Attributes:
+        tuner: see :class:`kerasseq.tuning.search.Search`.
+        max_trials: most trials, beside that of the settings as they are.
+        rules: what it allows its trials.
+        cluster: where they run; None: one by one in this process.
+    """
+
+    tuner: Kind
+    max_trials: int
+    rules: Rules
+    cluster: ClusterOptions | None = None
 
 
 def sweep(
-    task: Task, settings: TaskSettings, folder: Path, max_trials: int, download: bool
+    task: Task,
+    settings: TaskSettings,
+    space: Space,
+    folder: Path,
+    options: SweepOptions,
+    download: bool,
 ) -> None:
-    """Trains ``max_trials`` settings drawn from the task's space and writes the best as YAML.
-
-    A trial is a run in ``folder/trials``; a sweep that is started again continues.
+    """Trains with settings drawn from a space; reports, and writes the best as YAML.
 
     Raises:
-        UserError: if no trial was completed.
+        UserError: if the space cannot be searched, the folder holds another sweep, or no trial was
+            completed.
     """
-    if max_trials < 1:
-        raise UserError(f"--max-trials must be >= 1, got {max_trials}")
+    if options.max_trials < 1:
+        raise UserError(f"--max-trials must be 1 or more, got {options.max_trials}")
+    if options.tuner == "hyperband" and options.rules.prune:
+        raise UserError("hyperband prunes by itself: leave --prune out")
+    check_space(space, settings, task.data_settings)
     monitor = settings.training.monitor  # type: ignore[attr-defined]
-    goal = task.goals.get(monitor, "max")
-    RunFolder(folder).check(f"{task.name} sweep", settings.to_dict())
-    prepared = prepare(task, settings, download)
-    with RunFolder(folder).open(f"{task.name} sweep", settings.to_dict()):
-        tuner = _Tuner(
-            task,
-            settings,
-            folder,
-            prepared,
-            oracle=keras_tuner.oracles.RandomSearchOracle(
-                objective=keras_tuner.Objective(monitor, goal),
-                max_trials=max_trials,
-                hyperparameters=_space(task),
-                allow_new_entries=False,
-                seed=settings.seed,
-                max_consecutive_failed_trials=3,
-            ),
-            directory=str(folder),
-            project_name="oracle",
+    name, run = f"{task.name} sweep", RunFolder(folder)
+    record = {
+        **settings.to_dict(),
+        "sweep": {
+            "tuner": options.tuner,
+            "max_parameters": options.rules.max_parameters,
+            "prune": options.rules.prune,
+            "space": described(space),
+        },
+    }
+    run.check(name, record)
+    workers = options.cluster.workers if options.cluster else 1
+    prepared = prepare(task, settings, download, workers)
+    with run.open(name, record):
+        job = Job(task, settings, folder.resolve(), prepared, options.rules)
+        search = Search(
+            options.tuner,
+            space,
+            monitor,
+            task.goals[monitor],
+            options.max_trials,
+            settings.training.epochs,  # type: ignore[attr-defined]
+            settings.seed,
+            folder / JOURNAL,
         )
+        sign = 1 if task.goals[monitor] == "max" else -1
+        crew = make_workers(job, options.cluster)
         try:
-            tuner.search()
-        except KeyboardInterrupt:
-            raise tuner.stopped_by or KeyboardInterrupt from None
-        done = [t for t in tuner.oracle.trials.values() if t.status == "COMPLETED"]
-        if not done:
-            raise UserError(f"{folder}: no trial was completed")
-        done.sort(key=lambda trial: trial.score, reverse=goal == "max")
-        names = sorted(task.search_space)
-        table = Table("trial", monitor, *names)
-        for trial in done:
-            values = (f"{trial.hyperparameters.values[name]:.4g}" if isinstance(
-                trial.hyperparameters.values[name], float) else str(
-                trial.hyperparameters.values[name]) for name in names)  # fmt: skip
-            table.add_row(trial.trial_id, f"{trial.score:.4f}", *values)
-        Console(soft_wrap=True).print(table)
-        best = replace(settings, done[0].hyperparameters.values)
-        path = folder / "best.yaml"
-        path.write_text(yaml.safe_dump(best.to_dict(), sort_keys=False), encoding="utf-8")
-        print(f"best settings: train --config {path}")
+            with Board(monitor, sign, options.max_trials + 1, run) as board:
+                trials = _search(search, crew, board, folder)
+        finally:
+            crew.close()
+        _report(trials, settings, space, monitor, sign, run)
 
 
-def _space(task: Task) -> keras_tuner.HyperParameters:
-    space = keras_tuner.HyperParameters()
-    for name, values in task.search_space.items():
-        if isinstance(values, Choice):
-            space.Choice(name, list(values.values))
-        elif isinstance(values, Range):
-            sampling = "log" if values.log else "linear"
-            space.Float(name, values.low, values.high, sampling=sampling)
-    return space
+def _search(search: Search, crew: Workers, board: Board, folder: Path) -> list[Trial]:
+    """Runs trials until there are no more; the first is that of the settings as they are."""
+    journal = RunFolder(folder)
+    running: dict[str, Proposal] = {}
+    trials = [
+        Trial(number, changes, Outcome(**outcome))
+        for number, (changes, outcome) in search.ended.items()
+    ]
+    for trial in trials:
+        board.ended(*trial)
+    waiting = [Proposal(DEFAULTS, {}), *search.waiting]
+
+    def more() -> Proposal | None:
+        return waiting.pop(0) if waiting else search.propose()
+
+    while True:
+        while len(running) < crew.slots and (proposal := more()) is not None:
+            running[proposal.number] = proposal
+            board.started(proposal)
+            crew.start(proposal)
+        if not running:
+            return trials
+        number, outcome = crew.wait()
+        changes = running.pop(number).changes
+        if number != DEFAULTS:
+            search.end(number, asdict(outcome))
+        trials.append(Trial(number, changes, outcome))
+        board.ended(*trials[-1])
+        _stop_if_hopeless(trials, journal)
 
 
-class _Tuner(keras_tuner.Tuner):
-    def __init__(
-        self, task: Task, settings: TaskSettings, folder: Path, prepared: Prepared, **options: Any
-    ):
-        self._task, self._base, self._folder = task, settings, folder
-        self._prepared = prepared
-        self.stopped_by: UserError | None = None
-        super().__init__(**options)
+def _stop_if_hopeless(trials: list[Trial], run: RunFolder) -> None:
+    outcomes = [trial.outcome for trial in trials if trial.number != DEFAULTS]
+    if len(outcomes) >= MOST_FAILURES and all(o.status == "failed" for o in outcomes):
+        raise UserError(
+            f"{run.path}: all {len(outcomes)} trials failed; the last one: {outcomes[-1].reason}"
+        )
 
-    def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> dict[str, float]:
-        settings = replace(self._base, trial.hyperparameters.values)
-        run = RunFolder(self._folder / "trials" / trial.trial_id)
-        try:
-            with run.open(self._task.name, settings.to_dict()):
-                summary = run.read_json(SUMMARY) or fit(self._task, settings, run, self._prepared)
-        except DivergedError as error:
-            raise keras_tuner.errors.FailedTrialError(str(error)) from None
-        except UserError as error:
-            # not the trial's fault: KerasTuner would go on to the next, were it an Exception
-            self.stopped_by = error
-            raise KeyboardInterrupt from None
-        return summary["validation"]
 
-    def load_model(self, trial: Any) -> Any:
-        raise NotImplementedError("a trial's model is in its run folder")
+def _report(
+    trials: list[Trial], settings: TaskSettings, space: Space, monitor: str, sign: int, run: Any
+) -> None:
+    order = report.ranked([t for t in trials if t.number != DEFAULTS], sign)
+    if not order or order[0].outcome.value is None:
+        reason = order[0].outcome.reason if order else "there was none"
+        raise UserError(f"{run.path}: no trial was completed; the first one: {reason}")
+    best = order[0]
+    base = next(trial for trial in trials if trial.number == DEFAULTS)
+    report.print_table([*order, base], monitor)
+    shares = report.importance(order, space, settings.seed)
+    report.draw(order, space, monitor, sign, run.path)
+    if shares:
+        sweep_plots.importances(shares, run / "importance.png", f"what moved {monitor}")
+    report.write_hparams(order, monitor, run / "hparams")
+    write_json(
+        run / "report.json",
+        {
+            "metric": monitor,
+            "best": best.number,
+            "importance": shares,
+            "trials": [
+                {"trial": t.number, "changes": dict(t.changes), **asdict(t.outcome)}
+                for t in [*order, base]
+            ],
+            "versions": versions(),
+        },
+    )
+    path = run / "best.yaml"
+    chosen = replace(settings, best.changes)
+    path.write_text(yaml.safe_dump(chosen.to_dict(), sort_keys=False), encoding="utf-8")
+    value = best.outcome.value or 0.0
+    if base.outcome.value is None:
+        say(f"the settings as they are failed: {base.outcome.reason}")
+    else:
+        gain = sign * (value - base.outcome.value)
+        verdict = "better than" if gain > 0 else "no better than"
+        say(
+            f"best: trial {best.number}, {monitor} {value:.4f}, {verdict} the settings as they "
+            f"are with {base.outcome.value:.4f}"
+        )
+    if EPOCHS in best.changes and best.changes[EPOCHS] < settings.training.epochs:  # type: ignore[attr-defined]
+        say(f"it was trained for {best.changes[EPOCHS]} epochs, and so does what follows")
+    say(f"pictures: {run.path}/; TensorBoard: --logdir {run / 'hparams'}")
+    say(f"best settings: train --config {path}")

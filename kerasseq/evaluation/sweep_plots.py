@@ -1,0 +1,92 @@
+"""Pictures of a sweep, as PNG: parallel coordinates of its trials, importance of its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from kerasseq.evaluation.plots import save
+
+
+class Coordinate(NamedTuple):
+    """One axis of parallel coordinates.
+
+    Attributes:
+        name: of the setting.
+        positions: of the trials, from 0 to 1.
+        ticks: labels by position.
+    """
+
+    name: str
+    positions: Sequence[float]
+    ticks: Mapping[float, str]
+
+
+def parallel_coordinates(
+    axes: Sequence[Coordinate], values: Sequence[float], metric: str, sign: int, path: Path
+) -> None:
+    """A line for each trial through its settings, coloured by its value; the best one is wide.
+
+    Args:
+        axes: a setting each.
+        values: of the trials.
+        metric: their name.
+        sign: 1 if more is better, else -1.
+        path: of the PNG.
+    """
+    figure = Figure(figsize=(max(6.0, 1.7 * (len(axes) + 1)), 4.6), layout="constrained")
+    axis = figure.subplots()
+    worst, best = min(values, key=lambda v: sign * v), max(values, key=lambda v: sign * v)
+    low, high = min(worst, best), max(worst, best)
+    span = (high - low) or 1.0
+    norm = Normalize(low, high if high > low else low + 1)
+    colours = matplotlib.colormaps["viridis" if sign > 0 else "viridis_r"]
+    heights = np.array([*(a.positions for a in axes), [(v - low) / span for v in values]])
+    for trial in np.argsort([sign * value for value in values], kind="stable"):
+        wide = values[trial] == best
+        axis.plot(
+            range(len(axes) + 1),
+            heights[:, trial],
+            color=colours(norm(values[trial])),
+            linewidth=3 if wide else 1.2,
+            alpha=1 if wide else 0.7,
+        )
+    for place, coordinate in enumerate(axes):
+        axis.axvline(place, color="grey", linewidth=0.8)
+        for height, label in coordinate.ticks.items():
+            axis.annotate(
+                label, (place, height), xytext=(3, 0), textcoords="offset points", fontsize=8,
+                va="center", bbox={"facecolor": "white", "alpha": 0.7, "pad": 0.5, "lw": 0},
+            )  # fmt: skip
+    axis.axvline(len(axes), color="grey", linewidth=0.8)
+    axis.set_xticks(
+        range(len(axes) + 1),
+        [*(a.name.replace(".", ".\n") for a in axes), metric],
+        fontsize=8,
+    )
+    axis.set_yticks([])
+    axis.set_xlim(-0.1, len(axes) + 0.1)
+    for side in axis.spines.values():
+        side.set_visible(False)
+    figure.colorbar(ScalarMappable(norm, colours), ax=axis, label=f"validation {metric}", pad=0.02)
+    figure.suptitle(f"{len(values)} trials")
+    save(figure, path)
+
+
+def importances(shares: Mapping[str, float], path: Path, title: str) -> None:
+    """Bars of the settings' importance, the largest on top."""
+    figure = Figure(figsize=(6.4, 0.8 + 0.4 * len(shares)), layout="constrained")
+    axis = figure.subplots()
+    names = list(shares)[::-1]
+    axis.barh(names, [shares[name] for name in names])
+    axis.set_xlim(0, 1)
+    axis.set_xlabel("share of the importance (shuffled in a random forest)")
+    figure.suptitle(title)
+    save(figure, path)

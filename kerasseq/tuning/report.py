@@ -1,0 +1,130 @@
+"""What a sweep has found: a table, pictures, TensorBoard's HParams, and the best settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from rich.console import Console
+from rich.table import Table
+from tensorboard.plugins.hparams import api as hparams
+
+from kerasseq.evaluation import sweep_plots
+from kerasseq.training.progress import clock
+from kerasseq.tuning.board import shown
+from kerasseq.tuning.space import Choice, Range, Space
+from kerasseq.tuning.trials import Outcome
+
+FEWEST = 8
+"""Trials that an importance is computed of."""
+
+
+class Trial(NamedTuple):
+    """A trial that has ended."""
+
+    number: str
+    changes: Mapping[str, Any]
+    outcome: Outcome
+
+
+def ranked(trials: Sequence[Trial], sign: int) -> list[Trial]:
+    """Best first; failed trials last."""
+
+    def key(trial: Trial) -> tuple[bool, float]:
+        value = trial.outcome.value
+        return value is None, -sign * (value or 0.0)
+
+    return sorted(trials, key=key)
+
+
+def print_table(trials: Sequence[Trial], metric: str) -> None:
+    """The trials, as they come."""
+    names = sorted({name for trial in trials for name in trial.changes})
+    table = Table("trial", "state", metric, "epochs", "time", "parameters")
+    for name in names:
+        table.add_column(name)
+    for number, changes, outcome in trials:
+        table.add_row(
+            number,
+            outcome.status + (f": {outcome.reason}" if outcome.reason else ""),
+            "" if outcome.value is None else f"{outcome.value:.4f}",
+            f"{outcome.epochs:g}",
+            clock(outcome.seconds),
+            f"{outcome.parameters:,}",
+            *(shown(changes[name]) if name in changes else "" for name in names),
+        )
+    Console(soft_wrap=True).print(table)
+
+
+def importance(trials: Sequence[Trial], space: Space, seed: int) -> dict[str, float] | None:
+    """How much of the spread of the trials' values goes with each setting.
+
+    A random forest learns the values from the settings; a setting's importance is what shuffling it
+    costs the forest's fit, as a share of the sum over all settings
+    ([Breiman, 2001](https://doi.org/10.1023/A:1010933404324)). It says what mattered among these
+    trials, and is a rough guess for few of them.
+
+    Returns:
+        Shares by name, largest first; None for fewer than 8 trials with a value.
+    """
+    from sklearn.ensemble import RandomForestRegressor
+    from sklearn.inspection import permutation_importance
+
+    valued = [trial for trial in trials if trial.outcome.value is not None]
+    if len(valued) < FEWEST:
+        return None
+    names = sorted(space)
+    inputs = np.array([[_position(t, name, space[name]) for name in names] for t in valued])
+    targets = np.array([trial.outcome.value for trial in valued])
+    forest = RandomForestRegressor(200, random_state=seed % 2**32).fit(inputs, targets)
+    found = permutation_importance(forest, inputs, targets, n_repeats=20, random_state=0)
+    shares = np.maximum(found.importances_mean, 0)
+    shares = shares / max(shares.sum(), 1e-12)
+    pairs = zip(names, shares.tolist(), strict=True)
+    return dict(sorted(pairs, key=lambda pair: -pair[1]))
+
+
+def _position(trial: Trial, name: str, entry: Choice | Range) -> float:
+    """Where a value lies in its range, from 0 to 1; -0.25 where it is not varied."""
+    if name not in trial.changes:
+        return -0.25
+    value = trial.changes[name]
+    if isinstance(entry, Choice):
+        return entry.values.index(value) / max(1, len(entry.values) - 1)
+    low, high = entry.low, entry.high
+    if entry.log:
+        value, low, high = np.log([value, low, high])
+    return float((value - low) / (high - low))
+
+
+def draw(trials: Sequence[Trial], space: Space, metric: str, sign: int, folder: Path) -> None:
+    """Parallel coordinates of the trials that have a value."""
+    valued = [trial for trial in trials if trial.outcome.value is not None]
+    axes: list[sweep_plots.Coordinate] = []
+    for name in sorted(space):
+        entry = space[name]
+        if isinstance(entry, Choice):
+            count = max(1, len(entry.values) - 1)
+            ticks = {i / count: shown(value) for i, value in enumerate(entry.values)}
+        else:
+            middle = (entry.low * entry.high) ** 0.5 if entry.log else (entry.low + entry.high) / 2
+            ticks = {0.0: shown(entry.low), 0.5: shown(middle), 1.0: shown(entry.high)}
+        if entry.when is not None:
+            ticks[-0.25] = "-"
+        positions = [_position(trial, name, entry) for trial in valued]
+        axes.append(sweep_plots.Coordinate(name, positions, ticks))
+    values = [trial.outcome.value or 0.0 for trial in valued]
+    sweep_plots.parallel_coordinates(axes, values, metric, sign, folder / "trials.png")
+
+
+def write_hparams(trials: Sequence[Trial], metric: str, folder: Path) -> None:
+    """The trials for TensorBoard's HParams page."""
+    for number, changes, outcome in trials:
+        if outcome.value is None:
+            continue
+        with tf.summary.create_file_writer(str(folder / number)).as_default():
+            hparams.hparams(dict(changes), trial_id=number)
+            tf.summary.scalar(metric, outcome.value, step=0)

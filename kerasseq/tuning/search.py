@@ -1,0 +1,224 @@
+"""Which settings to try next: KerasTuner's oracles behind a journal that survives.
+
+KerasTuner saves its state in place, and a process that is killed while it does so leaves a broken
+file. Here every start and every end of a trial is a line of ``journal.jsonl``; an oracle is a
+function of its seed and of what it was told, so a sweep that is started again tells it the same
+again, and is where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import keras_tuner
+
+from kerasseq.errors import UserError
+from kerasseq.tuning.space import Choice, Range, Space
+
+Kind = Literal["random", "bayesian", "hyperband", "grid"]
+EPOCHS = "training.epochs"
+OWN = "tuner/"  # what Hyperband notes among a trial's values
+
+# The sweep ends when it has had its trials, and can be continued for more; the digits of this number
+# are those of a trial's name.
+MANY = 999
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A trial to be run.
+
+    Attributes:
+        number: its name, such as ``"07"``.
+        changes: settings by dotted name.
+    """
+
+    number: str
+    changes: dict[str, Any]
+
+
+class Search:
+    """Proposes trials and is told how they ended.
+
+    Args:
+        kind: ``random``, ``bayesian`` (a Gaussian process), ``hyperband`` (many settings for few
+            epochs, the best third of them for three times as many, and so on: [Li et al.,
+            2018](https://jmlr.org/papers/v18/16-558.html); a trial with more epochs starts anew,
+            since its learning rate falls more slowly) or ``grid`` (every combination; of a range
+            without step ten values).
+        space: what is varied.
+        metric: of the trials.
+        direction: which way it is better.
+        max_trials: most trials.
+        epochs: of a whole training, for ``hyperband``.
+        seed: of the draws.
+        journal: file of what happened; it is continued if it exists.
+
+    Attributes:
+        ended: what ended trials varied, and what :meth:`end` was given of them, by number.
+        waiting: trials that were started and did not end, when the journal was read.
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        space: Space,
+        metric: str,
+        direction: Literal["min", "max"],
+        max_trials: int,
+        epochs: int,
+        seed: int,
+        journal: Path,
+    ):
+        self._max_trials = max_trials
+        self._kind = kind
+        self._oracle = _oracle(kind, space, metric, direction, epochs, seed)
+        self._metric = metric
+        self._journal = journal
+        self.ended: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
+        self._running: dict[str, Any] = {}
+        self._count = 0
+        for event in _read(journal):
+            self._replay(event)
+        self.waiting = [_proposal(trial) for trial in self._running.values()]
+
+    def propose(self) -> Proposal | None:
+        """The next trial, or None: there is none as long as others run, or none at all."""
+        if self._count >= self._max_trials:
+            return None
+        trial = self._start()
+        if trial is None:
+            return None
+        self._write({"started": trial.trial_id, "values": dict(trial.hyperparameters.values)})
+        return _proposal(trial)
+
+    def end(self, number: str, outcome: Mapping[str, Any]) -> None:
+        """Takes the outcome of a trial.
+
+        Args:
+            number: of the trial.
+            outcome: with ``"value"``, the metric, or None for a trial that failed.
+        """
+        self._write({"ended": number, "outcome": dict(outcome)})
+        self._end(number, outcome)
+
+    def _start(self) -> Any:
+        # one that is never asked twice: every trial runs for a tuner of its own
+        trial = self._oracle.create_trial(f"trial-{self._count}")
+        if trial.status != "RUNNING":
+            return None
+        self._count += 1
+        if self._kind == "grid":
+            # or it would wait for each trial's end, since a trial might find new settings
+            self._oracle._populate_next.append(trial.trial_id)
+        self._running[trial.trial_id] = trial
+        return trial
+
+    def _end(self, number: str, outcome: Mapping[str, Any]) -> None:
+        trial = self._running.pop(number)
+        if outcome["value"] is None:
+            trial.status = "FAILED"
+        else:
+            trial.status = "COMPLETED"
+            self._oracle.update_trial(number, {self._metric: outcome["value"]})
+        self._oracle.end_trial(trial)
+        self.ended[number] = _proposal(trial).changes, dict(outcome)
+
+    def _replay(self, event: dict[str, Any]) -> None:
+        if "ended" in event:
+            self._end(event["ended"], event["outcome"])
+            return
+        trial = self._start()
+        if trial is None or dict(trial.hyperparameters.values) != event["values"]:
+            raise UserError(
+                f"{self._journal}: trial {event['started']} cannot be made again; was the sweep "
+                "written by another version of KerasTuner?"
+            )
+
+    def _write(self, event: dict[str, Any]) -> None:
+        with self._journal.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(event) + "\n")
+
+
+def _read(journal: Path) -> list[dict[str, Any]]:
+    """The events; a line that was cut by a kill is taken off the file."""
+    if not journal.exists():
+        return []
+    text = journal.read_bytes()
+    whole = text[: text.rfind(b"\n") + 1]
+    if whole != text:
+        journal.write_bytes(whole)
+    return [json.loads(line) for line in whole.splitlines()]
+
+
+def _proposal(trial: Any) -> Proposal:
+    values = trial.hyperparameters.values
+    changes = {name: value for name, value in values.items() if not name.startswith(OWN)}
+    if f"{OWN}epochs" in values:
+        changes[EPOCHS] = values[f"{OWN}epochs"]
+    return Proposal(trial.trial_id, changes)
+
+
+def _oracle(
+    kind: Kind,
+    space: Space,
+    metric: str,
+    direction: Literal["min", "max"],
+    epochs: int,
+    seed: int,
+) -> Any:
+    options: dict[str, Any] = {
+        "objective": keras_tuner.Objective(metric, direction),
+        "hyperparameters": _hyperparameters(space),
+        "allow_new_entries": False,
+        "max_consecutive_failed_trials": MANY,  # the sweep counts them itself
+        "seed": seed + 1,  # 0 would be a random one
+    }
+    oracles = keras_tuner.oracles
+    if kind == "hyperband":
+        if EPOCHS in space:
+            raise UserError(f"hyperband sets {EPOCHS} itself: take it out of the search space")
+        oracle = oracles.HyperbandOracle(
+            max_epochs=epochs, factor=3, hyperband_iterations=None, **options
+        )
+    elif kind == "bayesian":
+        try:
+            oracle = oracles.BayesianOptimizationOracle(max_trials=MANY, **options)
+        except ImportError:
+            raise UserError("--tuner bayesian needs: pip install 'kerasseq[tuning]'") from None
+    elif kind == "grid":
+        oracle = oracles.GridSearchOracle(max_trials=MANY, **options)
+    else:
+        oracle = oracles.RandomSearchOracle(max_trials=MANY, **options)
+    oracle.verbose = 0
+    # what it saves is not read: see above
+    oracle._set_project_dir(tempfile.mkdtemp(prefix="kerasseq-oracle-"), "oracle")
+    return oracle
+
+
+def _hyperparameters(space: Space) -> Any:
+    made = keras_tuner.HyperParameters()
+    # a condition must be there before what depends on it
+    for name, entry in sorted(space.items(), key=lambda item: item[1].when is not None):
+        if entry.when is None:
+            _add(made, name, entry)
+            continue
+        with made.conditional_scope(entry.when.name, list(entry.when.values)):
+            _add(made, name, entry)
+    return made
+
+
+def _add(made: Any, name: str, entry: Choice | Range) -> None:
+    if isinstance(entry, Choice):
+        made.Choice(name, list(entry.values))
+        return
+    add = made.Int if entry.whole else made.Float
+    scale = {"sampling": "log"} if entry.log else {"step": entry.step}
+    if entry.whole and entry.step is None and not entry.log:
+        scale = {}
+    add(name, entry.low, entry.high, **scale)
