@@ -24,8 +24,8 @@ Kind = Literal["random", "bayesian", "hyperband", "grid"]
 EPOCHS = "training.epochs"
 OWN = "tuner/"  # what Hyperband notes among a trial's values
 
-# The sweep ends when it has had its trials, and can be continued for more; the digits of this number
-# are those of a trial's name.
+# The sweep ends when it has had its trials, and can be continued for more. The digits of this
+# number are those of a trial's name.
 MANY = 999
 
 

@@ -155,7 +155,11 @@ def _report(
     best = order[0]
     base = next(trial for trial in trials if trial.number == DEFAULTS)
     report.print_table([*order, base], monitor)
-    shares = report.importance(order, space, settings.seed)
+    try:
+        shares = report.importance(order, space, settings.seed)
+    except ImportError:
+        say("no importance of settings: that needs pip install 'kerasseq[tuning]'")
+        shares = None
     report.draw(order, space, monitor, sign, run.path)
     if shares:
         sweep_plots.importances(shares, run / "importance.png", f"what moved {monitor}")

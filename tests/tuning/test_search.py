@@ -1,0 +1,111 @@
+"""Proposals of trials: what the journal makes again after a kill."""
+
+import json
+
+import pytest
+
+from kerasseq.errors import UserError
+from kerasseq.tuning.search import Search
+from kerasseq.tuning.space import Choice, Range, When
+
+SPACE = {
+    "rate": Range(0.001, 0.1, log=True),
+    "cell": Choice(("gru", "lstm")),
+    "drop": Range(0.0, 0.5, when=When("cell", ("lstm",))),
+}
+GRID = {"a": Choice((1, 2, 3)), "b": Choice(("x", "y"))}
+
+
+def search(tmp_path, kind="random", space=SPACE, trials=6, seed=1, direction="max"):
+    return Search(kind, space, "score", direction, trials, 9, seed, tmp_path / "journal.jsonl")
+
+
+def value(changes):
+    """What a trial would give: the same for the same settings."""
+    return round(sum(map(len, map(str, changes.values()))) / 100, 4)
+
+
+def run(made, most=99):
+    """Runs trials one by one; their numbers and what they varied."""
+    done = []
+    while len(done) < most and (proposal := made.propose()) is not None:
+        made.end(proposal.number, {"value": value(proposal.changes)})
+        done.append((proposal.number, proposal.changes))
+    return done
+
+
+@pytest.mark.parametrize("kind", ["random", "bayesian", "hyperband", "grid"])
+def test_a_search_that_was_killed_goes_on_as_if_it_had_not_been(tmp_path, kind):
+    space = GRID if kind == "grid" else SPACE
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    straight = run(search(tmp_path / "one", kind, space))
+    assert len(straight) == 6
+    first = run(search(tmp_path / "two", kind, space), most=2)
+    again = search(tmp_path / "two", kind, space)
+    assert [number for number, _ in again.ended.items()] == [number for number, _ in first]
+    begun = again.propose()
+    third = search(tmp_path / "two", kind, space)  # killed while a trial ran
+    assert third.waiting == [begun]
+    third.end(begun.number, {"value": value(begun.changes)})
+    assert [*first, (begun.number, begun.changes), *run(third)] == straight
+
+
+def test_a_condition_holds(tmp_path):
+    for _, changes in run(search(tmp_path, trials=30)):
+        assert ("drop" in changes) == (changes["cell"] == "lstm")
+        assert 0.001 <= changes["rate"] <= 0.1
+
+
+def test_a_grid_has_every_combination_once_whatever_runs_at_once(tmp_path):
+    made, running, done = search(tmp_path, "grid", GRID, 99), [], []
+    while True:
+        while len(running) < 3 and (proposal := made.propose()) is not None:
+            running.append(proposal)
+        if not running:
+            break
+        assert len(running) == 3 or len(done) > 3
+        last = running.pop()
+        made.end(last.number, {"value": None if len(done) == 1 else 0.5})
+        done.append(tuple(sorted(last.changes.items())))
+    assert len(done) == len(set(done)) == 6
+
+
+def test_hyperband_gives_the_best_more_epochs(tmp_path):
+    done = run(search(tmp_path, "hyperband", trials=20))
+    epochs = [changes["training.epochs"] for _, changes in done]
+    assert len(done) == 20
+    assert set(epochs) == {1, 3, 9}
+    assert sum(epochs) < 20 * 9 / 2
+    settings = [{k: v for k, v in c.items() if k != "training.epochs"} for _, c in done]
+    few, more = (
+        [s for s, e in zip(settings, epochs, strict=True) if e == count] for count in (1, 3)
+    )
+    assert any(s in few for s in more)
+    with pytest.raises(UserError, match=r"hyperband sets training\.epochs itself"):
+        search(tmp_path / "x", "hyperband", {"training.epochs": Choice((1, 2))})
+
+
+def test_more_trials_may_follow(tmp_path):
+    few = run(search(tmp_path, trials=3))
+    made = search(tmp_path, trials=12)
+    assert len(few) == 3
+    assert len(run(made)) == 9
+    assert made.propose() is None
+
+
+def test_a_line_that_was_cut_by_a_kill_is_left_out(tmp_path):
+    done = run(search(tmp_path, trials=2))
+    journal = tmp_path / "journal.jsonl"
+    with journal.open("a") as stream:
+        stream.write('{"started": "00')
+    made = search(tmp_path, trials=3)
+    assert list(made.ended) == [number for number, _ in done]
+    assert len(run(made)) == 1
+    assert all(json.loads(line) for line in journal.read_text().splitlines())
+
+
+def test_another_journal_is_refused(tmp_path):
+    run(search(tmp_path, trials=2))
+    with pytest.raises(UserError, match="cannot be made again"):
+        search(tmp_path, trials=2, seed=2)

@@ -1,0 +1,93 @@
+"""Search spaces: what a file may change, and what is refused before anything is trained."""
+
+import pytest
+
+from kerasseq.errors import UserError
+from kerasseq.tuning.space import Choice, Range, When, check_space, described, read_space
+from tasks.sentiment import Sentiment, SentimentSettings
+
+TASK, SETTINGS = Sentiment(), SentimentSettings()
+OWN = {"model.cell": Choice(("gru", "lstm")), "model.units": Choice((32, 64))}
+
+
+def read(tmp_path, text):
+    path = tmp_path / "space.yaml"
+    path.write_text(text)
+    return read_space(path, OWN)
+
+
+def test_a_file_changes_adds_and_takes_out(tmp_path):
+    space = read(
+        tmp_path,
+        "model.units: {low: 16, high: 64, step: 16}\n"
+        "training.learning_rate: {low: 0.001, high: 0.01, log: true}\n"
+        "model.word_dropout: {low: 0.0, high: 0.5, when: {model.cell: [lstm]}}\n"
+        "model.cell: [lstm, simple_rnn]\n",
+    )
+    assert space == {
+        "model.cell": Choice(("lstm", "simple_rnn")),
+        "model.units": Range(16, 64, step=16),
+        "training.learning_rate": Range(0.001, 0.01, log=True),
+        "model.word_dropout": Range(0.0, 0.5, when=When("model.cell", ("lstm",))),
+    }
+    check_space(space, SETTINGS, TASK.data_settings)
+    assert read(tmp_path, "model.cell: null\n") == {"model.units": OWN["model.units"]}
+    assert described(space)["model.word_dropout"] == "0.0 to 0.5 when model.cell is lstm"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- a", "must hold settings by name"),
+        ("a: [", "is not YAML"),
+        ("model.cell: lstm", "must be a list of values"),
+        ("model.cell: []", "must have a list of values"),
+        ("model.units: {low: 1}", "must have low and high"),
+        ("model.units: {low: 1, high: 2, by: 1}", "must have low and high"),
+        ("model.units: {low: a, high: 2}", "must be numbers"),
+        ("model.units: {low: 1, high: 2, when: model.cell}", "when must be one setting"),
+    ],
+)
+def test_bad_files_are_named(tmp_path, text, message):
+    with pytest.raises(UserError) as caught:
+        read(tmp_path, text)
+    assert message in str(caught.value)
+    assert str(tmp_path / "space.yaml") in str(caught.value)
+
+
+def test_a_missing_file():
+    with pytest.raises(UserError, match=r"none\.yaml cannot be read"):
+        read_space(__import__("pathlib").Path("none.yaml"), OWN)
+
+
+@pytest.mark.parametrize(
+    ("name", "entry", "message"),
+    [
+        ("model.unit", Choice((1,)), "no setting of the task"),
+        ("text.min_count", Choice((1, 2)), "by which the data is prepared"),
+        ("seed", Choice((1, 2)), "by which the data is prepared"),
+        ("model.units", Choice((0, 8)), "units must be >= 1"),
+        ("model.units", Choice((8, 16.0)), "16.0 is no int"),
+        ("model.cell", Choice((1, 2)), "1 is no str"),
+        ("model.word_dropout", Range(0.5, 0.2), "low must be below high"),
+        ("model.word_dropout", Range(0.0, 0.5, log=True), "low above 0"),
+        ("model.word_dropout", Range(0.1, 0.5, step=-0.1), "step must be above 0"),
+        ("model.word_dropout", Range(0.0, 1.5), "word_dropout must be < 1"),
+        ("model.word_dropout", Range(0.0, 0.5, when=When("model.bridge", ("a",))), "no choice"),
+        ("model.word_dropout", Range(0.0, 0.5, when=When("model.cell", ("rnn",))), "never 'rnn'"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused(name, entry, message):
+    with pytest.raises(UserError, match=message):
+        check_space({**OWN, name: entry}, SETTINGS, TASK.data_settings)
+    with pytest.raises(UserError, match="is empty"):
+        check_space({}, SETTINGS, TASK.data_settings)
+
+
+def test_every_task_has_a_space_that_can_be_searched():
+    from tasks.language_model import LanguageModel
+    from tasks.pos_tagging import Tagging
+    from tasks.translation import Translation
+
+    for task in (Sentiment(), Tagging(), LanguageModel(), Translation()):
+        check_space(task.search_space, task.settings_class(), task.data_settings)
