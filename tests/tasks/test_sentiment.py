@@ -1,6 +1,5 @@
 import json
 import shutil
-import signal
 import subprocess
 import sys
 
@@ -153,16 +152,6 @@ def test_a_file_in_another_encoding(trained, tmp_path):
     assert "très" in call("predict", "--file", path, *run, "--encoding", "latin-1")
 
 
-def test_tune_completes_and_writes_usable_settings(reviews, tmp_path):
-    sweep = ["--run", tmp_path / "sweep", "--max-trials", 2]
-    printed = call("tune", "--data", reviews, *sweep, *SMALL, "--training.epochs=1")
-    best = tmp_path / "sweep/best.yaml"
-    assert str(best) in printed
-    again = call("tune", "--data", reviews, *sweep, *SMALL, "--training.epochs=1")
-    assert "epoch" not in again  # nothing is trained twice
-    assert "units:" in call("describe", "--config", best)
-
-
 VARIANTS = [
     ("simple_rnn", "last", "false", 2),
     ("gru", "attention+mean", "true", 0),
@@ -225,19 +214,3 @@ def test_class_names_may_be_anything(tmp_path):
                    "--training.epochs=1", "--saved-models", tmp_path / "saved",
                    "--device.precision=mixed_float16")  # fmt: skip
     assert "exported to" in printed
-
-
-def test_tune_stops_when_told_to(reviews, tmp_path):
-    process = subprocess.Popen(
-        command("tune", "--data", reviews, "--run", tmp_path / "sweep", *SMALL,
-                "--training.epochs=400"),
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    for line in process.stdout:
-        if "epoch 1 " in line:
-            process.send_signal(signal.SIGINT)
-            break
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "the same command continues" in errors
-    assert not (tmp_path / "sweep/trials/1").exists()

@@ -1,0 +1,287 @@
+"""Sweeps through the command line: continued, killed, failing, at once."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import keras
+import numpy as np
+import pytest
+import yaml
+
+import kerasseq.tuning.trials as trials
+from kerasseq.config import replace
+from kerasseq.tuning.trials import parameters
+from tasks.language_model import LanguageModel
+from tasks.pos_tagging import Tagging
+from tasks.sentiment import Sentiment
+from tasks.translation import Translation
+from tests.tasks.conftest import ROOT, SMALL, call, command
+
+QUICK = [*SMALL, "--training.epochs=2"]
+GRID = "model.cell: [gru, lstm, simple_rnn]\nmodel.units: [3, 5]\n"
+OWN = ["training.learning_rate", "model.word_dropout", "model.embedding_dropout",
+       "model.output_dropout"]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _float32():
+    yield
+    keras.mixed_precision.set_dtype_policy("float32")
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory):
+    """Six combinations, and nothing else."""
+    path = tmp_path_factory.mktemp("space") / "space.yaml"
+    path.write_text(GRID + "".join(f"{name}: null\n" for name in OWN))
+    return path
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory, reviews, space):
+    """A finished sweep over the grid, and what it printed."""
+    folder = tmp_path_factory.mktemp("grid") / "sweep"
+    words = ["--data", reviews, "--run", folder, "--tuner", "grid", "--space", space]
+    return folder, call("tune", *words, "--max-trials", 20, *QUICK)
+
+
+def report_of(folder):
+    return json.loads((folder / "report.json").read_text())
+
+
+def outcomes(folder):
+    """What each combination gave, by its settings."""
+    return {
+        tuple(sorted(trial["changes"].items())): (trial["status"], trial["value"])
+        for trial in report_of(folder)["trials"]
+    }
+
+
+def test_a_grid_is_finished_and_reported(grid):
+    folder, printed = grid
+    report = report_of(folder)
+    assert len(report["trials"]) == 7  # with that of the settings as they are
+    assert {trial["status"] for trial in report["trials"]} == {"completed"}
+    values = [trial["value"] for trial in report["trials"][:6]]
+    assert values == sorted(values, reverse=True)
+    for name in ("report.json", "best.yaml", "trials.png"):
+        assert (folder / name).stat().st_size > 0
+    assert list((folder / "hparams").glob("*/events*"))
+    for part in ("6 of 7 trials: 6 completed", "best: trial", "train --config", "as they are"):
+        assert part in printed
+    assert "epoch 1 " not in printed
+    assert "epoch 1 " in (folder / "trials/defaults/output.txt").read_text()
+
+
+def test_the_best_settings_make_its_value_again(grid, tmp_path):
+    folder, _ = grid
+    best = report_of(folder)["trials"][0]
+    call("train", "--config", folder / "best.yaml", "--run", tmp_path / "run", "--only-train")
+    summary = json.loads((tmp_path / "run/training.json").read_text())
+    assert summary["validation"] == best["metrics"]
+    chosen = yaml.safe_load((folder / "best.yaml").read_text())
+    assert chosen["model"]["cell"] == best["changes"]["model.cell"]
+
+
+def test_the_same_command_trains_nothing_again(grid, reviews, space):
+    folder, printed = grid
+    before = sorted(folder.glob("trials/*/model.keras"), key=os.fspath)
+    times = [path.stat().st_mtime for path in before]
+    words = ["--data", reviews, "--run", folder, "--tuner", "grid", "--space", space]
+    again = call("tune", *words, "--max-trials", 20, *QUICK)
+    assert again.splitlines()[-4:] == printed.splitlines()[-4:]
+    assert [path.stat().st_mtime for path in before] == times
+    line = call("tune", *words, *QUICK, "--training.momentum=0.5", status=2)
+    assert "other settings (training.momentum: 0.9 -> 0.5)" in line
+    wider = space.with_name("wider.yaml")
+    wider.write_text(space.read_text().replace("[3, 5]", "[3, 5, 7]"))
+    line = call("tune", *words[:-1], wider, *QUICK, status=2)
+    assert "sweep.space.model.units: 3, 5 -> 3, 5, 7" in line
+
+
+def test_two_workers_of_which_one_is_killed_lose_nothing(grid, reviews, space, tmp_path):
+    """Ray begins the trial again, from its checkpoint; the results are those of one worker."""
+    folder = tmp_path / "sweep"
+    process = subprocess.Popen(
+        command("tune", "--data", reviews, "--run", folder, "--tuner", "grid", "--space", space,
+                "--max-trials", 20, "--workers", 2, "--device.threads=1", *QUICK),
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    killed = None
+    while process.poll() is None and killed is None:
+        for run in folder.glob("trials/00*/metrics.jsonl"):
+            if run.read_text() and not (run.parent / "outcome.json").exists():
+                killed = _kill_the_writer(run.parent)
+        time.sleep(0.05)
+    printed, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, printed
+    assert killed is not None, "no trial was caught in the act"
+    found, wanted = outcomes(folder), outcomes(grid[0])
+    assert found.keys() == wanted.keys()
+    for key, (status, value) in wanted.items():
+        assert found[key][0] == status
+        assert found[key][1] == pytest.approx(value, abs=0.03)  # threads add up in another order
+    events = [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
+    ended = [event["ended"] for event in events if "ended" in event]
+    assert len(ended) == len(set(ended)) == 6
+    assert json.loads((folder / "trials" / killed / "attempts.json").read_text()) == 2
+
+
+def _kill_the_writer(run):
+    """Kills the process that holds a run's lock, the hard way."""
+    lock = os.stat(run / ".lock").st_ino
+    for line in open("/proc/locks", encoding="ascii"):  # noqa: SIM115
+        fields = line.split()
+        if fields[1] == "FLOCK" and fields[5].endswith(f":{lock}"):
+            os.kill(int(fields[4]), signal.SIGKILL)
+            return run.name
+    return None
+
+
+def test_a_sweep_that_was_killed_goes_on(grid, reviews, space, tmp_path):
+    folder = tmp_path / "sweep"
+    words = ["--data", reviews, "--run", folder, "--tuner", "grid", "--space", space,
+             "--max-trials", 20, *QUICK]  # fmt: skip
+    process = subprocess.Popen(
+        command("tune", *words), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    while process.poll() is None:
+        if len(list(folder.glob("trials/*/outcome.json"))) >= 3:
+            process.kill()
+        time.sleep(0.02)
+    assert process.wait() == -signal.SIGKILL
+    call("tune", *words)
+    assert outcomes(folder) == outcomes(grid[0])
+
+
+def test_trials_that_fail_are_told_and_the_sweep_goes_on(reviews, tmp_path, monkeypatch):
+    space = tmp_path / "space.yaml"
+    space.write_text(
+        "training.learning_rate: [0.1, 1.0e+30]\nmodel.units: [4, 4000]\n"
+        + "".join(f"{name}: null\n" for name in ["model.cell", *OWN[1:]])
+    )
+    folder = tmp_path / "sweep"
+    real = trials.fit
+
+    def fit(task, settings, run, prepared, watch=None):
+        if run.path.name == "0000":
+            raise MemoryError("no more of it")
+        return real(task, settings, run, prepared, watch)
+
+    monkeypatch.setattr(trials, "fit", fit)
+    printed = call(
+        "tune", "--data", reviews, "--run", folder, "--tuner", "grid", "--space", space,
+        "--max-parameters", 20_000, *QUICK,
+    )  # fmt: skip
+    found = {
+        (trial["changes"]["training.learning_rate"], trial["changes"]["model.units"]): (
+            trial["status"], trial["reason"], trial["value"]
+        )
+        for trial in report_of(folder)["trials"]
+        if trial["changes"]
+    }  # fmt: skip
+    assert found.pop((0.1, 4)) == ("failed", "too little memory: no more of it", None)
+    assert {found[rate, 4000][0] for rate in (0.1, 1e30)} == {"failed"}
+    assert "not built: " in found[0.1, 4000][1]
+    assert found[1e30, 4][0] in ("completed", "failed")
+    assert "3 failed" in printed or "no trial was completed" in printed
+
+
+def test_a_sweep_without_a_completed_trial_says_why(reviews, tmp_path):
+    line = call(
+        "tune", "--data", reviews, "--run", tmp_path / "sweep", "--max-trials", 2,
+        "--max-parameters", 10, *QUICK, status=2,
+    )  # fmt: skip
+    assert "no trial was completed; the first one: not built: " in line
+    assert "parameters of 10" in line
+
+
+def test_a_trial_whose_process_dies_again_and_again_is_given_up(reviews, tmp_path, space):
+    folder = tmp_path / "sweep"
+    for number in ("0000", "0001"):
+        (folder / "trials" / number).mkdir(parents=True)
+    words = ["--data", reviews, "--run", folder, "--tuner", "grid", "--space", space]
+    call("tune", *words, "--max-trials", 2, *QUICK)
+    assert outcomes(folder)
+    again = tmp_path / "again"
+    real = trials.RunFolder.read_json
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            trials.RunFolder,
+            "read_json",
+            lambda run, name: 3 if (run.path.name, name) == ("0001", trials.ATTEMPTS)
+            else real(run, name),
+        )  # fmt: skip
+        words[3] = again
+        call("tune", *words, "--max-trials", 2, *QUICK)
+    (failed,) = (t for t in report_of(again)["trials"] if t["status"] == "failed")
+    assert failed["reason"].startswith("its process died 3 times")
+
+
+def test_hyperband_and_pruning(reviews, tmp_path):
+    words = ["--data", reviews, *QUICK, "--training.epochs=3"]
+    call("tune", *words, "--run", tmp_path / "h", "--tuner", "hyperband", "--max-trials", 5)
+    epochs = {t["changes"]["training.epochs"] for t in report_of(tmp_path / "h")["trials"]
+              if t["changes"]}  # fmt: skip
+    assert epochs == {1, 3}
+    call("tune", *words, "--run", tmp_path / "p", "--prune", "--max-trials", 8)
+    report = report_of(tmp_path / "p")
+    pruned = [trial for trial in report["trials"] if trial["status"] == "pruned"]
+    assert pruned
+    for trial in pruned:
+        assert trial["epochs"] < 3
+        assert "the median is" in trial["reason"]
+    assert report["importance"]
+    assert sum(report["importance"].values()) == pytest.approx(1)
+    assert (tmp_path / "p/importance.png").stat().st_size > 0
+    line = call(
+        "tune", *words, "--run", tmp_path / "x", "--tuner", "hyperband", "--prune", status=2
+    )
+    assert "hyperband prunes by itself" in line
+
+
+def test_it_stops_when_told_to(reviews, tmp_path):
+    folder = tmp_path / "sweep"
+    process = subprocess.Popen(
+        command("tune", "--data", reviews, "--run", folder, *SMALL, "--training.epochs=400"),
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while not (folder / "trials/defaults/metrics.jsonl").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command continues" in errors
+    assert not (folder / "trials/0000").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--max-trials", 0], "--max-trials must be 1 or more"),
+        (["--workers", 0], "--workers must be 1 or more"),
+        (["--tuner", "magic"], "magic"),
+        (["--space", "none.yaml"], "none.yaml cannot be read"),
+        (["--ray-address", "127.0.0.1:1"], "Ray: "),
+    ],
+)
+def test_bad_options_are_named(reviews, tmp_path, words, message):
+    line = call("tune", "--data", reviews, "--run", tmp_path / "x", *words, *QUICK, status=2)
+    assert message in line
+    assert not (tmp_path / "x/trials").exists()
+
+
+@pytest.mark.parametrize("task", [Sentiment(), Tagging(), LanguageModel(), Translation()])
+def test_parameters_are_counted_without_making_them(task):
+    settings = task.settings_class()
+    assets = task.assumed_assets(settings)
+    count = parameters(task, settings, assets)
+    assert count == task.build_model(settings, assets).count_params()
+    huge = replace(settings, {"model.units": 400_000} if task.name != "translation" else
+                   {"model.units": 200_000, "model.encoder_units": 100_000})  # fmt: skip
+    assert parameters(task, huge, assets) > 10**11  # hundreds of gigabytes, were they made
+    assert np.isfinite(count)
