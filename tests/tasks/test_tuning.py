@@ -15,7 +15,7 @@ import kerasseq.tuning.trials as trials
 from kerasseq.config import replace
 from kerasseq.tuning.trials import parameters
 from tasks.language_model import LanguageModel
-from tasks.pos_tagging import Tagging
+from tasks.pos_tagging import PosTagging
 from tasks.sentiment import Sentiment
 from tasks.translation import Translation
 from tests.tasks.conftest import ROOT, SMALL, call, command
@@ -275,7 +275,7 @@ def test_bad_options_are_named(reviews, tmp_path, words, message):
     assert not (tmp_path / "x/trials").exists()
 
 
-@pytest.mark.parametrize("task", [Sentiment(), Tagging(), LanguageModel(), Translation()])
+@pytest.mark.parametrize("task", [Sentiment(), PosTagging(), LanguageModel(), Translation()])
 def test_parameters_are_counted_without_making_them(task):
     settings = task.settings_class()
     assets = task.assumed_assets(settings)

@@ -86,8 +86,8 @@ def test_what_cannot_be_searched_is_refused(name, entry, message):
 
 def test_every_task_has_a_space_that_can_be_searched():
     from tasks.language_model import LanguageModel
-    from tasks.pos_tagging import Tagging
+    from tasks.pos_tagging import PosTagging
     from tasks.translation import Translation
 
-    for task in (Sentiment(), Tagging(), LanguageModel(), Translation()):
+    for task in (Sentiment(), PosTagging(), LanguageModel(), Translation()):
         check_space(task.search_space, task.settings_class(), task.data_settings)
