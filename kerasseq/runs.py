@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from kerasseq.task import Task, TaskSettings
 from kerasseq.training import devices
 from kerasseq.training.memory import peak_memory_mib
 from kerasseq.training.progress import clock
+from kerasseq.training.replicas import Replicas
 from kerasseq.training.run_folder import CHECKPOINT, MODEL, SUMMARY, RunFolder, versions
 from kerasseq.training.trainer import Trainer, Watch
 
@@ -49,7 +51,7 @@ def load_run(task: Task, path: Path) -> Trained:
     run = RunFolder(path)
     record = run.record(task.name)
     settings = from_dict(task.settings_class, record["settings"])
-    devices.apply(devices.plan(devices.detect(), settings.device))
+    devices.apply(devices.plan_alone(devices.detect(), settings.device))
     summary = run.read_json(SUMMARY)
     if summary is None:
         raise UserError(f"{path} is not trained to the end: the train command continues it")
@@ -129,9 +131,10 @@ def prepare(task: Task, settings: TaskSettings, download: bool, share: int = 1) 
         )
     task.check(settings)
     hardware = devices.detect()
-    hardware = devices.Hardware(max(1, hardware.cores // share), hardware.gpus)
+    hardware = dataclasses.replace(hardware, cores=max(1, hardware.cores // share))
     plan = devices.plan(hardware, settings.device)
     devices.apply(plan)
+    Replicas.of(plan.strategy, plan.replicas)  # several workers must meet before any op
     data = task.load_data(settings, download)
     for line in plan.lines():
         say(f"  {line}")
@@ -156,35 +159,47 @@ def fit(
         watch: may stop it after any validation.
 
     Returns:
-        The summary, as ``training.json`` holds it.
+        The summary, as ``training.json`` holds it; of a worker that is not the chief, nothing.
     """
     plan, data = prepared
+    replicas = Replicas.of(plan.strategy, plan.replicas)
     if (run / CHECKPOINT).exists():
         check_same_data(run, task.data_report(data))
     assets = task.assets(data)
     run.write_text("settings.yaml", yaml.safe_dump(settings.to_dict(), sort_keys=False))
-    write_json(run / "data.json", task.data_report(data))
-    write_json(run / "samples.json", task.samples(data))
-    task.save_assets(assets, run)
+    if run.writes:
+        write_json(run / "data.json", task.data_report(data))
+        write_json(run / "samples.json", task.samples(data))
+        task.save_assets(assets, run)
 
+    training = settings.training  # type: ignore[attr-defined]
+    parts = replicas.count * training.accumulate
     keras.utils.set_random_seed(settings.seed)
-    model = build(task, settings, assets)
-    for line in task.adapt(model, settings, data):
+    with replicas.scope():
+        model = build(task, settings, assets)
+        adapted = task.adapt(model, settings, data)
+        loss = task.loss(model, settings, parts)
+    for line in adapted:
         say(f"  {line}")
     for name, kernel in recurrent_kernels(model):
         say(f"  {name}: {kernel}")
     say(f"  parameters: {model.count_params():,}")
     trainer = Trainer(
         model,
-        task.loss(model, settings),
-        task.batches(settings, data),
+        loss,
+        task.batches(settings, data, parts),
         task.validator(model, settings, data),
         task.goals,
-        settings.training,  # type: ignore[attr-defined]
+        training,
         run,
         watch,
+        replicas,
     )
+    for line in trainer.lines():
+        say(f"  {line}")
     result = trainer.fit()
+    if not run.writes:
+        return {}
     model.save(run / MODEL)
     history = run.history()
     plots.learning_curves(history, result.best_step, run / "curves.png", f"{task.title}")
@@ -196,7 +211,7 @@ def fit(
         "tokens_per_second": result.tokens_per_second,
         "peak_memory_mib": peak_memory_mib(),
         "parameters": model.count_params(),
-        "devices": plan.lines(),
+        "devices": [*plan.lines(), *trainer.lines()],
         "kernels": [f"{name}: {kernel}" for name, kernel in recurrent_kernels(model)],
         "versions": versions(),
     }

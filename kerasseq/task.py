@@ -125,12 +125,16 @@ class Task(ABC, Generic[T, D, A]):
         return []
 
     @abstractmethod
-    def loss(self, model: "keras.Model", settings: T) -> "Loss":
-        """The training loss."""
+    def loss(self, model: "keras.Model", settings: T, parts: int) -> "Loss":
+        """The training loss; each update takes ``parts`` batches.
+
+        Raises:
+            UserError: if it would not be right for more than one.
+        """
 
     @abstractmethod
-    def batches(self, settings: T, data: D) -> "Batches":
-        """The training batches."""
+    def batches(self, settings: T, data: D, parts: int) -> "Batches":
+        """The training batches; each update takes ``parts`` of them, one after the other."""
 
     @abstractmethod
     def validator(

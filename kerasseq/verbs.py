@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,8 +43,9 @@ from kerasseq.training.run_folder import SUMMARY, RunFolder, versions
 def train(task: Task, options: Namespace) -> None:
     """Trains, then scores the test split, shows examples, and exports."""
     settings = options.settings
-    run = RunFolder(options.run)
-    existed = run.check(task.name, settings.to_dict())
+    workers, worker = devices.cluster(os.environ)
+    run = RunFolder(options.run, writes=worker == 0)
+    existed = run.check(task.name, settings.to_dict()) if run.writes else run.path.exists()
     prepared = None
     if not existed or run.read_json(SUMMARY) is None:
         say(f"{task.title}: {'continuing' if existed else 'training'} in {run.path}/")
@@ -53,7 +55,9 @@ def train(task: Task, options: Namespace) -> None:
             fit(task, settings, run, prepared)
         else:
             say(f"{run.path}/ is trained already")
-        if options.only_train:
+        if not run.writes:
+            say(f"worker {worker} of {workers} is done; the first one wrote the run")
+        if options.only_train or not run.writes:
             return
         trained = load_run(task, run.path)
         data = prepared.data if prepared else None

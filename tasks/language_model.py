@@ -291,8 +291,7 @@ class LanguageModel(Task[LanguageModelSettings, TextData, Assets]):
             recurrent_dropout=options.recurrent_dropout,
             weight_drop=options.weight_drop,
             input_only=(PAD, BOS),
-            kernel="auto" if portable else settings.device.kernel,
-            use_cudnn=False if portable else "auto",
+            **settings.device.of_layers(portable),
             name=self.name,
         )
 
@@ -306,18 +305,20 @@ class LanguageModel(Task[LanguageModelSettings, TextData, Assets]):
 
         return start_from(model, data.codec.vocabulary, RunFolder(Path(settings.init_from)))
 
-    def loss(self, model: "keras.Model", settings: LanguageModelSettings) -> "Loss":
+    def loss(self, model: "keras.Model", settings: LanguageModelSettings, parts: int) -> "Loss":
         from kerasseq.training.language_model_loss import LanguageModelLoss
 
         streams = settings.streams
         states = model.initial_state(streams.size) if streams.mode == "streams" else None
-        return LanguageModelLoss(states, settings.activation, settings.temporal_activation)
+        return LanguageModelLoss(states, settings.activation, settings.temporal_activation, parts)
 
-    def batches(self, settings: LanguageModelSettings, data: TextData) -> Any:
+    def batches(self, settings: LanguageModelSettings, data: TextData, parts: int) -> Any:
         from kerasseq.data.streams import SentenceBatches, StreamBatches
 
-        kind = StreamBatches if settings.streams.mode == "streams" else SentenceBatches
-        return kind(data.splits["train"], settings.streams, settings.seed)
+        train = data.splits["train"]
+        if settings.streams.mode == "streams":
+            return StreamBatches(train, settings.streams, settings.seed, parts)
+        return SentenceBatches(train, settings.streams, settings.seed)
 
     def validator(
         self, model: "keras.Model", settings: LanguageModelSettings, data: TextData

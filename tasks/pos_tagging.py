@@ -223,7 +223,7 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
         from kerasseq import layers
 
         options, features = settings.model, assets.features
-        use_cudnn = False if portable else "auto"
+        kernels = settings.device.of_layers(portable)
         # distinct words with their features, and sentences as positions among them (0 is padding)
         inputs = {
             "index": keras.Input([None], dtype="int32", name="index"),
@@ -243,7 +243,7 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
                 options.character_units,
                 method=options.characters,
                 embedding_dim=options.character_embedding,
-                use_cudnn=use_cudnn,
+                use_cudnn=kernels["use_cudnn"],
                 name="character_encoder",
             )
             vectors = encoder(ops.expand_dims(inputs["characters"], 0))[0]
@@ -263,8 +263,7 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
             cell=options.cell,
             bidirectional=True,
             dropout=options.layer_dropout,
-            kernel="auto" if portable else settings.device.kernel,
-            use_cudnn=use_cudnn,
+            **kernels,
             name="recurrent",
         )(x, mask=mask)
         x = keras.layers.Dropout(options.output_dropout, name="output_dropout")(x)
@@ -291,7 +290,7 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
         return [f"word vectors given: {len(rows):,} of {len(matrix):,} rows of the embedding"]
 
     def loss(
-        self, model: "keras.Model", settings: TaggingSettings
+        self, model: "keras.Model", settings: TaggingSettings, parts: int
     ) -> Callable[[Any, Mapping[str, Any]], Any]:
         from keras import ops
 
@@ -311,7 +310,7 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
 
         return summed
 
-    def batches(self, settings: TaggingSettings, data: TaggedData) -> Any:
+    def batches(self, settings: TaggingSettings, data: TaggedData, parts: int) -> Any:
         from kerasseq.data.encoded_tags import TaggedBatches
 
         return TaggedBatches(data.splits["train"], settings.batches, settings.seed)

@@ -232,8 +232,7 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
             bidirectional=options.bidirectional,
             dropout=options.layer_dropout,
             recurrent_dropout=options.recurrent_dropout,
-            kernel="auto" if portable else settings.device.kernel,
-            use_cudnn=False if portable else "auto",
+            **settings.device.of_layers(portable),
             name="recurrent",
         )(x, mask=mask)
         pooled = [poolings[name]()(x, mask=mask) for name in options.pooling.split("+")]
@@ -258,7 +257,7 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
         return [f"wide path: {known:,} n-grams of up to {settings.model.ngrams} words"]
 
     def loss(
-        self, model: "keras.Model", settings: SentimentSettings
+        self, model: "keras.Model", settings: SentimentSettings, parts: int
     ) -> Callable[[Any, Mapping[str, Any]], Any]:
         import keras
 
@@ -272,7 +271,7 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
 
         return summed
 
-    def batches(self, settings: SentimentSettings, data: LabelledData) -> Any:
+    def batches(self, settings: SentimentSettings, data: LabelledData, parts: int) -> Any:
         from kerasseq.data.batches import LabelledBatches
 
         train = data.splits["train"]

@@ -262,17 +262,21 @@ class Translation(Task[TranslationSettings, PairData, Assets]):
             decoder_dropout=options.decoder_dropout,
             label_smoothing=settings.label_smoothing,
             input_only=(PAD, BOS),
-            kernel="auto" if portable else settings.device.kernel,
-            use_cudnn=False if portable else "auto",
+            **settings.device.of_layers(portable),
             name=self.name,
         )
 
-    def loss(self, model: "keras.Model", settings: TranslationSettings) -> "Loss":
+    def loss(self, model: "keras.Model", settings: TranslationSettings, parts: int) -> "Loss":
         from kerasseq.training.translation_loss import TranslationLoss
 
+        if settings.scheduled_sampling and parts > 1:
+            raise UserError(
+                "scheduled_sampling counts updates of one batch: it goes with one replica and "
+                "training.accumulate 1"
+            )
         return TranslationLoss(settings.scheduled_sampling, settings.scheduled_sampling_steps)
 
-    def batches(self, settings: TranslationSettings, data: PairData) -> Any:
+    def batches(self, settings: TranslationSettings, data: PairData, parts: int) -> Any:
         from kerasseq.data.encoded_pairs import PairBatches
 
         return PairBatches(data.splits["train"], settings.batches, settings.seed)

@@ -40,11 +40,13 @@ class Piece(NamedTuple):
         start: steps that the streams have behind them.
         length: steps that they read.
         shift: the place of the text where the first stream begins.
+        part: which of the batches of an update this is; each has its own streams.
     """
 
     start: int
     length: int
     shift: int = 0
+    part: int = 0
 
 
 class StreamBatches:
@@ -59,13 +61,16 @@ class StreamBatches:
         ids: int32 `[N]`.
         settings: streams and their pieces.
         seed: of the lengths.
+        parts: batches that read the same piece of other streams; there are so many times more of
+            them, and the batches come one after the other.
     """
 
-    def __init__(self, ids: np.ndarray, settings: StreamSettings, seed: int):
-        self._settings, self._seed = settings, seed
+    def __init__(self, ids: np.ndarray, settings: StreamSettings, seed: int, parts: int = 1):
+        self._settings, self._seed, self._parts = settings, seed, parts
         self._targets = ids
         self._inputs = inputs_of(ids)
-        self._edges = np.arange(settings.size + 1) * len(ids) // settings.size
+        streams = settings.size * parts
+        self._edges = np.arange(streams + 1) * len(ids) // streams
         self._longest = int(np.diff(self._edges).max())
 
     def epoch(self, number: int) -> list[Piece]:
@@ -76,7 +81,7 @@ class StreamBatches:
         start = 0
         while start < self._longest:
             length = min(self._draw(random), self._longest - start)
-            pieces.append(Piece(start, length, shift))
+            pieces += [Piece(start, length, shift, part) for part in range(self._parts)]
             start += length
         return pieces
 
@@ -90,24 +95,35 @@ class StreamBatches:
 
     def fetch(self, item: Piece) -> dict[str, np.ndarray]:
         """``ids`` and ``targets`` int32 ``[B, T]``, ``weights`` float32 ``[B, T]`` (0 where a
-        stream has ended), and ``fresh`` (whether the streams start here), bool ``[]``."""
-        lengths = np.minimum(item.length, np.diff(self._edges) - item.start)
+        stream has ended), and of the batch ``fresh`` (whether its streams start here), bool
+        ``[]``, and ``part``, int32 ``[]``."""
+        lengths = np.minimum(item.length, self._left(item))
         positions = self.positions(item)
         return {
             **padded(self._inputs, self._targets, positions, lengths),
             "fresh": np.array(item.start == 0),
+            "part": np.array(item.part, np.int32),
         }
+
+    def _streams(self, item: Piece) -> slice:
+        """Those that a batch reads."""
+        size = self._settings.size
+        return slice(item.part * size, (item.part + 1) * size)
+
+    def _left(self, item: Piece) -> np.ndarray:
+        """How much of each of them is left, ``[B]``."""
+        return np.diff(self._edges)[self._streams(item)] - item.start
 
     def positions(self, item: Piece) -> np.ndarray:
         """Where each target of a batch stands in the text, int64 ``[B, T]``; also beyond the end
         of a stream, where the weight is 0."""
-        places = (self._edges[:-1] + item.start + item.shift)[:, None] + np.arange(item.length)
+        begins = self._edges[:-1][self._streams(item)] + item.start + item.shift
+        places = begins[:, None] + np.arange(item.length)
         return places % len(self._targets)
 
     def tokens(self, item: Piece) -> int:
         """Targets in a batch."""
-        sizes = np.diff(self._edges) - item.start
-        return int(np.clip(sizes, 0, item.length).sum())
+        return int(np.clip(self._left(item), 0, item.length).sum())
 
     def learning_rate_scale(self, item: Piece) -> float:
         """A shorter piece gets a lower learning rate, in proportion."""
@@ -140,6 +156,7 @@ class SentenceBatches(SequenceBatches):
         return {
             **padded(self._inputs, self._targets, positions, lengths),
             "fresh": np.array(True),
+            "part": np.array(0, np.int32),
         }
 
 

@@ -4,6 +4,8 @@ from typing import Any, NamedTuple
 
 import keras
 
+from kerasseq.kernels.cudnn_version import cudnn_version, too_old
+
 KERNELS = ("auto", "cudnn", "closed_form", "loop")
 XLA_CHOICES = ("auto", True, False)
 XLA_UNITS = (32, 256)
@@ -114,7 +116,7 @@ def _not_cudnn(stack: Any, backend: str) -> str:
         return f"cuDNN has no {stack.compute_dtype}"
     if not _gpu_present():
         return "no GPU"
-    return ""
+    return too_old(cudnn_version())
 
 
 def _gpu_present() -> bool:

@@ -31,7 +31,7 @@ class RecurrentLanguageModel(keras.Model):
     Args:
         vocabulary_size: number of tokens, V.
         embedding_dim: size of an embedding.
-        units, num_layers, cell, kernel, use_cudnn: of the :class:`RecurrentStack`.
+        units, num_layers, cell, kernel, use_cudnn, xla: of the :class:`RecurrentStack`.
         softmax: loss in training: `"full"` (in chunks, the scores of all tokens never exist at
             once), `"sampled"`, or `"adaptive"` (which is another distribution, in use too). The
             last two need ids in the order of falling frequency.
@@ -90,6 +90,7 @@ class RecurrentLanguageModel(keras.Model):
         input_only: Sequence[int] = (),
         kernel: str = "auto",
         use_cudnn: Any = "auto",
+        xla: Any = "auto",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -113,6 +114,7 @@ class RecurrentLanguageModel(keras.Model):
             "input_only": list(input_only),
             "kernel": kernel,
             "use_cudnn": use_cudnn,
+            "xla": xla,
         }
         self.vocabulary_size = vocabulary_size
         policy = self.dtype_policy  # a saved model keeps its own, whatever is global on loading
@@ -143,6 +145,7 @@ class RecurrentLanguageModel(keras.Model):
             weight_drop=weight_drop,
             kernel=kernel,
             use_cudnn=use_cudnn,
+            xla=xla,
             return_state=True,
             dtype=policy,
             name="recurrent",

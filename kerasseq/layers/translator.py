@@ -38,7 +38,8 @@ class RecurrentTranslator(keras.Model):
         decoder_dropout: of the decoder's embeddings, between its layers and of its output.
         label_smoothing: of the training loss.
         input_only: target ids that are never predicted.
-        kernel, use_cudnn: of the encoder's :class:`RecurrentStack`; the latter of the decoder too.
+        kernel, use_cudnn, xla: of the encoder's :class:`RecurrentStack`; use_cudnn of the decoder
+            too.
 
     Call arguments:
         source: int `[batch, source time]`.
@@ -88,6 +89,7 @@ class RecurrentTranslator(keras.Model):
         input_only: Sequence[int] = (),
         kernel: str = "auto",
         use_cudnn: Any = "auto",
+        xla: Any = "auto",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -123,6 +125,7 @@ class RecurrentTranslator(keras.Model):
             "input_only": list(input_only),
             "kernel": kernel,
             "use_cudnn": use_cudnn,
+            "xla": xla,
         }
         policy = self.dtype_policy  # a saved model keeps its own, whatever is global on loading
         start = keras.initializers.RandomUniform(-0.1, 0.1)
@@ -155,6 +158,7 @@ class RecurrentTranslator(keras.Model):
             dropout=encoder_dropout,
             kernel=kernel,
             use_cudnn=use_cudnn,
+            xla=xla,
             return_state=True,
             dtype=policy,
             name="encoder",

@@ -1,19 +1,25 @@
 """What the hardware is, what is made of it, and why: decided in one pure function, said out loud.
 
-The recurrent kernel is chosen by each layer (see :class:`kerasseq.layers.RecurrentStack`), with the
-setting ``device.kernel`` passed on to it.
+The recurrent kernel, and whether XLA compiles it, is chosen by each layer (see
+:class:`kerasseq.layers.RecurrentStack`), with ``device.kernel`` and ``device.xla`` passed on to it.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from kerasseq.config import Settings, setting
 from kerasseq.errors import UserError
+from kerasseq.kernels.cudnn_version import cudnn_version, too_old
 
 Precision = Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
+
+XLA: dict[str, Any] = {"auto": "auto", "on": True, "off": False}
 
 
 @dataclass(frozen=True)
@@ -26,8 +32,30 @@ class DeviceSettings(Settings):
     """Arithmetic: auto is mixed precision where a GPU has it in hardware, else float32."""
     kernel: Literal["auto", "cudnn", "closed_form", "loop"] = "auto"
     """Recurrent kernel; auto takes the fastest that is right for the device and the layer."""
+    xla: Literal["auto", "on", "off"] = "auto"
+    """Whether XLA compiles the closed-form kernel; auto does so where it was measured faster."""
+    memory_growth: bool = True
+    """Whether TensorFlow takes a GPU's memory as needed, and not all of it at once."""
+    strategy: Literal["auto", "one_device", "mirrored"] = "auto"
+    """Copies of the model that train side by side: auto makes one on each GPU (MirroredStrategy),
+    and with TF_CONFIG in the environment on every machine (MultiWorkerMirroredStrategy)."""
+    replicas: int = setting(0, ge=0)
+    """Copies of the model on this machine; 0 means one on each GPU. Without a GPU, more than one
+    share the CPU: slower than one, and the same arithmetic as on as many GPUs."""
     deterministic: bool = False
     """Bit-for-bit repeatable training: same seed, same weights. Some GPU ops become slower."""
+
+    def of_layers(self, portable: bool) -> dict[str, Any]:
+        """The arguments of recurrent layers that choose their kernel.
+
+        Args:
+            portable: whether the layer must run on any device, as in an export.
+        """
+        return {
+            "kernel": "auto" if portable else self.kernel,
+            "use_cudnn": False if portable else "auto",
+            "xla": XLA[self.xla],
+        }
 
 
 @dataclass(frozen=True)
@@ -40,10 +68,21 @@ class Gpu:
 
 @dataclass(frozen=True)
 class Hardware:
-    """What a process can use."""
+    """What a process can use.
+
+    Attributes:
+        cores: of the CPU.
+        gpus: of this machine.
+        cudnn: version of the library, if there is one.
+        workers: machines that train together, this one counted.
+        worker: which of them this is, from 0.
+    """
 
     cores: int
     gpus: tuple[Gpu, ...] = ()
+    cudnn: tuple[int, int, int] | None = None
+    workers: int = 1
+    worker: int = 0
 
 
 @dataclass(frozen=True)
@@ -62,7 +101,16 @@ class DevicePlan:
     threads: int
     policy: str
     deterministic: bool
+    memory_growth: bool
+    strategy: Literal["one_device", "mirrored", "multi_worker"]
+    replicas: int
+    worker: int
     decisions: tuple[Decision, ...]
+
+    @property
+    def chief(self) -> bool:
+        """Whether this process writes: of several workers, the first."""
+        return self.worker == 0
 
     def lines(self) -> list[str]:
         """The plan as text, a decision a line."""
@@ -77,35 +125,113 @@ def plan(hardware: Hardware, settings: DeviceSettings) -> DevicePlan:
     """
     if settings.kernel == "cudnn" and not hardware.gpus:
         raise UserError("device.kernel: cudnn needs a GPU, and TensorFlow sees none")
+    if settings.kernel == "cudnn" and (old := too_old(hardware.cudnn)):
+        raise UserError(f"device.kernel: cudnn cannot be used: {old}")
+    strategy, replicas, why_strategy = _strategy(hardware, settings)
+    policy, why_policy = _policy(hardware, settings.precision, strategy)
     threads = settings.threads or hardware.cores
-    decisions = [
+    decisions = (
         Decision(
             "CPU",
             f"{threads} threads",
             "as set" if settings.threads else f"all {hardware.cores} usable cores",
-        )
-    ]
-    if hardware.gpus:
-        names = ", ".join(gpu.name for gpu in hardware.gpus)
-        why = "memory grows as needed"
-        if len(hardware.gpus) > 1:
-            why += f"; the first of {len(hardware.gpus)} is used"
-        decisions.append(Decision("GPU", names, why))
-    else:
-        decisions.append(Decision("GPU", "none", "TensorFlow sees no GPU"))
-    policy, why = _policy(hardware, settings.precision)
-    decisions.append(Decision("precision", policy, why))
-    decisions.append(
-        Decision(
-            "determinism",
-            "on" if settings.deterministic else "off",
-            "device.deterministic",
-        )
+        ),
+        _gpu(hardware, settings, replicas),
+        _cudnn(hardware, settings, policy),
+        Decision("precision", policy, why_policy),
+        _xla(hardware, settings),
+        Decision("strategy", f"{strategy}, {replicas} {_plural(replicas)}", why_strategy),
+        Decision("determinism", "on" if settings.deterministic else "off", "device.deterministic"),
     )
-    return DevicePlan(threads, policy, settings.deterministic, tuple(decisions))
+    return DevicePlan(
+        threads,
+        policy,
+        settings.deterministic,
+        settings.memory_growth,
+        strategy,
+        replicas,
+        hardware.worker,
+        decisions,
+    )
 
 
-def _policy(hardware: Hardware, precision: Precision) -> tuple[str, str]:
+def _plural(replicas: int) -> str:
+    return "replica" if replicas == 1 else "replicas"
+
+
+def _gpu(hardware: Hardware, settings: DeviceSettings, replicas: int) -> Decision:
+    gpus = hardware.gpus
+    if not gpus:
+        return Decision("GPU", "none", "TensorFlow sees no GPU")
+    names = [
+        f"{gpu.name} ({gpu.compute_capability[0]}.{gpu.compute_capability[1]})" for gpu in gpus
+    ]
+    shown = names[0] if len(gpus) == 1 else f"{len(gpus)}: {', '.join(dict.fromkeys(names))}"
+    here = replicas // hardware.workers
+    used = f"the first {here} used; " if here < len(gpus) else ""
+    memory = (
+        "memory grows as needed"
+        if settings.memory_growth
+        else "all memory taken at once, as set (device.memory_growth)"
+    )
+    return Decision("GPU", shown, f"{used}{memory}")
+
+
+def _cudnn(hardware: Hardware, settings: DeviceSettings, policy: str) -> Decision:
+    """Whether layers may take it; each layer's own line says whether it does."""
+    if not hardware.gpus:
+        return Decision("cuDNN", "no", "no GPU")
+    if old := too_old(hardware.cudnn):
+        return Decision("cuDNN", "no", old)
+    if settings.kernel not in ("auto", "cudnn"):
+        return Decision("cuDNN", "no", f"device.kernel is {settings.kernel}")
+    if policy == "mixed_bfloat16":
+        return Decision("cuDNN", "no", "it has no bfloat16: device.precision=float32 allows it")
+    version = "unknown" if hardware.cudnn is None else ".".join(map(str, hardware.cudnn))
+    return Decision("cuDNN", "for layers of its form", f"version {version}")
+
+
+def _xla(hardware: Hardware, settings: DeviceSettings) -> Decision:
+    if settings.xla != "auto":
+        return Decision("XLA", settings.xla, "as set")
+    if hardware.gpus:
+        return Decision("XLA", "off", "the closed-form kernel was measured on CPUs only")
+    return Decision("XLA", "for layers of 32 to 256 units", "measured faster there on CPUs")
+
+
+def _strategy(
+    hardware: Hardware, settings: DeviceSettings
+) -> tuple[Literal["one_device", "mirrored", "multi_worker"], int, str]:
+    """The strategy, its replicas on all machines, and why."""
+    gpus, wanted = len(hardware.gpus), settings.replicas
+    if gpus and wanted > gpus:
+        raise UserError(f"device.replicas: {wanted} of them, and TensorFlow sees {gpus} GPUs")
+    if settings.strategy == "one_device":
+        if wanted > 1:
+            raise UserError(f"device.replicas: {wanted} of them do not go with one_device")
+        if hardware.workers > 1:
+            raise UserError(
+                f"device.strategy: one_device does not go with TF_CONFIG's {hardware.workers} "
+                "workers"
+            )
+        return "one_device", 1, "as set"
+    here = wanted or max(1, gpus)
+    if hardware.workers > 1:
+        this = f"worker {hardware.worker} of TF_CONFIG's {hardware.workers}"
+        return "multi_worker", here * hardware.workers, f"{this}; {here} a worker"
+    if here > 1 or settings.strategy == "mirrored":
+        where = "one a GPU" if gpus else "sharing the CPU"
+        return "mirrored", here, f"{where}{', as set' if wanted else ''}"
+    return "one_device", 1, "one GPU" if gpus else "no GPU"
+
+
+def _policy(hardware: Hardware, precision: Precision, strategy: str) -> tuple[str, str]:
+    several = strategy != "one_device"
+    if precision == "mixed_float16" and several:
+        raise UserError(
+            "device.precision: mixed_float16 scales the loss, which is for one device only: take "
+            "float32 or mixed_bfloat16, or device.strategy=one_device"
+        )
     if precision != "auto":
         return precision, "as set"
     if not hardware.gpus:
@@ -114,6 +240,8 @@ def _policy(hardware: Hardware, precision: Precision) -> tuple[str, str]:
     shown = f"compute capability {oldest[0]}.{oldest[1]}"
     if oldest >= (8, 0):
         return "mixed_bfloat16", f"{shown} has bfloat16 in hardware"
+    if oldest >= (7, 0) and several:
+        return "float32", f"{shown} has no bfloat16, and float16's loss is scaled on one device"
     if oldest >= (7, 0):
         return "mixed_float16", f"{shown} has float16 tensor cores; the loss is scaled"
     return "float32", f"{shown} has no tensor cores"
@@ -127,7 +255,7 @@ def usable_cores() -> int:
 
 
 def detect() -> Hardware:
-    """The hardware that TensorFlow sees."""
+    """The hardware that TensorFlow sees, and the machines of ``TF_CONFIG``."""
     import tensorflow as tf
 
     gpus = []
@@ -136,19 +264,57 @@ def detect() -> Hardware:
         gpus.append(
             Gpu(details.get("device_name", device.name), details.get("compute_capability", (0, 0)))
         )
-    return Hardware(usable_cores(), tuple(gpus))
+    version = cudnn_version() if gpus else None
+    return Hardware(usable_cores(), tuple(gpus), version, *cluster(os.environ))
+
+
+def cluster(environment: Mapping[str, str]) -> tuple[int, int]:
+    """How many workers ``TF_CONFIG`` names, and which of them this process is.
+
+    Raises:
+        UserError: if it is not what TensorFlow reads.
+    """
+    text = environment.get("TF_CONFIG")
+    if not text:
+        return 1, 0
+    try:
+        config = json.loads(text)
+        roles, task = config["cluster"], config["task"]
+        others = set(roles) - {"worker"}
+        count, index = len(roles["worker"]), int(task["index"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"TF_CONFIG has no cluster of workers and task: {error}") from None
+    if others or task.get("type") != "worker" or not 0 <= index < count:
+        raise UserError(
+            f"TF_CONFIG: a cluster of workers only, and a task that is one of them, is needed: "
+            f"{text}"
+        )
+    return count, index
+
+
+def plan_alone(hardware: Hardware, settings: DeviceSettings) -> DevicePlan:
+    """The plan of what one device does, such as evaluation, whatever trained the model."""
+    settings = dataclasses.replace(settings, strategy="one_device", replicas=0)
+    return plan(dataclasses.replace(hardware, workers=1, worker=0), settings)
 
 
 def apply(chosen: DevicePlan) -> None:
-    """Puts a plan into effect. Threads and memory growth need a process that has run no op yet."""
+    """Puts a plan into effect. All but precision needs a process that has run no op yet; the
+    strategy is what :class:`kerasseq.training.replicas.Replicas` makes of it."""
     import keras
     import tensorflow as tf
 
     try:
         tf.config.threading.set_intra_op_parallelism_threads(chosen.threads)
         tf.config.threading.set_inter_op_parallelism_threads(chosen.threads)
-        for device in tf.config.list_physical_devices("GPU"):
-            tf.config.experimental.set_memory_growth(device, True)
+        gpus = tf.config.list_physical_devices("GPU")
+        for device in gpus:
+            tf.config.experimental.set_memory_growth(device, chosen.memory_growth)
+        if chosen.strategy == "mirrored" and not gpus:
+            tf.config.set_logical_device_configuration(
+                tf.config.list_physical_devices("CPU")[0],
+                [tf.config.LogicalDeviceConfiguration() for _ in range(chosen.replicas)],
+            )
     except RuntimeError:
         pass  # a second run in one process keeps the first one's devices
     if chosen.deterministic:

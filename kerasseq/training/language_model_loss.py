@@ -20,12 +20,24 @@ class LanguageModelLoss:
         states: zeros in the structure of the model's states, one row a stream; None to start every
             row at zeros.
         activation, temporal_activation: `alpha` and `beta`.
+        parts: batches of an update, each of its own streams.
     """
 
-    def __init__(self, states: list[Any] | None, activation: float, temporal_activation: float):
-        # a checkpoint cannot hold bfloat16
+    def __init__(
+        self,
+        states: list[Any] | None,
+        activation: float,
+        temporal_activation: float,
+        parts: int = 1,
+    ):
         self.carried = [
-            tf.Variable(tf.cast(state, tf.float32), trainable=False) for state in states or ()
+            tf.Variable(
+                tf.zeros([parts, *state.shape], tf.float32),  # a checkpoint cannot hold bfloat16
+                trainable=False,
+                synchronization=tf.VariableSynchronization.ON_READ,
+                aggregation=tf.VariableAggregation.SUM,
+            )
+            for state in states or ()
         ]
         self._activation, self._temporal = activation, temporal_activation
 
@@ -35,10 +47,12 @@ class LanguageModelLoss:
         states = None
         if self.carried:
             goes_on = tf.cast(~batch["fresh"], tf.float32)
-            states = [variable * goes_on for variable in self.carried]
+            part = batch["part"]
+            states = [variable[part] * goes_on for variable in self.carried]
         outputs, raw, states = model(batch["ids"], states, training=True)
         for variable, state in zip(self.carried, states, strict=False):
-            variable.assign(tf.cast(tf.stop_gradient(state), tf.float32))
+            kept = tf.cast(tf.stop_gradient(state), tf.float32)
+            variable.assign(tf.tensor_scatter_nd_update(variable, [[part]], kept[None]))
         weights = batch["weights"]
         total = model.training_loss(outputs, batch["targets"], weights)
         weight = tf.reduce_sum(weights)

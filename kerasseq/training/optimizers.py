@@ -69,33 +69,65 @@ def make_optimizer(settings: TrainingSettings) -> keras.optimizers.Optimizer:
     if settings.weight_decay or settings.optimizer == "adamw":
         options["weight_decay"] = settings.weight_decay
     optimizer = kinds[settings.optimizer](learning_rate=settings.learning_rate, **options)
+    # of several replicas' gradients; the update sums them itself, before it clips
+    optimizer._all_reduce_sum_gradients = lambda pairs: pairs
     if keras.mixed_precision.dtype_policy().compute_dtype == "float16":
         return keras.optimizers.LossScaleOptimizer(optimizer)
     return optimizer
 
 
-def clipped(gradients: Sequence[Any], norm: float, sparse: bool) -> list[Any]:
+def clipped(gradients: Sequence[Any], norm: float) -> list[Any]:
     """Gradients scaled so that their global norm is at most ``norm``.
 
+    Args:
+        gradients: dense, or sparse with each row once.
+        norm: the bound.
+    """
+    return tf.clip_by_global_norm(gradients, norm)[0]
+
+
+def merged(gradient: Any, sparse: bool) -> Any:
+    """A gradient in the form that optimisers and norms are right for.
+
     The sparse gradient of an embedding lists a token once for each occurrence. Its parts are
-    summed first: adaptive optimisers would square them one by one, and the norm would be theirs.
+    summed: adaptive optimisers would square them one by one, and a norm would be theirs.
 
     Args:
-        gradients: dense, or ``tf.IndexedSlices``.
-        norm: the bound.
-        sparse: whether to leave sparse gradients sparse, each row listed once.
+        gradient: dense, or ``tf.IndexedSlices``.
+        sparse: whether to leave a sparse gradient sparse, each row listed once.
     """
-    merged = [_merge(g) if sparse else tf.convert_to_tensor(g) for g in gradients]
-    return tf.clip_by_global_norm(merged, norm)[0]
-
-
-def _merge(gradient: Any) -> Any:
     if not isinstance(gradient, tf.IndexedSlices):
         return gradient
-    rows, position = tf.unique(tf.reshape(gradient.indices, [-1]))
-    # a batch of ids has more axes than one; what follows them is a row
-    values = tf.reshape(
-        gradient.values, [-1, *gradient.values.shape[len(gradient.indices.shape) :]]
-    )
+    if not sparse:
+        return tf.convert_to_tensor(gradient)
+    indices, values = gradient.indices, gradient.values
+    if indices.shape.rank != 1:  # a batch of ids has more axes than one; what follows is a row
+        values = tf.reshape(values, [-1, *values.shape[indices.shape.rank :]])
+        indices = tf.reshape(indices, [-1])
+    rows, position = tf.unique(indices)
     summed = tf.math.unsorted_segment_sum(values, position, tf.size(rows))
     return tf.IndexedSlices(summed, rows, gradient.dense_shape)
+
+
+def scaled(gradient: Any, factor: Any) -> Any:
+    """A gradient times a number."""
+    if isinstance(gradient, tf.IndexedSlices):
+        return tf.IndexedSlices(gradient.values * factor, gradient.indices, gradient.dense_shape)
+    return gradient * factor
+
+
+def added(some: Sequence[Any], others: Sequence[Any]) -> list[Any]:
+    """Gradients added one by one; a sparse one has each row once."""
+    return [
+        merged(
+            tf.IndexedSlices(
+                tf.concat([a.values, b.values], 0),
+                tf.concat([a.indices, b.indices], 0),
+                a.dense_shape,
+            ),
+            sparse=True,
+        )
+        if isinstance(a, tf.IndexedSlices)
+        else a + b
+        for a, b in zip(some, others, strict=True)
+    ]

@@ -41,13 +41,15 @@ class RunFolder:
 
     Args:
         path: the folder.
+        writes: whether this process writes it; of several workers only the chief does, and what
+            the others would write is dropped.
 
     Attributes:
-        path: the folder.
+        path, writes: as given.
     """
 
-    def __init__(self, path: Path | str):
-        self.path = Path(path)
+    def __init__(self, path: Path | str, writes: bool = True):
+        self.path, self.writes = Path(path), writes
 
     def __truediv__(self, name: str) -> Path:
         return self.path / name
@@ -67,6 +69,9 @@ class RunFolder:
             UserError: if the folder is another task's, has other settings, is in use, or is not a
                 run folder.
         """
+        if not self.writes:
+            yield self.path.exists()
+            return
         existed = self.check(task, settings)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -138,6 +143,8 @@ class RunFolder:
 
     def write_text(self, name: str, text: str) -> None:
         """Writes a text file of the run, whole or not at all."""
+        if not self.writes:
+            return
         with replacing(self / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
@@ -168,6 +175,8 @@ class RunFolder:
 
     def log(self, record: Mapping[str, Any]) -> None:
         """Adds a line to ``metrics.jsonl``."""
+        if not self.writes:
+            return
         with (self / "metrics.jsonl").open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(record) + "\n")
 
@@ -185,6 +194,8 @@ class RunFolder:
 
     def save_arrays(self, name: str, arrays: Mapping[str, np.ndarray], state: Any) -> None:
         """Writes named arrays and a JSON value as one ``.npz``, whole or not at all."""
+        if not self.writes:
+            return
         with replacing(self / name) as temporary, temporary.open("wb") as stream:
             np.savez(stream, state=np.array(json.dumps(state)), **arrays)  # type: ignore[arg-type]
 

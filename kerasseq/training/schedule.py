@@ -24,3 +24,14 @@ def learning_rate(
     if decay == "cosine":
         return peak * (1 + math.cos(math.pi * done)) / 2
     return peak
+
+
+def replica_scale(replicas: int, rule: str, optimizer: str) -> float:
+    """What the learning rate is multiplied by for the larger batch of several replicas.
+
+    >>> replica_scale(4, "auto", "sgd"), replica_scale(4, "auto", "adam")
+    (4.0, 2.0)
+    """
+    if rule == "auto":
+        rule = "linear" if optimizer == "sgd" else "sqrt"
+    return {"none": 1.0, "sqrt": replicas**0.5, "linear": float(replicas)}[rule]

@@ -15,12 +15,18 @@ class TrainingSettings(Settings):
 
     epochs: int = setting(2, ge=1)
     """Passes over the training data, at most."""
+    accumulate: int = setting(1, ge=1)
+    """Batches whose gradients make one update, as one batch of their size would."""
     optimizer: Literal["adam", "lazy_adam", "adamw", "rmsprop", "sgd"] = "lazy_adam"
     """Update rule; lazy_adam updates only the embedding rows that a batch uses."""
     momentum: float = setting(0.9, ge=0, lt=1)
     """Nesterov momentum of sgd, beta_1 of adam, lazy_adam and adamw; rmsprop has none."""
     learning_rate: float = setting(3e-3, gt=0)
     """Highest learning rate, of a batch of the usual length."""
+    replica_rate: Literal["auto", "none", "sqrt", "linear"] = "auto"
+    """How the learning rate grows with the replicas, whose batches add up to a larger one: linear
+    (Goyal et al., 2017), with their square root (Krizhevsky, 2014), or not; auto is linear for sgd
+    and sqrt for the others."""
     warmup: float = setting(0.05, ge=0, lt=1)
     """Share of all steps during which the learning rate rises linearly."""
     decay: Decay = "linear"

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 import signal
+import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, Protocol
 
 import keras
@@ -20,14 +22,19 @@ import numpy as np
 import tensorflow as tf
 
 from kerasseq.errors import UserError
-from kerasseq.training.optimizers import clipped, make_optimizer
+from kerasseq.training.optimizers import make_optimizer
 from kerasseq.training.progress import TrainingProgress, clock
+from kerasseq.training.replicas import Replicas
 from kerasseq.training.run_folder import CHECKPOINT, RunFolder
-from kerasseq.training.schedule import learning_rate
+from kerasseq.training.schedule import learning_rate, replica_scale
 from kerasseq.training.settings import TrainingSettings
+from kerasseq.training.update import Update
 
 AVERAGE_EVERY = 8
 """Steps between updates of the averaged weights, each with the decay of as many steps."""
+
+LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError)
+"""What TensorFlow raises where another worker no longer answers."""
 
 YOUNG = 64
 """Until this step they are updated at every one."""
@@ -52,8 +59,10 @@ class Batches(Protocol):
 class Loss(Protocol):
     """What is minimised.
 
-    An object with an attribute ``carried`` (a list of variables) hands values from batch to batch,
-    such as the state of a stream; a checkpoint holds them.
+    An object with an attribute ``carried`` (a list of variables) hands values from update to
+    update, such as the state of a stream; a checkpoint holds them. Their first axis is the number
+    of a batch within its update; a replica reads and sets the slots of its own batches only, so
+    they are made with ``synchronization=ON_READ`` and ``aggregation=SUM``.
     """
 
     def __call__(self, model: Any, batch: Mapping[str, Any]) -> tuple[Any, Any]:
@@ -80,6 +89,12 @@ class InterruptedRunError(UserError):
     """The run was stopped by a signal, with a checkpoint."""
 
     status = 130
+
+
+class LostWorkerError(UserError):
+    """One of several workers died; the run has a checkpoint."""
+
+    status = 75  # of sysexits.h: try again
 
 
 class DivergedError(UserError):
@@ -114,6 +129,7 @@ class Trainer:
         settings: optimisation.
         run: an open run folder.
         watch: see :data:`Watch`.
+        replicas: what trains; model and loss are made in its scope.
     """
 
     def __init__(
@@ -126,6 +142,7 @@ class Trainer:
         settings: TrainingSettings,
         run: RunFolder,
         watch: Watch | None = None,
+        replicas: Replicas | None = None,
     ):
         if settings.monitor not in goals:
             raise UserError(
@@ -135,17 +152,33 @@ class Trainer:
         self._evaluate = evaluate
         self._watch = watch
         self._sign = 1 if goals[settings.monitor] == "max" else -1
-        self._optimizer = make_optimizer(settings)
-        self._optimizer.build(model.trainable_variables)
+        self._replicas = replicas or Replicas()
+        with self._replicas.scope():
+            self._optimizer = make_optimizer(settings)
+            self._optimizer.build(model.trainable_variables)
         self._average = (
             [tf.Variable(v.value, trainable=False) for v in model.trainable_variables]
             if settings.average
             else []
         )
-        self._sums = tf.Variable([0.0, 0.0], trainable=False)  # loss and weight since last read
         self._carried = list(getattr(loss, "carried", ()))
-        self._step_function = self._compile(loss)
-        self._total = sum(len(batches.epoch(number)) for number in range(settings.epochs))
+        self._update = Update(
+            model,
+            loss,
+            self._optimizer,
+            settings.clip_norm,
+            settings.optimizer == "lazy_adam",
+            self._replicas,
+            settings.accumulate,
+            batches.fetch(batches.epoch(0)[0]),
+        )
+        self._parts = self._update.parts
+        self._total = sum(
+            math.ceil(len(batches.epoch(number)) / self._parts) for number in range(settings.epochs)
+        )
+        self._peak = settings.learning_rate * replica_scale(
+            self._replicas.count, settings.replica_rate, settings.optimizer
+        )
         self._writer: Any = None
         # everything that a resumed run needs beside the model's weights
         self.step = 0
@@ -155,28 +188,6 @@ class Trainer:
         self._tokens = 0
         self._best: dict[str, Any] | None = None
         self._stale = 0
-
-    def _compile(self, loss: Loss) -> Callable:
-        model, optimizer, norm = self.model, self._optimizer, self.settings.clip_norm
-        sparse = self.settings.optimizer == "lazy_adam"
-
-        def step(batch: Mapping[str, Any], rate: Any) -> None:
-            optimizer.learning_rate.assign(rate)
-            with tf.GradientTape() as tape:
-                total, weight = (tf.cast(part, tf.float32) for part in loss(model, batch))
-                scaled = optimizer.scale_loss(total / weight)
-            variables = [v.value for v in model.trainable_variables]
-            bound = norm * getattr(optimizer, "dynamic_scale", 1.0)  # the gradients are scaled too
-            gradients = clipped(tape.gradient(scaled, variables), bound, sparse)
-            optimizer.apply(gradients, model.trainable_variables)
-            self._sums.assign_add([total, weight])
-
-        first = self.batches.fetch(self.batches.epoch(0)[0])
-        number = tf.TensorSpec([], tf.float32)
-        signature = {
-            name: tf.TensorSpec([None] * array.ndim, array.dtype) for name, array in first.items()
-        }
-        return tf.function(step, input_signature=[signature, number])
 
     @tf.function(input_signature=[tf.TensorSpec([], tf.float32)])
     def _update_average(self, keep: Any) -> None:
@@ -191,10 +202,26 @@ class Trainer:
         Raises:
             InterruptedRunError: on SIGINT or SIGTERM, after a checkpoint was written.
             PrunedError: if ``watch`` stops it.
+            LostWorkerError: if one of several workers died.
             UserError: if the loss is no longer a number, or a checkpoint cannot be written.
         """
+        try:
+            return self._fit()
+        except LOST as error:
+            if self._replicas.workers == 1:
+                raise
+            raise LostWorkerError(
+                f"another worker was lost at step {self.step}: the same command on every worker "
+                f"continues from the last checkpoint ({str(error).splitlines()[0][:200]})"
+            ) from None
+
+    def _fit(self) -> FitResult:
         resumed = self._restore()
-        self._writer = tf.summary.create_file_writer(str(self.run / "tensorboard"))
+        self._writer = (
+            tf.summary.create_file_writer(str(self.run / "tensorboard"))
+            if self.run.writes
+            else tf.summary.create_noop_writer()
+        )
         every = self.settings.evaluate_every
         with TrainingProgress(self._total, self.step) as progress, _stop_signals() as stop:
             if resumed:
@@ -202,12 +229,17 @@ class Trainer:
             while self._epoch < self.settings.epochs and not self._exhausted():
                 items = self.batches.epoch(self._epoch)
                 while self._index < len(items):
-                    self._train_on(items[self._index], progress)
+                    self._train_on(items[self._index : self._index + self._parts], progress)
                     if every and self.step % every == 0:
                         self._validate(progress)
                         if self._exhausted():
                             break
                     if stop.is_set():
+                        if self._replicas.workers > 1:  # the others go on: no step to save
+                            raise InterruptedRunError(
+                                f"stopped at step {self.step} of {self._total}; the same command "
+                                "on every worker continues from the last checkpoint"
+                            )
                         self._save()
                         raise InterruptedRunError(
                             f"stopped at step {self.step} of {self._total}; "
@@ -221,6 +253,7 @@ class Trainer:
             if every and not self._exhausted() and self.step % every:
                 self._validate(progress)
         self._writer.close()
+        self._replicas.wait()  # until the chief has written the best weights
         assert self._best is not None
         kept = self.run.load_arrays(_best_name(self._best["step"]))
         assert kept is not None
@@ -233,29 +266,39 @@ class Trainer:
             round(self._tokens / max(self._seconds, 1e-9), 1),
         )
 
+    def lines(self) -> list[str]:
+        """What an update is made of, for people; nothing where it is a batch."""
+        replicas, accumulate = self._replicas.count, self.settings.accumulate
+        if self._parts == 1:
+            return []
+        scale = self._peak / self.settings.learning_rate
+        return [
+            f"update: of {self._parts} batches ({replicas} replicas, {accumulate} on each; the "
+            f"learning rate is multiplied by {scale:.3g}, training.replica_rate)"
+        ]
+
     def _exhausted(self) -> bool:
         return 0 < self.settings.patience <= self._stale
 
-    def _train_on(self, item: Any, progress: TrainingProgress) -> None:
+    def _train_on(self, items: Sequence[Any], progress: TrainingProgress) -> None:
         start = time.perf_counter()
         settings = self.settings
         rate = learning_rate(
             self.step,
-            peak=settings.learning_rate,
+            peak=self._peak,
             total=self._total,
             warmup=round(settings.warmup * self._total),
             decay=settings.decay,
-        ) * self.batches.learning_rate_scale(item)
-        batch = {name: tf.constant(array) for name, array in self.batches.fetch(item).items()}
-        self._step_function(batch, tf.constant(rate))
+        ) * statistics.fmean(map(self.batches.learning_rate_scale, items))
+        self._update([partial(self.batches.fetch, item) for item in items], rate)
         self.step += 1
         every = 1 if self.step <= YOUNG else AVERAGE_EVERY
         if self._average and self.step % every == 0:
             # a young average follows the weights closely, or it would remember the initial ones
             keep = min(settings.average**every, self.step / (9 * every + self.step))
             self._update_average(tf.constant(keep))
-        self._index += 1
-        tokens = self.batches.tokens(item)
+        self._index += len(items)
+        tokens = sum(map(self.batches.tokens, items))
         self._tokens += tokens
         if self.step % 10 == 0 or self.step == 1:
             self._loss = self._read_loss()
@@ -263,7 +306,7 @@ class Trainer:
         progress.step(self.step, f"{self._epoch + 1}/{settings.epochs}", tokens, self._loss)
 
     def _read_loss(self) -> float:
-        total, weight = self._sums.numpy()
+        total, weight = self._update.sums.numpy()
         loss = float(total / weight) if weight else math.nan
         if not math.isfinite(loss):
             raise DivergedError(
@@ -275,7 +318,7 @@ class Trainer:
     def _validate(self, progress: TrainingProgress) -> None:
         start = time.perf_counter()
         loss = self._read_loss()
-        self._sums.assign([0.0, 0.0])
+        self._update.sums.assign([0.0, 0.0])
         with self._averaged():
             metrics = self._evaluate()
             if self.settings.monitor not in metrics:
@@ -338,14 +381,15 @@ class Trainer:
             "model": self.model.variables,  # random seed generators included
             "optimizer": self._optimizer.variables,
             "average": self._average,
-            "sums": [self._sums],
-            "carried": self._carried,
+            "sums": [self._update.sums],
         }
 
     def _save(self) -> None:
         arrays: dict[str, np.ndarray] = {}
         for name, variables in self._state().items():
             arrays |= _arrays(variables, name)
+        for i, variable in enumerate(self._carried):
+            arrays[f"carried/{i}"] = self._replicas.own_slots(variable)
         self.run.save_arrays(
             CHECKPOINT,
             arrays,
@@ -363,6 +407,8 @@ class Trainer:
         self._forget_other_best()
 
     def _forget_other_best(self) -> None:
+        if not self.run.writes:
+            return
         keep = self._best and _best_name(self._best["step"])
         for path in self.run.path.glob("best-*.npz"):
             if path.name != keep:
@@ -377,11 +423,13 @@ class Trainer:
         arrays, state = stored
         for name, variables in self._state().items():
             _assign(variables, arrays, name)
+        for i, variable in enumerate(self._carried):
+            self._replicas.assign_own_slots(variable, arrays[f"carried/{i}"])
         self.step, self._epoch, self._index = state["step"], state["epoch"], state["index"]
         self._seconds, self._tokens = state["seconds"], state["tokens"]
         self._best, self._stale = state["best"], state["stale"]
         self._forget_other_best()
-        if self._sums.numpy()[1]:
+        if self._update.sums.numpy()[1]:
             self._loss = self._read_loss()
         return True
 

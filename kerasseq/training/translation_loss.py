@@ -21,7 +21,7 @@ class TranslationLoss:
     """
 
     def __init__(self, sampling_rate: float = 0.0, sampling_steps: int = 1):
-        self.carried = [tf.Variable(0.0, trainable=False)] if sampling_rate else []
+        self.carried = [tf.Variable([0.0], trainable=False)] if sampling_rate else []
         self._growth, self._most = sampling_rate / sampling_steps, sampling_rate
 
     def __call__(self, model: keras.Model, batch: Mapping[str, Any]) -> tuple[Any, Any]:
@@ -29,8 +29,8 @@ class TranslationLoss:
         :class:`kerasseq.data.encoded_pairs.PairBatches`."""
         rate = None
         for steps in self.carried:
-            rate = tf.minimum(steps * self._growth, self._most)
-            steps.assign_add(1.0)
+            rate = tf.minimum(steps[0] * self._growth, self._most)
+            steps.assign_add([1.0])
         weights = batch["weights"]
         outputs, _ = model(
             batch["source"],

@@ -1,0 +1,236 @@
+"""Several batches make the update that one batch of their size would."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from kerasseq import layers
+from kerasseq.data.streams import StreamBatches, StreamSettings
+from kerasseq.errors import UserError
+from kerasseq.training.language_model_loss import LanguageModelLoss
+from kerasseq.training.run_folder import RunFolder
+from kerasseq.training.schedule import replica_scale
+from kerasseq.training.settings import TrainingSettings
+from kerasseq.training.trainer import Trainer
+from tests.training.replicas_script import Rows, train_small
+
+OPTIMIZERS = ["adam", "lazy_adam", "adamw", "rmsprop", "sgd"]
+SETTINGS = {"epochs": 3, "average": 0.0, "decay": "none", "warmup": 0.0, "learning_rate": 0.02,
+            "clip_norm": 0.5}  # fmt: skip
+
+
+def trained(path, rows, **changes):
+    """Weights after some updates, and the loss of each epoch."""
+    return train_small(path, rows, SETTINGS | changes)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("accumulate", [2, 3])
+def test_accumulated_gradients_are_those_of_the_large_batch(tmp_path, optimizer, accumulate):
+    """7 batches an epoch: the last update of each has fewer than the others."""
+    small = trained(tmp_path / "small", Rows(7, 4), accumulate=accumulate, optimizer=optimizer)
+    large = trained(tmp_path / "large", Rows(7, 4, together=accumulate), optimizer=optimizer)
+    plain = trained(tmp_path / "plain", Rows(7, 4), optimizer=optimizer)
+    np.testing.assert_allclose(small.losses, large.losses, atol=1e-6)
+    for mine, his in zip(small.weights, large.weights, strict=True):
+        np.testing.assert_allclose(mine, his, atol=2e-6)
+    assert np.abs(np.array(plain.losses) - large.losses).max() > 1e-4
+    assert small.steps == large.steps < plain.steps
+
+
+def test_they_weigh_batches_by_what_they_hold(tmp_path):
+    """A mean of means would give the last, short batch as much as the first."""
+    rows = Rows(2, 6, sizes=(6, 1))
+    small = trained(tmp_path / "small", rows, accumulate=2, optimizer="sgd")
+    large = trained(tmp_path / "large", Rows(2, 6, sizes=(6, 1), together=2), optimizer="sgd")
+    for mine, his in zip(small.weights, large.weights, strict=True):
+        np.testing.assert_allclose(mine, his, atol=1e-6)
+
+
+def test_float16_is_accumulated_with_its_scale(tmp_path):
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        small = trained(tmp_path / "small", Rows(6, 4), accumulate=2, optimizer="sgd")
+        large = trained(tmp_path / "large", Rows(6, 4, together=2), optimizer="sgd")
+    finally:
+        keras.config.set_dtype_policy("float32")
+    for mine, his in zip(small.weights, large.weights, strict=True):
+        np.testing.assert_allclose(mine, his, atol=2e-2)
+
+
+def test_streams_of_several_batches_are_those_of_one(tmp_path):
+    """Parts of an update read other streams, and each carries its own state."""
+    found = []
+    text = np.random.default_rng(0).integers(4, 12, 403).astype(np.int32)
+    for size, parts in ((6, 1), (3, 2), (2, 3)):
+        keras.utils.set_random_seed(1)
+        settings = StreamSettings(size=size, length=7)
+        model = layers.RecurrentLanguageModel(12, 5, 6)
+        run = RunFolder(tmp_path / str(parts))
+        options = {**SETTINGS, "accumulate": parts, "monitor": "loss"}
+        with run.open("test", {}):
+            Trainer(
+                model,
+                LanguageModelLoss(model.initial_state(size), 0.0, 0.0, parts),
+                StreamBatches(text, settings, 1, parts),
+                lambda: {"loss": 1.0}, {"loss": "min"}, TrainingSettings(**options), run,
+            ).fit()  # fmt: skip
+        losses = [record["loss"] for record in run.history()]
+        found.append((losses, model.get_weights()))
+    for losses, weights in found[1:]:
+        np.testing.assert_allclose(losses, found[0][0], atol=2e-5)
+        for mine, his in zip(weights, found[0][1], strict=True):
+            np.testing.assert_allclose(mine, his, atol=1e-5)
+
+
+def test_an_interrupted_run_of_several_parts_goes_on(tmp_path):
+    def run(path, stop_at=None):
+        rows, seen = Rows(7, 4), []
+        fetch = rows.fetch
+
+        def spy(item):
+            seen.append(item)
+            if len(seen) == stop_at:
+                signal.raise_signal(signal.SIGINT)
+            return fetch(item)
+
+        rows.fetch = spy
+        return trained(path, rows, accumulate=2, optimizer="lazy_adam")
+
+    straight = run(tmp_path / "straight")
+    with pytest.raises(UserError, match="stopped at step"):
+        run(tmp_path / "cut", 9)
+    again = run(tmp_path / "cut")
+    assert again.losses == straight.losses
+    for mine, his in zip(again.weights, straight.weights, strict=True):
+        np.testing.assert_array_equal(mine, his)
+
+
+def test_the_learning_rate_grows_with_the_replicas_as_said():
+    assert replica_scale(8, "none", "sgd") == 1
+    assert replica_scale(8, "linear", "adam") == 8
+    assert replica_scale(4, "sqrt", "sgd") == 2
+    assert [replica_scale(1, rule, "sgd") for rule in ("auto", "sqrt", "linear")] == [1, 1, 1]
+
+
+# -- replicas, in processes of their own: devices are set up once a process ------------------------
+
+
+def script(path, *words, **environment):
+    command = [sys.executable, "-m", "tests.training.replicas_script", str(path), *map(str, words)]
+    return subprocess.Popen(
+        command, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+
+
+def output_of(process, timeout=200):
+    try:
+        return process.communicate(timeout=timeout)[0]
+    finally:
+        process.kill()
+
+
+def read(path, name="result"):
+    with np.load(path / f"{name}.npz") as stored:
+        losses = stored["losses"]
+        return losses, [stored[f"w{i}"] for i in range(len(stored.files) - 1)]
+
+
+@pytest.fixture(scope="module")
+def one_device(tmp_path_factory):
+    """What two replicas do, on one device: its batches are the two replicas' together."""
+    path = tmp_path_factory.mktemp("one")
+    for kind in ("rows", "streams"):
+        process = script(path / kind, "one_device", kind)
+        text = output_of(process)
+        assert process.returncode == 0, text
+    return path
+
+
+@pytest.mark.parametrize("kind", ["rows", "streams"])
+def test_two_replicas_equal_one_device(one_device, tmp_path, kind):
+    """On two logical CPUs, as on two GPUs; 7 batches, so that one replica's last has no weight."""
+    process = script(tmp_path, "mirrored", kind)
+    text = output_of(process)
+    assert process.returncode == 0, text
+    (losses, weights), (expected, his) = read(tmp_path), read(one_device / kind)
+    assert len(losses) == 3
+    np.testing.assert_allclose(losses, expected, atol=1e-6)
+    for mine, other in zip(weights, his, strict=True):
+        np.testing.assert_allclose(mine, other, atol=2e-6)
+
+
+def free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def two_workers(path, kind, *words):
+    workers = [f"127.0.0.1:{port}" for port in free_ports(2)]
+    return [
+        script(
+            path, "multi_worker", kind, *words,
+            TF_CONFIG=json.dumps(
+                {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
+            ),
+        )
+        for index in range(2)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["rows", "streams"])
+def test_two_workers_equal_one_device(one_device, tmp_path, kind):
+    workers = two_workers(tmp_path, kind)
+    texts = [output_of(worker) for worker in workers]
+    assert [worker.returncode for worker in workers] == [0, 0], texts
+    expected, his = read(one_device / kind)
+    found = [read(tmp_path, f"result{index}") for index in range(2)]
+    for losses, weights in found:
+        np.testing.assert_allclose(losses, expected, atol=1e-6)
+        for mine, first, other in zip(weights, found[0][1], his, strict=True):
+            np.testing.assert_array_equal(mine, first)
+            np.testing.assert_allclose(mine, other, atol=2e-6)
+
+
+def test_a_lost_worker_is_said_and_the_run_goes_on_from_its_checkpoint(one_device, tmp_path):
+    """The second worker kills itself; then both are started again."""
+    workers = two_workers(tmp_path, "rows", "--die-at", 6)
+    texts = [output_of(worker) for worker in workers]
+    assert workers[1].returncode == -signal.SIGKILL
+    assert workers[0].returncode == 75, texts[0]
+    assert "another worker was lost at step" in texts[0]
+    assert "the same command on every worker continues" in texts[0]
+    assert (tmp_path / "run" / "checkpoint.npz").exists()
+    workers = two_workers(tmp_path, "rows")
+    texts = [output_of(worker) for worker in workers]
+    assert [worker.returncode for worker in workers] == [0, 0], texts
+    assert "resumed at step 4" in texts[0]
+    expected, his = read(one_device / "rows")
+    for index in range(2):
+        losses, weights = read(tmp_path, f"result{index}")
+        np.testing.assert_allclose(losses, expected[-len(losses) :], atol=1e-6)
+        for mine, other in zip(weights, his, strict=True):
+            np.testing.assert_allclose(mine, other, atol=2e-6)
+
+
+def test_only_the_first_of_the_workers_writes(tmp_path):
+    folder = RunFolder(tmp_path / "run", writes=False)
+    with folder.open("test", {}) as existed:
+        assert not existed
+        trained_here = train_small(None, Rows(4, 4), SETTINGS, folder)
+        folder.write_text("x", "y")
+    assert not folder.path.exists()
+    assert trained_here.steps == 12
