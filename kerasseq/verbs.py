@@ -242,6 +242,8 @@ def describe(task: Task, options: Namespace) -> None:
 
 def tune(task: Task, options: Namespace) -> None:
     """Searches the task's space; reports, and writes the best settings."""
+    if devices.cluster(os.environ)[0] > 1:
+        raise UserError("a sweep's trials train on one machine each: --workers, not TF_CONFIG")
     from kerasseq.tuning.space import read_space
     from kerasseq.tuning.sweep import SweepOptions, sweep
     from kerasseq.tuning.trials import Rules

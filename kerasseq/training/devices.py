@@ -128,7 +128,7 @@ def plan(hardware: Hardware, settings: DeviceSettings) -> DevicePlan:
     if settings.kernel == "cudnn" and (old := too_old(hardware.cudnn)):
         raise UserError(f"device.kernel: cudnn cannot be used: {old}")
     strategy, replicas, why_strategy = _strategy(hardware, settings)
-    policy, why_policy = _policy(hardware, settings.precision, strategy)
+    policy, why_policy = _policy(hardware, settings, strategy)
     threads = settings.threads or hardware.cores
     decisions = (
         Decision(
@@ -225,8 +225,8 @@ def _strategy(
     return "one_device", 1, "one GPU" if gpus else "no GPU"
 
 
-def _policy(hardware: Hardware, precision: Precision, strategy: str) -> tuple[str, str]:
-    several = strategy != "one_device"
+def _policy(hardware: Hardware, settings: DeviceSettings, strategy: str) -> tuple[str, str]:
+    precision, several = settings.precision, strategy != "one_device"
     if precision == "mixed_float16" and several:
         raise UserError(
             "device.precision: mixed_float16 scales the loss, which is for one device only: take "
@@ -238,13 +238,14 @@ def _policy(hardware: Hardware, precision: Precision, strategy: str) -> tuple[st
         return "float32", "a CPU; mixed_bfloat16 is faster on one that multiplies bfloat16"
     oldest = min(gpu.compute_capability for gpu in hardware.gpus)
     shown = f"compute capability {oldest[0]}.{oldest[1]}"
-    if oldest >= (8, 0):
+    if oldest < (7, 0):
+        return "float32", f"{shown} has no tensor cores"
+    cudnn = not too_old(hardware.cudnn) and settings.kernel in ("auto", "cudnn")
+    if oldest >= (8, 0) and not cudnn:
         return "mixed_bfloat16", f"{shown} has bfloat16 in hardware"
-    if oldest >= (7, 0) and several:
-        return "float32", f"{shown} has no bfloat16, and float16's loss is scaled on one device"
-    if oldest >= (7, 0):
-        return "mixed_float16", f"{shown} has float16 tensor cores; the loss is scaled"
-    return "float32", f"{shown} has no tensor cores"
+    if several:
+        return "float32", "cuDNN has no bfloat16, and float16's loss is scaled on one device only"
+    return "mixed_float16", f"{shown} has it in hardware, and so has cuDNN; the loss is scaled"
 
 
 def usable_cores() -> int:
