@@ -125,6 +125,7 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
         "model.embedding_dropout": Range(0.0, 0.6),
         "model.output_dropout": Range(0.2, 0.6),
     }
+
     # -- data ------------------------------------------------------------------------------------
 
     def load_data(self, settings: SentimentSettings, download: bool) -> LabelledData:

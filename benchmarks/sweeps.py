@@ -1,0 +1,88 @@
+"""One real sweep a task, and its best trial trained anew.
+
+    KERASSEQ_DATA=... python -m benchmarks.sweeps TASK
+
+A sweep that was stopped goes on by the same command. The test splits are not looked at: what is
+recorded is the validation metric of the best trial, of the task's defaults, and of the best
+settings trained again by ``train --config``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from typing import Any
+
+from benchmarks.record import data_folder, record
+from benchmarks.trained import RUNS, train
+from kerasseq.training.run_folder import RunFolder
+
+# what is swept, beside the task's own space
+SWEEPS: dict[str, list[str]] = {
+    "sentiment": ["--tuner", "hyperband", "--max-trials", "20"],
+    "pos_tagging": ["--tuner", "bayesian", "--max-trials", "16", "--prune"],
+    "language_model": [
+        "--tuner", "random", "--max-trials", "12", "--prune", "--text.level", "char",
+        "--training.epochs", "3",
+    ],
+    "translation": ["--tuner", "bayesian", "--max-trials", "10", "--training.epochs", "6"],
+}  # fmt: skip
+LANGUAGES = ["--source", "en", "--target", "es"]
+
+
+def data_of(task: str) -> tuple[list[str], str]:
+    """The words that name a sweep's data, and what a record calls it."""
+    if task == "language_model":
+        source = "lm/tinyshakespeare/input.txt.gz"
+        return ["--data", str(data_folder() / source)], source
+    return (LANGUAGES if task == "translation" else []), "embedded"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("task", choices=SWEEPS)
+    task = parser.parse_args().task
+    folder = RunFolder(RUNS / f"sweep-{task}")
+    words, source = data_of(task)
+    start = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-m", f"tasks.{task}", "tune", "--run", str(folder.path), *words,
+         *SWEEPS[task]],
+        check=True,
+    )  # fmt: skip
+    seconds = round(time.perf_counter() - start, 1)
+    report = folder.need_json("report.json")
+    best = ["--config", str(folder / "best.yaml"), "--only-train"]
+    again, _ = train(task, f"sweep-{task}-best", *best)
+    metric, trials = report["metric"], {trial["trial"]: trial for trial in report["trials"]}
+    record(
+        f"sweep-{task}",
+        metric=f"{metric} on validation, best trial",
+        split="validation",
+        values=[trials[report["best"]]["value"]],
+        seconds=[seconds],
+        reference={
+            "defaults": trials["defaults"]["value"],
+            "best settings trained again": again["training"]["validation"][metric],
+            "best": trials[report["best"]]["changes"],
+            "importance": report["importance"],
+            "trials": [told(trial) for trial in report["trials"]],
+        },
+        settings={
+            "data": source,
+            "options": SWEEPS[task],
+            "best": {**again["settings"], "data": source},
+        },
+    )
+
+
+def told(trial: dict[str, Any]) -> dict[str, Any]:
+    """What is kept of a trial."""
+    names = ("trial", "status", "value", "epochs", "seconds", "parameters", "changes", "reason")
+    return {name: trial[name] for name in names if trial[name] not in ("", None)}
+
+
+if __name__ == "__main__":
+    main()
