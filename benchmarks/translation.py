@@ -372,13 +372,13 @@ def speed(count: int, repeats: int, seconds: float, changes: Mapping[str, Any]) 
 
 
 def train_worker(spec: str) -> None:
-    """Our contestant: a step on each batch, as kerasseq.training.trainer does it (neither side
+    """Our contestant: a step on each batch, as kerasseq.training.update does it (neither side
     averages the weights)."""
     path, precision = spec.rsplit(",", 1)
     import tensorflow as tf
 
     from kerasseq.training import devices
-    from kerasseq.training.optimizers import clipped, make_optimizer
+    from kerasseq.training.optimizers import clipped, make_optimizer, merged
     from kerasseq.training.settings import TrainingSettings
     from kerasseq.training.translation_loss import TranslationLoss
 
@@ -398,10 +398,9 @@ def train_worker(spec: str) -> None:
         with tf.GradientTape() as tape:
             total, weight = loss(model, batch)
             mean = total / weight
-        gradients = tape.gradient(mean, [v.value for v in model.trainable_variables])
-        optimizer.apply(
-            clipped(gradients, sizes["clip_norm"], sparse=True), model.trainable_variables
-        )
+        found = tape.gradient(mean, [v.value for v in model.trainable_variables])
+        gradients = clipped([merged(g, sparse=True) for g in found], sizes["clip_norm"])
+        optimizer.apply(gradients, model.trainable_variables)
         return total
 
     def run() -> float:

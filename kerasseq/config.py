@@ -18,7 +18,8 @@ import dataclasses
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar, get_type_hints
+from functools import cache
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from kerasseq.errors import UserError
 
@@ -59,7 +60,7 @@ def describe_bounds(field: dataclasses.Field) -> str:
 
 @dataclass(frozen=True)
 class Settings:
-    """Base of every group of settings. Checks the bounds of its fields when it is made."""
+    """Base of every group of settings. Checks bounds and choices of its fields when it is made."""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -68,6 +69,10 @@ class Settings:
                 holds, sign = _BOUNDS[name]
                 if not (math.isfinite(value) and holds(value, bound)):
                     raise UserError(f"{field.name} must be {sign} {bound}, got {value}")
+        for name, choices in _choices(type(self)).items():
+            if getattr(self, name) not in choices:
+                shown = ", ".join(map(str, choices))
+                raise UserError(f"{name} must be one of {shown}, got {getattr(self, name)!r}")
 
     def to_dict(self) -> dict[str, Any]:
         """The tree as plain nested dictionaries, as YAML and JSON hold it."""
@@ -76,6 +81,13 @@ class Settings:
     def flat(self) -> dict[str, Any]:
         """``{"model.units": 64, ...}``: the dotted names of the command line."""
         return dict(_flatten(self.to_dict()))
+
+
+@cache
+def _choices(kind: Any) -> dict[str, tuple[Any, ...]]:
+    """The fields of a group that take one of some values."""
+    hints = get_type_hints(kind)
+    return {n: get_args(hint) for n, hint in hints.items() if get_origin(hint) is Literal}
 
 
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -110,19 +109,25 @@ def build(task: Task, settings: TaskSettings, assets: Any, portable: bool = Fals
 
 
 class Prepared(NamedTuple):
-    """What training starts from."""
+    """What training starts from.
 
-    plan: devices.DevicePlan
+    Attributes:
+        plan: of the devices; None if another process trains, which makes its own.
+        data, assets: of the task.
+    """
+
+    plan: devices.DevicePlan | None
     data: Any
+    assets: Any
 
 
-def prepare(task: Task, settings: TaskSettings, download: bool, share: int = 1) -> Prepared:
+def prepare(task: Task, settings: TaskSettings, download: bool, trains: bool = True) -> Prepared:
     """Sets up the devices and reads the data; says both. Nothing is written yet.
 
     Args:
         task, settings: what is to be trained.
         download: whether to fetch what is missing.
-        share: how many trainings at once have the cores.
+        trains: whether this process trains; else it leaves the GPUs alone.
     """
     monitor = settings.training.monitor  # type: ignore[attr-defined]
     if monitor not in task.goals:
@@ -130,17 +135,25 @@ def prepare(task: Task, settings: TaskSettings, download: bool, share: int = 1) 
             f"training.monitor: no metric {monitor!r}; there are {', '.join(task.goals)}"
         )
     task.check(settings)
-    hardware = devices.detect()
-    hardware = dataclasses.replace(hardware, cores=max(1, hardware.cores // share))
-    plan = devices.plan(hardware, settings.device)
-    devices.apply(plan)
-    Replicas.of(plan.strategy, plan.replicas)  # several workers must meet before any op
+    plan = None
+    if trains:
+        plan = set_up(settings.device)
+    else:
+        devices.hide_gpus()
     data = task.load_data(settings, download)
-    for line in plan.lines():
-        say(f"  {line}")
     for line in data_lines(task.data_report(data)):
         say(f"  {line}")
-    return Prepared(plan, data)
+    return Prepared(plan, data, task.assets(data))
+
+
+def set_up(settings: devices.DeviceSettings) -> devices.DevicePlan:
+    """Plans for the devices of this process, puts it into effect, and says it."""
+    plan = devices.plan(devices.detect(), settings)
+    devices.apply(plan)
+    Replicas.of(plan.strategy, plan.replicas)  # several workers must meet before any op
+    for line in plan.lines():
+        say(f"  {line}")
+    return plan
 
 
 def fit(
@@ -155,21 +168,23 @@ def fit(
     Args:
         task, settings: what is trained.
         run: open.
-        prepared: from :func:`prepare`.
+        prepared: from :func:`prepare`, with a plan.
         watch: may stop it after any validation.
 
     Returns:
         The summary, as ``training.json`` holds it; of a worker that is not the chief, nothing.
     """
-    plan, data = prepared
+    plan, data, assets = prepared
+    assert plan is not None
     replicas = Replicas.of(plan.strategy, plan.replicas)
+    replicas.check_same("settings or data", [settings.to_dict(), task.data_report(data)])
     if (run / CHECKPOINT).exists():
         check_same_data(run, task.data_report(data))
-    assets = task.assets(data)
     run.write_text("settings.yaml", yaml.safe_dump(settings.to_dict(), sort_keys=False))
     if run.writes:
         write_json(run / "data.json", task.data_report(data))
         write_json(run / "samples.json", task.samples(data))
+        write_json(run / "devices.json", plan.lines())
         task.save_assets(assets, run)
 
     training = settings.training  # type: ignore[attr-defined]

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from kerasseq.errors import UserError
+from kerasseq.errors import StorageError
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -25,7 +25,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """A temporary path that takes the place of ``path`` once it is written and on the disk.
 
     Raises:
-        UserError: if it cannot be written; what stood at ``path`` is untouched.
+        StorageError: if it cannot be written; what stood at ``path`` is untouched.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -35,6 +35,7 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     except OSError as error:
         kept = "; the previous one is intact" if path.exists() else ""
-        raise UserError(f"{path} could not be written: {error.strerror or error}{kept}") from None
+        message = f"{path} could not be written: {error.strerror or error}{kept}"
+        raise StorageError(message) from None
     finally:
         temporary.unlink(missing_ok=True)

@@ -125,7 +125,7 @@ class Task(ABC, Generic[T, D, A]):
         return []
 
     @abstractmethod
-    def loss(self, model: "keras.Model", settings: T, parts: int) -> "Loss":
+    def loss(self, model: "keras.Model", settings: T, parts: int = 1) -> "Loss":
         """The training loss; each update takes ``parts`` batches.
 
         Raises:
@@ -133,7 +133,7 @@ class Task(ABC, Generic[T, D, A]):
         """
 
     @abstractmethod
-    def batches(self, settings: T, data: D, parts: int) -> "Batches":
+    def batches(self, settings: T, data: D, parts: int = 1) -> "Batches":
         """The training batches; each update takes ``parts`` of them, one after the other."""
 
     @abstractmethod

@@ -255,6 +255,8 @@ def tune(task: Task, options: Namespace) -> None:
     cluster = None
     if options.workers < 1:
         raise UserError(f"--workers must be 1 or more, got {options.workers}")
+    if options.gpus_per_trial and not (options.workers > 1 or options.ray_address):
+        raise UserError("--gpus-per-trial is for --workers or --ray-address")
     if options.workers > 1 or options.ray_address:
         cluster = ClusterOptions(options.workers, options.ray_address, options.gpus_per_trial)
     rules = Rules(options.max_parameters, options.prune)

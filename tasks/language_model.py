@@ -305,14 +305,19 @@ class LanguageModel(Task[LanguageModelSettings, TextData, Assets]):
 
         return start_from(model, data.codec.vocabulary, RunFolder(Path(settings.init_from)))
 
-    def loss(self, model: "keras.Model", settings: LanguageModelSettings, parts: int) -> "Loss":
+    def loss(self, model: "keras.Model", settings: LanguageModelSettings, parts: int = 1) -> "Loss":
         from kerasseq.training.language_model_loss import LanguageModelLoss
 
+        if settings.temporal_activation and parts > 1:
+            raise UserError(
+                "temporal_activation is a mean over one batch: it goes with one replica and "
+                "training.accumulate 1"
+            )
         streams = settings.streams
         states = model.initial_state(streams.size) if streams.mode == "streams" else None
         return LanguageModelLoss(states, settings.activation, settings.temporal_activation, parts)
 
-    def batches(self, settings: LanguageModelSettings, data: TextData, parts: int) -> Any:
+    def batches(self, settings: LanguageModelSettings, data: TextData, parts: int = 1) -> Any:
         from kerasseq.data.streams import SentenceBatches, StreamBatches
 
         train = data.splits["train"]

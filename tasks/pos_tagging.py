@@ -290,7 +290,7 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
         return [f"word vectors given: {len(rows):,} of {len(matrix):,} rows of the embedding"]
 
     def loss(
-        self, model: "keras.Model", settings: TaggingSettings, parts: int
+        self, model: "keras.Model", settings: TaggingSettings, parts: int = 1
     ) -> Callable[[Any, Mapping[str, Any]], Any]:
         from keras import ops
 
@@ -310,7 +310,7 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
 
         return summed
 
-    def batches(self, settings: TaggingSettings, data: TaggedData, parts: int) -> Any:
+    def batches(self, settings: TaggingSettings, data: TaggedData, parts: int = 1) -> Any:
         from kerasseq.data.encoded_tags import TaggedBatches
 
         return TaggedBatches(data.splits["train"], settings.batches, settings.seed)

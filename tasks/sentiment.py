@@ -258,7 +258,7 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
         return [f"wide path: {known:,} n-grams of up to {settings.model.ngrams} words"]
 
     def loss(
-        self, model: "keras.Model", settings: SentimentSettings, parts: int
+        self, model: "keras.Model", settings: SentimentSettings, parts: int = 1
     ) -> Callable[[Any, Mapping[str, Any]], Any]:
         import keras
 
@@ -272,7 +272,7 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
 
         return summed
 
-    def batches(self, settings: SentimentSettings, data: LabelledData, parts: int) -> Any:
+    def batches(self, settings: SentimentSettings, data: LabelledData, parts: int = 1) -> Any:
         from kerasseq.data.batches import LabelledBatches
 
         train = data.splits["train"]

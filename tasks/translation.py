@@ -266,7 +266,7 @@ class Translation(Task[TranslationSettings, PairData, Assets]):
             name=self.name,
         )
 
-    def loss(self, model: "keras.Model", settings: TranslationSettings, parts: int) -> "Loss":
+    def loss(self, model: "keras.Model", settings: TranslationSettings, parts: int = 1) -> "Loss":
         from kerasseq.training.translation_loss import TranslationLoss
 
         if settings.scheduled_sampling and parts > 1:
@@ -276,7 +276,7 @@ class Translation(Task[TranslationSettings, PairData, Assets]):
             )
         return TranslationLoss(settings.scheduled_sampling, settings.scheduled_sampling_steps)
 
-    def batches(self, settings: TranslationSettings, data: PairData, parts: int) -> Any:
+    def batches(self, settings: TranslationSettings, data: PairData, parts: int = 1) -> Any:
         from kerasseq.data.encoded_pairs import PairBatches
 
         return PairBatches(data.splits["train"], settings.batches, settings.seed)

@@ -6,6 +6,7 @@ The recurrent kernel, and whether XLA compiles it, is chosen by each layer (see
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -104,6 +105,7 @@ class DevicePlan:
     memory_growth: bool
     strategy: Literal["one_device", "mirrored", "multi_worker"]
     replicas: int
+    workers: int
     worker: int
     decisions: tuple[Decision, ...]
 
@@ -150,6 +152,7 @@ def plan(hardware: Hardware, settings: DeviceSettings) -> DevicePlan:
         settings.memory_growth,
         strategy,
         replicas,
+        hardware.workers,
         hardware.worker,
         decisions,
     )
@@ -206,6 +209,8 @@ def _strategy(
     gpus, wanted = len(hardware.gpus), settings.replicas
     if gpus and wanted > gpus:
         raise UserError(f"device.replicas: {wanted} of them, and TensorFlow sees {gpus} GPUs")
+    if hardware.workers > 1 and not gpus and wanted > 1:
+        raise UserError("device.replicas: a worker without GPUs has one; start more workers")
     if settings.strategy == "one_device":
         if wanted > 1:
             raise UserError(f"device.replicas: {wanted} of them do not go with one_device")
@@ -244,8 +249,11 @@ def _policy(hardware: Hardware, settings: DeviceSettings, strategy: str) -> tupl
     if oldest >= (8, 0) and not cudnn:
         return "mixed_bfloat16", f"{shown} has bfloat16 in hardware"
     if several:
-        return "float32", "cuDNN has no bfloat16, and float16's loss is scaled on one device only"
-    return "mixed_float16", f"{shown} has it in hardware, and so has cuDNN; the loss is scaled"
+        lacking = "cuDNN" if oldest >= (8, 0) else shown
+        return "float32", f"{lacking} has no bfloat16, and float16 is for one device only"
+    if cudnn:
+        return "mixed_float16", f"{shown} has it in hardware, and so has cuDNN; the loss is scaled"
+    return "mixed_float16", f"{shown} has it in hardware; the loss is scaled"
 
 
 def usable_cores() -> int:
@@ -299,22 +307,32 @@ def plan_alone(hardware: Hardware, settings: DeviceSettings) -> DevicePlan:
     return plan(dataclasses.replace(hardware, workers=1, worker=0), settings)
 
 
+def hide_gpus() -> None:
+    """Leaves the GPUs to other processes."""
+    import tensorflow as tf
+
+    with contextlib.suppress(RuntimeError):  # it has them already
+        tf.config.set_visible_devices([], "GPU")
+
+
 def apply(chosen: DevicePlan) -> None:
     """Puts a plan into effect. All but precision needs a process that has run no op yet; the
     strategy is what :class:`kerasseq.training.replicas.Replicas` makes of it."""
     import keras
     import tensorflow as tf
 
+    here = chosen.replicas // chosen.workers
     try:
         tf.config.threading.set_intra_op_parallelism_threads(chosen.threads)
         tf.config.threading.set_inter_op_parallelism_threads(chosen.threads)
         gpus = tf.config.list_physical_devices("GPU")
-        for device in gpus:
+        tf.config.set_visible_devices(gpus[:here], "GPU")
+        for device in gpus[:here]:
             tf.config.experimental.set_memory_growth(device, chosen.memory_growth)
         if chosen.strategy == "mirrored" and not gpus:
             tf.config.set_logical_device_configuration(
                 tf.config.list_physical_devices("CPU")[0],
-                [tf.config.LogicalDeviceConfiguration() for _ in range(chosen.replicas)],
+                [tf.config.LogicalDeviceConfiguration() for _ in range(here)],
             )
     except RuntimeError:
         pass  # a second run in one process keeps the first one's devices

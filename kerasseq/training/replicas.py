@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+import json
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
+
+from kerasseq.errors import UserError
 
 _STRATEGIES: dict[tuple[str, int], Any] = {}
 """Those made so far: a process can make one of a kind."""
@@ -54,7 +59,10 @@ class Replicas:
                 device = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
                 strategy = tf.distribute.MirroredStrategy([f"{device}:{i}" for i in range(count)])
             _STRATEGIES[kind, count] = strategy
-        return cls(_STRATEGIES[kind, count])
+        made = cls(_STRATEGIES[kind, count])
+        if made.count != count:
+            raise UserError(f"TensorFlow makes {made.count} replicas, where {count} were planned")
+        return made
 
     def scope(self) -> AbstractContextManager:
         """In which variables are made that every copy has."""
@@ -105,7 +113,35 @@ class Replicas:
 
         self.run(assign)
 
-    def wait(self) -> None:
-        """Until all machines have come here."""
+    def spread_seeds(self, seeds: Sequence[keras.Variable]) -> None:
+        """Gives each copy random states of its own, from equal ones; or all would drop the same."""
+        if self.count > 1:
+
+            def spread(number: int) -> None:
+                for seed in seeds:
+                    other = np.array([self.first + number, 0])
+                    seed.value.assign_add(tf.cast(other, seed.value.dtype))
+
+            self.run(spread)
+
+    def from_chief(self, values: Sequence[float]) -> list[float]:
+        """What the chief gives here, on all machines; they wait for one another."""
+        if self.workers == 1:
+            return list(values)
+        mine = np.array(values, np.float64) * self.chief
+        # one copy of the chief's machine speaks
+        return self.run(lambda n: self.sum(tf.constant(mine * (n == 0)))).numpy().tolist()
+
+    def check_same(self, what: str, value: Any) -> None:
+        """Makes sure that all machines have the same here.
+
+        Raises:
+            UserError: on every machine, if one differs from the chief.
+        """
+        digest = hashlib.sha256(json.dumps(value, sort_keys=True).encode()).digest()
+        number = float(int.from_bytes(digest[:6]))
+        differs = float(self.from_chief([number]) != [number])
         if self.workers > 1:
-            self.run(lambda number: self.sum(tf.constant(0.0)))
+            alone = self.run(lambda n: self.sum(tf.constant(differs * (n == 0), tf.float64)))
+            if float(alone):
+                raise UserError(f"the workers of TF_CONFIG differ in their {what}")

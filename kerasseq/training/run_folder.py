@@ -103,7 +103,7 @@ class RunFolder:
         if self.path.exists() and not self.path.is_dir():
             raise UserError(f"{self.path} is a file, not a run folder")
         if not (self / "run.json").exists():
-            if self.path.exists() and any(p.name != ".lock" for p in self.path.iterdir()):
+            if self.path.exists() and any(not p.name.startswith(".") for p in self.path.iterdir()):
                 raise UserError(f"{self.path} is not empty and is not a run folder")
             return False
         changed = differences(self.record(task)["settings"], settings)

@@ -217,6 +217,10 @@ class Trainer:
 
     def _fit(self) -> FitResult:
         resumed = self._restore()
+        self._replicas.check_same("step: is the run's folder one that all of them see?", self.step)
+        self._replicas.spread_seeds(
+            [v for v in self.model.variables if v.path.endswith("seed_generator_state")]
+        )
         self._writer = (
             tf.summary.create_file_writer(str(self.run / "tensorboard"))
             if self.run.writes
@@ -253,11 +257,12 @@ class Trainer:
             if every and not self._exhausted() and self.step % every:
                 self._validate(progress)
         self._writer.close()
-        self._replicas.wait()  # until the chief has written the best weights
         assert self._best is not None
-        kept = self.run.load_arrays(_best_name(self._best["step"]))
-        assert kept is not None
-        _assign(self.model.variables, kept[0], "model")
+        if self.run.writes:  # a worker that is not the chief may be too late to read it
+            kept = self.run.load_arrays(_best_name(self._best["step"]))
+            assert kept is not None
+            _assign(self.model.variables, kept[0], "model")
+        self._replicas.from_chief([0.0])  # none ends before all have come here
         return FitResult(
             self._best["metrics"],
             self._best["step"],
@@ -321,13 +326,20 @@ class Trainer:
         self._update.sums.assign([0.0, 0.0])
         with self._averaged():
             metrics = self._evaluate()
+            # machines may differ in the last bits, and must not differ in what they do next
+            values = self._replicas.from_chief(list(metrics.values()))
+            metrics = dict(zip(metrics, values, strict=True))
             if self.settings.monitor not in metrics:
                 raise UserError(
                     f"training.monitor: the validation split has no {self.settings.monitor!r}; it "
                     f"has {', '.join(metrics)}"
                 )
             value = metrics[self.settings.monitor]
-            better = self._best is None or self._sign * (value - self._best["value"]) > 0
+            better = (
+                self._best is None
+                or math.isnan(self._best["value"])
+                or self._sign * (value - self._best["value"]) > 0
+            )
             if better:
                 self._best = {"value": value, "step": self.step, "metrics": metrics}
                 # under its own name: the last checkpoint may need the one before
@@ -402,6 +414,7 @@ class Trainer:
                 "best": self._best,
                 "stale": self._stale,
                 "records": len(self.run.history()),
+                "replicas": self._replicas.count,
             },
         )
         self._forget_other_best()
@@ -421,6 +434,11 @@ class Trainer:
         if stored is None:
             return False
         arrays, state = stored
+        if state["replicas"] != self._replicas.count:
+            raise UserError(
+                f"{self.run.path} was trained on {state['replicas']} replicas, here are "
+                f"{self._replicas.count}: an update would be another one (device.replicas)"
+            )
         for name, variables in self._state().items():
             _assign(variables, arrays, name)
         for i, variable in enumerate(self._carried):

@@ -124,7 +124,7 @@ class Board:
 
     def _table(self) -> Group:
         table = Table("trial", "state", self._metric, "settings")
-        for number in self._running:
+        for number in list(self._running):  # another thread draws
             history = self._folder / "trials" / number / "metrics.jsonl"
             done = len(history.read_text().splitlines()) if history.exists() else 0
             state = f"running, {done} validations"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -121,7 +122,8 @@ def draw(trials: Sequence[Trial], space: Space, metric: str, sign: int, folder: 
 
 
 def write_hparams(trials: Sequence[Trial], metric: str, folder: Path) -> None:
-    """The trials for TensorBoard's HParams page."""
+    """The trials for TensorBoard's HParams page, in place of those that were there."""
+    shutil.rmtree(folder, ignore_errors=True)
     for number, changes, outcome in trials:
         if outcome.value is None:
             continue

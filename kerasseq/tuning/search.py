@@ -9,7 +9,9 @@ again, and is where it was.
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +29,9 @@ OWN = "tuner/"  # what Hyperband notes among a trial's values
 # The sweep ends when it has had its trials, and can be continued for more. The digits of this
 # number are those of a trial's name.
 MANY = 999
+
+FACTOR = 3
+"""Of Hyperband: how many times as long the better third is trained."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,7 @@ class Search:
             epochs, the best third of them for three times as many, and so on: [Li et al.,
             2018](https://jmlr.org/papers/v18/16-558.html); a trial with more epochs starts anew,
             since its learning rate falls more slowly) or ``grid`` (every combination; of a range
-            without step ten values).
+            without step eleven values).
         space: what is varied.
         metric: of the trials.
         direction: which way it is better.
@@ -75,9 +80,14 @@ class Search:
         seed: int,
         journal: Path,
     ):
+        if max_trials > MANY:
+            raise UserError(f"--max-trials is at most {MANY}, got {max_trials}")
         self._max_trials = max_trials
-        self._kind = kind
-        self._oracle = _oracle(kind, space, metric, direction, epochs, seed)
+        self._kind, self._space = kind, space
+        # what it saves there is not read: see above
+        saved = tempfile.mkdtemp(prefix="kerasseq-oracle-")
+        weakref.finalize(self, shutil.rmtree, saved, ignore_errors=True)
+        self._oracle = _oracle(kind, space, metric, direction, epochs, seed, saved)
         self._metric = metric
         self._journal = journal
         self.ended: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
@@ -85,7 +95,7 @@ class Search:
         self._count = 0
         for event in _read(journal):
             self._replay(event)
-        self.waiting = [_proposal(trial) for trial in self._running.values()]
+        self.waiting = [self._proposal(trial) for trial in self._running.values()]
 
     def propose(self) -> Proposal | None:
         """The next trial, or None: there is none as long as others run, or none at all."""
@@ -93,9 +103,11 @@ class Search:
             return None
         trial = self._start()
         if trial is None:
+            self._write({"nothing": self._count})  # an answer moves the oracle's state, too
             return None
-        self._write({"started": trial.trial_id, "values": dict(trial.hyperparameters.values)})
-        return _proposal(trial)
+        values = {name: _plain(value) for name, value in trial.hyperparameters.values.items()}
+        self._write({"started": trial.trial_id, "values": values})
+        return self._proposal(trial)
 
     def end(self, number: str, outcome: Mapping[str, Any]) -> None:
         """Takes the outcome of a trial.
@@ -127,18 +139,35 @@ class Search:
             trial.status = "COMPLETED"
             self._oracle.update_trial(number, {self._metric: outcome["value"]})
         self._oracle.end_trial(trial)
-        self.ended[number] = _proposal(trial).changes, dict(outcome)
+        self.ended[number] = self._proposal(trial).changes, dict(outcome)
 
     def _replay(self, event: dict[str, Any]) -> None:
         if "ended" in event:
             self._end(event["ended"], event["outcome"])
             return
         trial = self._start()
-        if trial is None or dict(trial.hyperparameters.values) != event["values"]:
+        if "nothing" in event and trial is None:
+            return
+        made = trial and {n: _plain(value) for n, value in trial.hyperparameters.values.items()}
+        # a Gaussian process may draw a little otherwise on another machine
+        same = self._kind == "bayesian" or made == event.get("values")
+        if trial is None or trial.trial_id != event.get("started") or not same:
             raise UserError(
-                f"{self._journal}: trial {event['started']} cannot be made again; was the sweep "
-                "written by another version of KerasTuner?"
+                f"{self._journal}: trial {event.get('started', self._count)} cannot be made again; "
+                "was the sweep written by another version of KerasTuner?"
             )
+        trial.hyperparameters.values = dict(event["values"])
+
+    def _proposal(self, trial: Any) -> Proposal:
+        values = {name: _plain(value) for name, value in trial.hyperparameters.values.items()}
+        changes = {name: value for name, value in values.items() if not name.startswith(OWN)}
+        for name, value in changes.items():
+            entry = self._space.get(name)
+            if isinstance(entry, Choice):  # KerasTuner makes 1 of True
+                changes[name] = entry.values[entry.values.index(value)]
+        if f"{OWN}epochs" in values:
+            changes[EPOCHS] = values[f"{OWN}epochs"]
+        return Proposal(trial.trial_id, changes)
 
     def _write(self, event: dict[str, Any]) -> None:
         with self._journal.open("a", encoding="utf-8") as stream:
@@ -156,12 +185,9 @@ def _read(journal: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in whole.splitlines()]
 
 
-def _proposal(trial: Any) -> Proposal:
-    values = trial.hyperparameters.values
-    changes = {name: value for name, value in values.items() if not name.startswith(OWN)}
-    if f"{OWN}epochs" in values:
-        changes[EPOCHS] = values[f"{OWN}epochs"]
-    return Proposal(trial.trial_id, changes)
+def _plain(value: Any) -> Any:
+    """A number of NumPy's as Python's."""
+    return value.item() if hasattr(value, "item") else value
 
 
 def _oracle(
@@ -171,6 +197,7 @@ def _oracle(
     direction: Literal["min", "max"],
     epochs: int,
     seed: int,
+    folder: str,
 ) -> Any:
     options: dict[str, Any] = {
         "objective": keras_tuner.Objective(metric, direction),
@@ -183,12 +210,20 @@ def _oracle(
     if kind == "hyperband":
         if EPOCHS in space:
             raise UserError(f"hyperband sets {EPOCHS} itself: take it out of the search space")
+        if epochs < FACTOR:
+            raise UserError(
+                f"hyperband needs {EPOCHS} {FACTOR} or more, of which it gives most trials a third "
+                f"or less; got {epochs}"
+            )
         oracle = oracles.HyperbandOracle(
-            max_epochs=epochs, factor=3, hyperband_iterations=None, **options
+            max_epochs=epochs, factor=FACTOR, hyperband_iterations=None, **options
         )
     elif kind == "bayesian":
         try:
-            oracle = oracles.BayesianOptimizationOracle(max_trials=MANY, **options)
+            # KerasTuner's own number, three for each setting, would leave it little to model
+            oracle = oracles.BayesianOptimizationOracle(
+                max_trials=MANY, num_initial_points=len(space) + 1, **options
+            )
         except ImportError:
             raise UserError("--tuner bayesian needs: pip install 'kerasseq[tuning]'") from None
     elif kind == "grid":
@@ -196,15 +231,14 @@ def _oracle(
     else:
         oracle = oracles.RandomSearchOracle(max_trials=MANY, **options)
     oracle.verbose = 0
-    # what it saves is not read: see above
-    oracle._set_project_dir(tempfile.mkdtemp(prefix="kerasseq-oracle-"), "oracle")
+    oracle._set_project_dir(folder, "oracle")
     return oracle
 
 
 def _hyperparameters(space: Space) -> Any:
     made = keras_tuner.HyperParameters()
-    # a condition must be there before what depends on it
-    for name, entry in sorted(space.items(), key=lambda item: item[1].when is not None):
+    # a condition must be there before what depends on it; the order of a file's lines is no matter
+    for name, entry in sorted(space.items(), key=lambda item: (item[1].when is not None, item[0])):
         if entry.when is None:
             _add(made, name, entry)
             continue
@@ -218,7 +252,5 @@ def _add(made: Any, name: str, entry: Choice | Range) -> None:
         made.Choice(name, list(entry.values))
         return
     add = made.Int if entry.whole else made.Float
-    scale = {"sampling": "log"} if entry.log else {"step": entry.step}
-    if entry.whole and entry.step is None and not entry.log:
-        scale = {}
+    scale = {"sampling": "log"} if entry.log else {"step": entry.step} if entry.step else {}
     add(name, entry.low, entry.high, **scale)

@@ -90,7 +90,10 @@ def read_space(path: Path, space: Space) -> dict[str, Choice | Range]:
     changed = dict(space)
     for name, entry in found.items():
         if entry is None:
-            changed.pop(name, None)
+            if changed.pop(name, None) is None:
+                raise UserError(
+                    f"{path}: {name} is not varied as it is; there are {', '.join(space)}"
+                )
             continue
         try:
             changed[name] = _read_entry(entry)
@@ -113,6 +116,8 @@ def _read_entry(entry: Any) -> Choice | Range:
         if not isinstance(when, dict) or len(when) != 1:
             raise ValueError("when must be one setting and the list of its values")
         ((name, values),) = when.items()
+        if values == []:
+            raise ValueError("when must have a value")
         when = When(name, tuple(values if isinstance(values, list) else [values]))
     if "values" in entry:
         values = entry.pop("values")
@@ -128,13 +133,16 @@ def _read_entry(entry: Any) -> Choice | Range:
     return Range(**entry, when=when)
 
 
-def check_space(space: Space, settings: Any, fixed: tuple[str, ...]) -> None:
-    """Makes sure that a space can be searched.
+def checked_space(space: Space, settings: Any, fixed: tuple[str, ...]) -> dict[str, Choice | Range]:
+    """A space that can be searched, its numbers of the settings' types.
 
     Args:
         space: settings by dotted name.
         settings: the task's, with the values of all that is not varied.
         fixed: settings, or groups of them, that the data is prepared by: it is prepared once.
+
+    Returns:
+        The space; a stepped range of numbers that are not whole is the choice of its values.
 
     Raises:
         UserError: naming the entry.
@@ -142,7 +150,10 @@ def check_space(space: Space, settings: Any, fixed: tuple[str, ...]) -> None:
     known = settings.flat()
     if not space:
         raise UserError("the search space is empty")
+    found: dict[str, Choice | Range] = {}
     for name, entry in space.items():
+        if name == "training.monitor":
+            raise UserError(f"the search space varies {name}, by which trials are compared")
         if name not in known:
             raise UserError(f"the search space varies {name}, which is no setting of the task")
         if any(name == head or name.startswith(f"{head}.") for head in fixed):
@@ -152,11 +163,30 @@ def check_space(space: Space, settings: Any, fixed: tuple[str, ...]) -> None:
             )
         if isinstance(entry, Range):
             _check_range(name, entry)
+        found[name] = entry = _typed(entry, known[name])
         values = entry.values if isinstance(entry, Choice) else (entry.low, entry.high)
         for value in values:
             _check_value(name, value, known[name], settings)
         if entry.when is not None:
             _check_condition(name, entry.when, space)
+    return found
+
+
+def _typed(entry: Choice | Range, now: Any) -> Choice | Range:
+    """Whole numbers as floats, where the setting is one."""
+    if type(now) is not float:
+        return entry
+
+    def number(value: Any) -> Any:
+        return float(value) if type(value) is int else value
+
+    if isinstance(entry, Choice):
+        return Choice(tuple(map(number, entry.values)), entry.when)
+    low, high, step = map(number, (entry.low, entry.high, entry.step))
+    if step is None:
+        return Range(low, high, entry.log, when=entry.when)
+    count = int((high - low) / step + 1e-6)
+    return Choice(tuple(round(low + i * step, 12) for i in range(count + 1)), entry.when)
 
 
 def _check_value(name: str, value: Any, now: Any, settings: Any) -> None:
@@ -176,6 +206,10 @@ def _check_range(name: str, entry: Range) -> None:
         raise UserError(f"{name}: a logarithmic scale needs low above 0, and has no step")
     if entry.step is not None and entry.step <= 0:
         raise UserError(f"{name}: step must be above 0, got {entry.step}")
+    if entry.whole and entry.step is not None and not isinstance(entry.step, int):
+        raise UserError(
+            f"{name}: step must be a whole number as low and high are, got {entry.step}"
+        )
 
 
 def _check_condition(name: str, when: When, space: Space) -> None:

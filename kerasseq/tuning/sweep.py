@@ -15,7 +15,7 @@ import yaml
 from kerasseq.config import replace
 from kerasseq.errors import UserError
 from kerasseq.evaluation import sweep_plots
-from kerasseq.runs import prepare, say
+from kerasseq.runs import check_same_data, prepare, say
 from kerasseq.storage import write_json
 from kerasseq.task import Task, TaskSettings
 from kerasseq.training.run_folder import JOURNAL, RunFolder, versions
@@ -23,7 +23,7 @@ from kerasseq.tuning import report
 from kerasseq.tuning.board import Board
 from kerasseq.tuning.report import Trial
 from kerasseq.tuning.search import EPOCHS, Kind, Proposal, Search
-from kerasseq.tuning.space import Space, check_space, described
+from kerasseq.tuning.space import Space, checked_space, described
 from kerasseq.tuning.trials import Job, Outcome, Rules
 from kerasseq.tuning.workers import ClusterOptions, Workers, make_workers
 
@@ -31,7 +31,7 @@ DEFAULTS = "defaults"
 """The trial of the settings as they are, which the best one is compared with."""
 
 MOST_FAILURES = 5
-"""A sweep ends when as many trials have failed and none has completed."""
+"""A sweep ends when as many trials have failed, one after the other."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def sweep(
         raise UserError(f"--max-trials must be 1 or more, got {options.max_trials}")
     if options.tuner == "hyperband" and options.rules.prune:
         raise UserError("hyperband prunes by itself: leave --prune out")
-    check_space(space, settings, task.data_settings)
+    space = checked_space(space, settings, task.data_settings)
     monitor = settings.training.monitor  # type: ignore[attr-defined]
     name, run = f"{task.name} sweep", RunFolder(folder)
     record = {
@@ -82,9 +82,11 @@ def sweep(
         },
     }
     run.check(name, record)
-    workers = options.cluster.workers if options.cluster else 1
-    prepared = prepare(task, settings, download, workers)
+    prepared = prepare(task, settings, download, trains=options.cluster is None)
     with run.open(name, record):
+        if run.read_json("data.json"):
+            check_same_data(run, task.data_report(prepared.data))
+        write_json(run / "data.json", task.data_report(prepared.data))
         job = Job(task, settings, folder.resolve(), prepared, options.rules)
         search = Search(
             options.tuner,
@@ -103,12 +105,12 @@ def sweep(
                 trials = _search(search, crew, board, folder)
         finally:
             crew.close()
-        _report(trials, settings, space, monitor, sign, run)
+        _report(trials, crew.job.settings, space, monitor, sign, run)
 
 
 def _search(search: Search, crew: Workers, board: Board, folder: Path) -> list[Trial]:
     """Runs trials until there are no more; the first is that of the settings as they are."""
-    journal = RunFolder(folder)
+    failures = 0
     running: dict[str, Proposal] = {}
     trials = [
         Trial(number, changes, Outcome(**outcome))
@@ -134,15 +136,12 @@ def _search(search: Search, crew: Workers, board: Board, folder: Path) -> list[T
             search.end(number, asdict(outcome))
         trials.append(Trial(number, changes, outcome))
         board.ended(*trials[-1])
-        _stop_if_hopeless(trials, journal)
-
-
-def _stop_if_hopeless(trials: list[Trial], run: RunFolder) -> None:
-    outcomes = [trial.outcome for trial in trials if trial.number != DEFAULTS]
-    if len(outcomes) >= MOST_FAILURES and all(o.status == "failed" for o in outcomes):
-        raise UserError(
-            f"{run.path}: all {len(outcomes)} trials failed; the last one: {outcomes[-1].reason}"
-        )
+        failures = failures + 1 if outcome.status == "failed" and not outcome.too_large else 0
+        if failures == MOST_FAILURES:
+            raise UserError(
+                f"{folder}: {failures} trials failed one after the other; the last one: "
+                f"{outcome.reason}. The same command goes on with others"
+            )
 
 
 def _report(
@@ -160,6 +159,9 @@ def _report(
     except ImportError:
         say("no importance of settings: that needs pip install 'kerasseq[tuning]'")
         shares = None
+    else:
+        if shares is None:
+            say(f"no importance of settings: that needs {report.FEWEST} trials with a value")
     report.draw(order, space, monitor, sign, run.path)
     if shares:
         sweep_plots.importances(shares, run / "importance.png", f"what moved {monitor}")
@@ -169,6 +171,7 @@ def _report(
         {
             "metric": monitor,
             "best": best.number,
+            "seconds": round(sum(t.outcome.seconds for t in trials), 1),
             "importance": shares,
             "trials": [
                 {"trial": t.number, "changes": dict(t.changes), **asdict(t.outcome)}

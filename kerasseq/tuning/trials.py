@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import statistics
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,18 +16,19 @@ import keras
 import tensorflow as tf
 
 from kerasseq.config import replace
-from kerasseq.errors import UserError
-from kerasseq.runs import Prepared, build, fit
+from kerasseq.errors import StorageError, UserError
+from kerasseq.runs import Prepared, build, fit, set_up
 from kerasseq.storage import write_json
 from kerasseq.task import Task, TaskSettings
 from kerasseq.training import devices
-from kerasseq.training.run_folder import RunFolder
-from kerasseq.training.trainer import DivergedError, InterruptedRunError, PrunedError
+from kerasseq.training.run_folder import CHECKPOINT, SUMMARY, RunFolder
+from kerasseq.training.trainer import InterruptedRunError, PrunedError
 
 OUTCOME, ATTEMPTS, OUTPUT = "outcome.json", "attempts.json", "output.txt"
 
 MOST_ATTEMPTS = 3
-"""How often a trial is begun whose process dies (which is what too little memory looks like)."""
+"""How often a trial is begun whose process dies before it has come any further (which is what too
+little memory looks like)."""
 
 FEWEST_OTHERS = 4
 """Completed trials that a median is worth something of."""
@@ -43,6 +46,7 @@ class Outcome:
         seconds: of this process, from the start of the trial.
         epochs: that it was trained for.
         parameters: of the model.
+        too_large: whether it was not built, since it has more of them than are allowed.
     """
 
     status: Literal["completed", "pruned", "failed"]
@@ -52,6 +56,7 @@ class Outcome:
     seconds: float = 0.0
     epochs: float = 0.0
     parameters: int = 0
+    too_large: bool = False
 
 
 class Rules(NamedTuple):
@@ -75,6 +80,10 @@ class Job(NamedTuple):
     prepared: Prepared
     rules: Rules
 
+    def sets_up(self) -> bool:
+        """Whether the process that runs a trial makes its own device plan."""
+        return self.prepared.plan is None
+
 
 def run_trial(job: Job, number: str, changes: Mapping[str, Any]) -> Outcome:
     """Runs a trial, or continues it, in ``trials/NUMBER`` of the sweep's folder.
@@ -84,7 +93,7 @@ def run_trial(job: Job, number: str, changes: Mapping[str, Any]) -> Outcome:
 
     Raises:
         InterruptedRunError: if it was told to stop; it can be continued.
-        UserError: for what no other settings would mend, such as a full disk.
+        StorageError: if it cannot write.
     """
     run = RunFolder(job.folder / "trials" / number)
     found = run.read_json(OUTCOME)
@@ -116,25 +125,31 @@ def _run(job: Job, run: RunFolder, settings: TaskSettings, start: float) -> Outc
     watch = median_rule(job, run) if job.rules.prune else None
     with contextlib.ExitStack() as stack:
         stack.enter_context(run.open(job.task.name, settings.to_dict()))
-        attempts = (run.read_json(ATTEMPTS) or 0) + 1
+        attempts = _count_attempt(run)
         if attempts > MOST_ATTEMPTS:
             died = f"its process died {MOST_ATTEMPTS} times; was there too little memory?"
             return ended("failed", reason=died)
-        write_json(run / ATTEMPTS, attempts)
         output = stack.enter_context((run / OUTPUT).open("a", encoding="utf-8"))
         stack.enter_context(contextlib.redirect_stdout(output))
+        prepared = job.prepared
+        if job.sets_up():  # before the first op
+            prepared = prepared._replace(plan=set_up(settings.device))
         try:
-            count = parameters(job.task, settings, job.task.assets(job.prepared.data))
+            count = parameters(job.task, settings, prepared.assets)
         except UserError as error:
             return ended("failed", reason=str(error))
-        devices.apply(job.prepared.plan)  # a cleared session has forgotten the precision
+        assert prepared.plan is not None
+        devices.apply(prepared.plan)  # a cleared session has forgotten the precision
         most = job.rules.max_parameters
         if most and count > most:
             return ended(
-                "failed", reason=f"not built: {count:,} parameters of {most:,}", parameters=count
+                "failed",
+                reason=f"not built: {count:,} parameters of {most:,}",
+                parameters=count,
+                too_large=True,
             )
         try:
-            summary = fit(job.task, settings, run, job.prepared, watch)
+            summary = run.read_json(SUMMARY) or fit(job.task, settings, run, prepared, watch)
         except PrunedError as error:
             value = error.metrics[monitor]
             return ended(
@@ -144,18 +159,40 @@ def _run(job: Job, run: RunFolder, settings: TaskSettings, start: float) -> Outc
                 reason=str(error),
                 parameters=count,
             )
-        except DivergedError as error:
-            return ended("failed", reason=str(error), parameters=count)
-        except (tf.errors.ResourceExhaustedError, MemoryError) as error:
-            reason = f"too little memory: {str(error).splitlines()[0][:200]}"
-            return ended("failed", reason=reason, parameters=count)
         except InterruptedRunError:
-            write_json(run / ATTEMPTS, attempts - 1)
+            write_json(run / ATTEMPTS, {"count": attempts - 1})
             raise
+        except StorageError:
+            raise
+        except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+            reason = f"too little memory: {_first_line(error)}"
+            return ended("failed", reason=reason, parameters=count)
+        except UserError as error:
+            return ended("failed", reason=str(error), parameters=count)
+        except Exception as error:  # whatever these settings bring about, the others may do
+            traceback.print_exc(file=output)
+            reason = f"{type(error).__name__}: {_first_line(error)}"
+            return ended("failed", reason=reason, parameters=count)
         finally:
             keras.backend.clear_session()
     metrics = summary["validation"]
+    if not math.isfinite(metrics[monitor]):
+        return ended("failed", reason=f"{monitor} is {metrics[monitor]}", parameters=count)
     return ended("completed", value=metrics[monitor], metrics=metrics, parameters=count)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or ["no message"])[0][:200]
+
+
+def _count_attempt(run: RunFolder) -> int:
+    """How often the trial was begun since its last checkpoint."""
+    path = run / CHECKPOINT
+    reached = path.stat().st_mtime if path.exists() else 0.0
+    before = run.read_json(ATTEMPTS) or {"count": 0}
+    count = 1 + (before["count"] if before.get("reached", reached) == reached else 0)
+    write_json(run / ATTEMPTS, {"count": count, "reached": reached})
+    return count
 
 
 def parameters(task: Task, settings: TaskSettings, assets: Any) -> int:

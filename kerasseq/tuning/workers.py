@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from kerasseq.config import replace
 from kerasseq.errors import UserError
+from kerasseq.training.devices import hide_gpus, usable_cores
+from kerasseq.training.trainer import InterruptedRunError
 from kerasseq.tuning.search import Proposal
 from kerasseq.tuning.trials import Job, Outcome, run_trial
 
@@ -18,6 +21,8 @@ class Workers(Protocol):
 
     slots: int
     """How many at once."""
+    job: Job
+    """What all of them have in common, as they are run here."""
 
     def start(self, proposal: Proposal) -> None:
         """Begins a trial."""
@@ -35,13 +40,13 @@ class Here:
     slots = 1
 
     def __init__(self, job: Job):
-        self._job = job
+        self.job = job
 
     def start(self, proposal: Proposal) -> None:
         self._next = proposal
 
     def wait(self) -> tuple[str, Outcome]:
-        return self._next.number, run_trial(self._job, self._next.number, self._next.changes)
+        return self._next.number, run_trial(self.job, self._next.number, self._next.changes)
 
     def close(self) -> None:
         pass
@@ -80,8 +85,9 @@ class OnRay:
                 from None  # fmt: skip
         self._ray = ray
         self.slots = options.workers
-        threads = job.prepared.plan.threads
-        started = {} if options.address else {"num_cpus": threads * options.workers}
+        wanted = job.settings.device.threads
+        here = wanted or max(1, usable_cores() // options.workers)
+        started = {} if options.address else {"num_cpus": here * options.workers}
         try:
             ray.init(
                 address=options.address or None,
@@ -92,40 +98,62 @@ class OnRay:
             )
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise UserError(f"Ray: {str(error).splitlines()[0]}") from None
-        there = ray.cluster_resources()
-        for name, needed in {"CPU": threads, "GPU": options.gpus}.items():
-            if there.get(name, 0) < needed:
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        cores = max(node.get("CPU", 0) for node in nodes)
+        if options.address and not wanted:
+            total = sum(node.get("CPU", 0) for node in nodes)
+            here = int(max(1, min(cores, total // options.workers)))
+        for name, needed in {"CPU": here, "GPU": options.gpus}.items():
+            largest = max(node.get(name, 0) for node in nodes)
+            if largest < needed:
                 ray.shutdown()
                 raise UserError(
-                    f"a trial needs {needed:g} {name}s, and the cluster has {there.get(name, 0):g}"
+                    f"a trial needs {needed:g} {name}s, and no machine has more than {largest:g}"
                 )
-        self._job = ray.put(job)
-        self._run = ray.remote(
-            num_cpus=threads, num_gpus=options.gpus, max_retries=RETRIES, max_calls=0
-        )(run_trial)
-        self._numbers: dict[Any, str] = {}
+        # what a trial may use is what Ray gives it
+        changes = {"device.threads": here, "device.strategy": "one_device", "device.replicas": 0}
+        self.job = job._replace(settings=replace(job.settings, changes))
+        self._shared = ray.put(self.job)
+        # a process that has had a GPU keeps its memory: Ray then starts one for every trial
+        again = {} if options.gpus else {"max_calls": 0}
+        self._run = ray.remote(num_cpus=here, num_gpus=options.gpus, max_retries=RETRIES, **again)(
+            _run_on_ray
+        )
+        self._gpus = options.gpus
+        self._tasks: dict[Any, Proposal] = {}
 
     def start(self, proposal: Proposal) -> None:
-        task = self._run.remote(self._job, proposal.number, proposal.changes)
-        self._numbers[task] = proposal.number
+        task = self._run.remote(self._shared, proposal.number, proposal.changes, self._gpus)
+        self._tasks[task] = proposal
 
     def wait(self) -> tuple[str, Outcome]:
-        (done,), _ = self._ray.wait(list(self._numbers), num_returns=1)
-        number = self._numbers.pop(done)
-        try:
-            return number, self._ray.get(done)
-        except self._ray.exceptions.RayTaskError as error:
-            if isinstance(error.cause, UserError):
-                raise UserError(f"trial {number}: {error.cause}") from None
-            raise
-        except self._ray.exceptions.WorkerCrashedError:
-            reason = f"its worker died {RETRIES + 1} times; was there too little memory?"
-            return number, Outcome("failed", reason=reason)
+        while True:
+            (done,), _ = self._ray.wait(list(self._tasks), num_returns=1)
+            proposal = self._tasks.pop(done)
+            try:
+                return proposal.number, self._ray.get(done)
+            except self._ray.exceptions.RayTaskError as error:
+                if isinstance(error.cause, InterruptedRunError):  # its machine was told to stop
+                    self.start(proposal)
+                    continue
+                if isinstance(error.cause, UserError):
+                    raise UserError(f"trial {proposal.number}: {error.cause}") from None
+                raise
+            except self._ray.exceptions.RayError as error:
+                reason = f"its worker died {RETRIES + 1} times ({type(error).__name__})"
+                return proposal.number, Outcome("failed", reason=reason)
 
     def close(self) -> None:
-        for task in self._numbers:
+        for task in self._tasks:
             self._ray.cancel(task, force=True)
         self._ray.shutdown()
+
+
+def _run_on_ray(job: Job, number: str, changes: dict[str, Any], gpus: float) -> Outcome:
+    """:func:`run_trial` in a worker of Ray's, which has the GPUs that Ray gave it and no others."""
+    if not gpus:
+        hide_gpus()
+    return run_trial(job, number, changes)
 
 
 def make_workers(job: Job, cluster: ClusterOptions | None) -> Workers:

@@ -51,6 +51,56 @@ def test_a_search_that_was_killed_goes_on_as_if_it_had_not_been(tmp_path, kind):
     assert [*first, (begun.number, begun.changes), *run(third)] == straight
 
 
+def test_a_gaussian_process_has_its_say_and_its_numbers_are_python_s(tmp_path):
+    space = {"rate": Range(0.0, 1.0), "flag": Choice((True, False)), "size": Range(1, 9)}
+
+    def score(changes):
+        return -abs(changes["rate"] - 0.3)
+
+    made, done = search(tmp_path, "bayesian", space, trials=16), []
+    while (proposal := made.propose()) is not None:
+        made.end(proposal.number, {"value": score(proposal.changes)})
+        done.append(proposal.changes)
+    assert len(done) == 16
+    for changes in done:
+        assert [type(changes[name]) for name in ("rate", "flag", "size")] == [float, bool, int]
+    # after its first five it looks where it was good
+    later = [score(changes) for changes in done[8:]]
+    assert sum(later) / len(later) > sum(map(score, done[:5])) / 5
+    again = search(tmp_path, "bayesian", space, trials=16)
+    assert [changes for changes, _ in again.ended.values()] == done
+
+
+def test_an_answer_that_there_is_nothing_is_told_again(tmp_path):
+    """Two at once, in a space of four: the last asks find nothing new, and move the state."""
+    space = {"a": Choice((1, 2)), "b": Choice(("x", "y"))}
+    made, running, done = search(tmp_path, "random", space, trials=9), [], []
+    for _ in range(12):
+        proposal = made.propose()
+        if proposal is not None:
+            running.append(proposal)
+        if len(running) > 1 or (running and proposal is None):
+            last = running.pop(0)
+            made.end(last.number, {"value": 0.5})
+            done.append(last.number)
+        again = search(tmp_path, "random", space, trials=9)
+        assert list(again.ended) == done
+        assert again.waiting == running
+
+
+def test_hyperband_needs_epochs_to_share_out(tmp_path):
+    with pytest.raises(UserError, match=r"hyperband needs training\.epochs 3 or more"):
+        Search("hyperband", SPACE, "score", "max", 6, 2, 1, tmp_path / "journal.jsonl")
+    with pytest.raises(UserError, match="--max-trials is at most 999"):
+        search(tmp_path, trials=1000)
+
+
+def test_the_order_of_a_space_is_no_matter(tmp_path):
+    first = run(search(tmp_path, trials=3))
+    turned = dict(reversed(SPACE.items()))
+    assert list(search(tmp_path, space=turned, trials=3).ended) == [number for number, _ in first]
+
+
 def test_a_condition_holds(tmp_path):
     for _, changes in run(search(tmp_path, trials=30)):
         assert ("drop" in changes) == (changes["cell"] == "lstm")

@@ -3,7 +3,7 @@
 import pytest
 
 from kerasseq.errors import UserError
-from kerasseq.tuning.space import Choice, Range, When, check_space, described, read_space
+from kerasseq.tuning.space import Choice, Range, When, checked_space, described, read_space
 from tasks.sentiment import Sentiment, SentimentSettings
 
 TASK, SETTINGS = Sentiment(), SentimentSettings()
@@ -30,7 +30,7 @@ def test_a_file_changes_adds_and_takes_out(tmp_path):
         "training.learning_rate": Range(0.001, 0.01, log=True),
         "model.word_dropout": Range(0.0, 0.5, when=When("model.cell", ("lstm",))),
     }
-    check_space(space, SETTINGS, TASK.data_settings)
+    checked_space(space, SETTINGS, TASK.data_settings)
     assert read(tmp_path, "model.cell: null\n") == {"model.units": OWN["model.units"]}
     assert described(space)["model.word_dropout"] == "0.0 to 0.5 when model.cell is lstm"
 
@@ -46,6 +46,8 @@ def test_a_file_changes_adds_and_takes_out(tmp_path):
         ("model.units: {low: 1, high: 2, by: 1}", "must have low and high"),
         ("model.units: {low: a, high: 2}", "must be numbers"),
         ("model.units: {low: 1, high: 2, when: model.cell}", "when must be one setting"),
+        ("model.units: {low: 1, high: 2, when: {model.cell: []}}", "when must have a value"),
+        ("model.unit: null", "model.unit is not varied as it is"),
     ],
 )
 def test_bad_files_are_named(tmp_path, text, message):
@@ -66,6 +68,13 @@ def test_a_missing_file():
         ("model.unit", Choice((1,)), "no setting of the task"),
         ("text.min_count", Choice((1, 2)), "by which the data is prepared"),
         ("seed", Choice((1, 2)), "by which the data is prepared"),
+        ("training.monitor", Choice(("accuracy", "loss")), "by which trials are compared"),
+        (
+            "training.decay",
+            Choice(("linear", "cosin")),
+            "decay must be one of none, linear, cosine",
+        ),
+        ("model.units", Range(8, 64, step=0.5), "step must be a whole number"),
         ("model.units", Choice((0, 8)), "units must be >= 1"),
         ("model.units", Choice((8, 16.0)), "16.0 is no int"),
         ("model.cell", Choice((1, 2)), "1 is no str"),
@@ -79,9 +88,29 @@ def test_a_missing_file():
 )
 def test_what_cannot_be_searched_is_refused(name, entry, message):
     with pytest.raises(UserError, match=message):
-        check_space({**OWN, name: entry}, SETTINGS, TASK.data_settings)
+        checked_space({**OWN, name: entry}, SETTINGS, TASK.data_settings)
     with pytest.raises(UserError, match="is empty"):
-        check_space({}, SETTINGS, TASK.data_settings)
+        checked_space({}, SETTINGS, TASK.data_settings)
+
+
+def test_numbers_get_the_types_of_their_settings():
+    found = checked_space(
+        {
+            "training.clip_norm": Range(1, 5),
+            "model.word_dropout": Range(0, 0.3, step=0.1),
+            "training.learning_rate": Choice((0.001, 1)),
+            "model.units": Range(8, 64, step=8),
+        },
+        SETTINGS,
+        TASK.data_settings,
+    )
+    assert found == {
+        "training.clip_norm": Range(1.0, 5.0),
+        "model.word_dropout": Choice((0.0, 0.1, 0.2, 0.3)),
+        "training.learning_rate": Choice((0.001, 1.0)),
+        "model.units": Range(8, 64, step=8),
+    }
+    assert not found["training.clip_norm"].whole
 
 
 def test_every_task_has_a_space_that_can_be_searched():
@@ -90,4 +119,4 @@ def test_every_task_has_a_space_that_can_be_searched():
     from tasks.translation import Translation
 
     for task in (Sentiment(), PosTagging(), LanguageModel(), Translation()):
-        check_space(task.search_space, task.settings_class(), task.data_settings)
+        checked_space(task.search_space, task.settings_class(), task.data_settings)
