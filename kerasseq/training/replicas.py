@@ -83,6 +83,8 @@ class Replicas:
             context = tf.distribute.get_replica_context()
             return function(tf.get_static_value(context.replica_id_in_sync_group) - self.first)
 
+        if tf.executing_eagerly():
+            return tf.function(lambda: self.run(function))()
         results = self._strategy.run(on_replica)
         return tf.nest.map_structure(
             lambda value: self._strategy.experimental_local_results(value)[0], results
@@ -98,6 +100,11 @@ class Replicas:
             return values
         context = tf.distribute.get_replica_context()
         return context.all_reduce(tf.distribute.ReduceOp.SUM, values)
+
+    def copies_of(self, variable: keras.Variable) -> list[np.ndarray]:
+        """A variable's value in each copy on this machine."""
+        copies = self._strategy.experimental_local_results(variable.value)
+        return [copy.numpy() for copy in copies]
 
     def own_slots(self, variable: tf.Variable) -> np.ndarray:
         """The value of a variable whose slots belong to the copies in turn (see

@@ -68,6 +68,7 @@ def small_model():
     x = keras.layers.Embedding(12, 5)(ids)
     x = layers.RecurrentStack(6, bidirectional=True)(x, mask=mask)
     x = layers.MaxPooling()(x, mask=mask)
+    x = keras.layers.Dropout(1e-9, name="dropout")(x)  # drops nothing, and has a random state
     return keras.Model(ids, keras.layers.Dense(2, dtype="float32")(x))
 
 
@@ -91,10 +92,6 @@ def train_small(path, rows, settings, run=None):
             model, summed, rows, lambda: {"loss": 9.0 - trainer.step}, {"loss": "min"},
             TrainingSettings(**{"monitor": "loss", **settings}), run,
         )  # fmt: skip
-        if not run.writes:  # the best weights are nowhere to be read
-            trainer.run.load_arrays = lambda name: None if "best" not in name else (
-                {f"model/{i}": v.numpy() for i, v in enumerate(model.variables)}, {}
-            )  # fmt: skip
         result = trainer.fit()
     return Result([r["loss"] for r in run.history()], model.get_weights(), result.steps)
 
@@ -105,6 +102,7 @@ def main():
     parser.add_argument("strategy")
     parser.add_argument("kind")
     parser.add_argument("--die-at", type=int, default=-1)
+    parser.add_argument("--other-settings", action="store_true")
     options = parser.parse_args()
     several = options.strategy == "mirrored"
     plan = devices.plan(
@@ -113,6 +111,13 @@ def main():
     assert plan.strategy == options.strategy, plan
     devices.apply(plan)
     replicas = Replicas.of(plan.strategy, plan.replicas)
+    if options.other_settings:
+        try:
+            replicas.check_same("settings or data", {"seed": 1})
+            replicas.check_same("settings or data", {"seed": plan.worker})
+        except UserError as error:
+            print(error)
+            return error.status
     # one device's batches are as large as the replicas' together
     alone = options.strategy == "one_device"
     size, parts = (6, 1) if alone else (3, 2)
@@ -164,6 +169,12 @@ def main():
         except UserError as error:
             print(error)
             return error.status
+    if options.kind == "rows" and replicas.count > 1:
+        states = [v for v in model.variables if v.path.endswith("seed_generator_state")]
+        for copies in map(replicas.copies_of, states):
+            seeds, drawn = zip(*(copy.tolist() for copy in copies), strict=True)
+            assert len(set(seeds)) == replicas.local, "copies drop the same"
+            assert len(set(drawn)) == 1, "copies have drawn unequally often"
     name = f"result{plan.worker}" if plan.strategy == "multi_worker" else "result"
     np.savez(
         options.path / f"{name}.npz", losses=losses,

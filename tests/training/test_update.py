@@ -226,6 +226,32 @@ def test_a_lost_worker_is_said_and_the_run_goes_on_from_its_checkpoint(one_devic
             np.testing.assert_allclose(mine, other, atol=2e-6)
 
 
+def test_workers_that_differ_are_told(tmp_path):
+    workers = two_workers(tmp_path, "rows", "--other-settings")
+    texts = [output_of(worker) for worker in workers]
+    assert [worker.returncode for worker in workers] == [2, 2], texts
+    for text in texts:
+        assert "the workers of TF_CONFIG differ in their settings or data" in text
+
+
+def test_another_number_of_replicas_does_not_go_on_with_a_run(tmp_path):
+    rows = Rows(7, 4)
+    fetch = rows.fetch
+
+    def spy(item):
+        signal.raise_signal(signal.SIGINT)
+        return fetch(item)
+
+    rows.fetch = spy
+    with pytest.raises(UserError, match="stopped at step"):
+        trained(tmp_path, rows)
+    run = RunFolder(tmp_path)
+    arrays, state = run.load_arrays("checkpoint.npz")
+    run.save_arrays("checkpoint.npz", arrays, {**state, "replicas": 2})
+    with pytest.raises(UserError, match="was trained on 2 replicas, here are 1"):
+        trained(tmp_path, Rows(7, 4))
+
+
 def test_only_the_first_of_the_workers_writes(tmp_path):
     folder = RunFolder(tmp_path / "run", writes=False)
     with folder.open("test", {}) as existed:
