@@ -152,6 +152,12 @@ def main():
 
     def validate():
         weights[:] = model.get_weights()
+        if options.kind == "rows" and replicas.count > 1:
+            states = [v for v in model.variables if v.path.endswith("seed_generator_state")]
+            for copies in map(replicas.copies_of, states):
+                seeds, drawn = zip(*(copy.tolist() for copy in copies), strict=True)
+                assert len(set(seeds)) == replicas.local, "copies drop the same"
+                assert len(set(drawn)) == 1, "copies have drawn unequally often"
         if options.kind == "rows":
             total, weight = summed(model, everything)
         else:
@@ -169,12 +175,6 @@ def main():
         except UserError as error:
             print(error)
             return error.status
-    if options.kind == "rows" and replicas.count > 1:
-        states = [v for v in model.variables if v.path.endswith("seed_generator_state")]
-        for copies in map(replicas.copies_of, states):
-            seeds, drawn = zip(*(copy.tolist() for copy in copies), strict=True)
-            assert len(set(seeds)) == replicas.local, "copies drop the same"
-            assert len(set(drawn)) == 1, "copies have drawn unequally often"
     name = f"result{plan.worker}" if plan.strategy == "multi_worker" else "result"
     np.savez(
         options.path / f"{name}.npz", losses=losses,
