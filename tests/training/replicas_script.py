@@ -72,8 +72,8 @@ def small_model():
     return keras.Model(ids, keras.layers.Dense(2, dtype="float32")(x))
 
 
-def summed(model, batch):
-    each = token_nll(batch["label"], model(batch["ids"], training=True))
+def summed(model, batch, training=True):
+    each = token_nll(batch["label"], model(batch["ids"], training=training))
     return keras.ops.sum(each), keras.ops.cast(keras.ops.size(each), "float32")
 
 
@@ -159,7 +159,7 @@ def main():
                 assert len(set(seeds)) == replicas.local, "copies drop the same"
                 assert len(set(drawn)) == 1, "copies have drawn unequally often"
         if options.kind == "rows":
-            total, weight = summed(model, everything)
+            total, weight = summed(model, everything, training=False)
         else:
             total, weight = LanguageModelLoss(None, 0.0, 0.0)(model, everything)
         losses.append(float(total / weight))
