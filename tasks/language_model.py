@@ -29,7 +29,7 @@ from kerasseq.task_verbs import language_verbs
 from kerasseq.text.codec import Codec
 from kerasseq.text.vocabulary import BOS, PAD, Vocabulary
 from kerasseq.training.settings import TrainingSettings
-from kerasseq.tuning.space import Choice, Range
+from kerasseq.tuning.space import Choice, Range, When
 
 if TYPE_CHECKING:
     import keras
@@ -166,6 +166,8 @@ class LanguageModel(Task[LanguageModelSettings, TextData, Assets]):
         "model.input_dropout": Range(0.0, 0.6),
         "model.output_dropout": Range(0.0, 0.6),
         "model.weight_drop": Range(0.0, 0.5),
+        "model.layers": Choice((1, 2)),
+        "model.layer_dropout": Range(0.0, 0.5, when=When("model.layers", (2,))),
     }
     extra_verbs = language_verbs("language_model")
 

@@ -31,7 +31,7 @@ from kerasseq.text.splitter_learning import learn_splitter
 from kerasseq.text.vocabulary import PAD
 from kerasseq.text.word_features import WordFeatures, WordSettings
 from kerasseq.training.settings import TrainingSettings
-from kerasseq.tuning.space import Choice, Range
+from kerasseq.tuning.space import Choice, Range, When
 
 if TYPE_CHECKING:
     import keras
@@ -126,6 +126,8 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
         "model.word_dropout": Range(0.1, 0.4),
         "model.input_dropout": Range(0.2, 0.6),
         "model.output_dropout": Range(0.2, 0.6),
+        "model.layers": Choice((1, 2)),
+        "model.layer_dropout": Range(0.0, 0.5, when=When("model.layers", (2,))),
     }
     extra_verbs = (tag_verb("pos_tagging"),)
 

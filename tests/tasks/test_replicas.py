@@ -1,0 +1,92 @@
+"""Every task on several replicas and as several workers, through the command line."""
+
+import json
+import os
+import subprocess
+
+import numpy as np
+import pytest
+
+from tasks.language_model import LanguageModel
+from tasks.pos_tagging import PosTagging
+from tasks.translation import Translation
+from tests.tasks import test_language_model, test_pos_tagging, test_translation
+from tests.tasks.conftest import ROOT, SENTIMENT, SMALL, command
+from tests.training.test_update import free_ports
+
+QUICK = "--training.epochs=1"
+
+
+def corpus_of(task, tmp_path, reviews):
+    """A task's small corpus, and the words that train on it."""
+    if task.name == "sentiment":
+        return ["--data", reviews, *SMALL, QUICK]
+    if task.name == "language_model":
+        path = tmp_path / "text.txt"
+        draw = np.random.default_rng(0)
+        path.write_text(
+            "".join(" ".join(draw.choice(list("abcde"), 6)) + " .\n" for _ in range(400))
+        )
+        return ["--data", path, *test_language_model.SMALL, QUICK]
+    if task.name == "pos_tagging":
+        folder = tmp_path / "treebank"
+        folder.mkdir()
+        test_pos_tagging.write_treebank(folder)
+        return ["--data", folder, *test_pos_tagging.SMALL, QUICK, "--model.output=crf"]
+    path = tmp_path / "pairs.tsv"
+    draw = np.random.default_rng(0)
+    lines = [" ".join(draw.choice(list("abcde"), 5)) for _ in range(300)]
+    path.write_text("".join(f"{line}\t{line[::-1]}\n" for line in dict.fromkeys(lines)))
+    return ["--data", path, *test_translation.SMALL, QUICK, "--held_out=0.2"]
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        SENTIMENT,
+        LanguageModel(),
+        pytest.param(PosTagging(), marks=pytest.mark.slow),
+        pytest.param(Translation(), marks=pytest.mark.slow),
+    ],
+    ids=lambda task: task.name,
+)
+def test_a_task_trains_on_two_replicas(task, reviews, tmp_path):
+    """With dropout, averaged weights, two batches on each; scored and exported afterwards."""
+    words = corpus_of(task, tmp_path, reviews)
+    done = subprocess.run(
+        command("train", *words, "--run", tmp_path / "run", "--saved-models", tmp_path / "saved",
+                "--device.replicas=2", "--training.accumulate=2", task=task),
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert "strategy: mirrored, 2 replicas (sharing the CPU, as set)" in done.stdout
+    assert "update: of 4 batches (2 replicas, 2 on each" in done.stdout
+    assert (tmp_path / "saved" / task.name / "1" / "saved_model.pb").exists()
+    history = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert np.isfinite(json.loads(history[-1])["loss"])
+
+
+def test_a_task_trains_on_two_workers_of_which_the_first_writes(reviews, tmp_path):
+    hosts = [f"127.0.0.1:{port}" for port in free_ports(2)]
+    words = ["--data", reviews, *SMALL, QUICK, "--only-train"]
+    processes = [
+        subprocess.Popen(
+            command("train", *words, "--run", tmp_path / "run"),
+            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            env={**os.environ, "TF_CONFIG": json.dumps(
+                {"cluster": {"worker": hosts}, "task": {"type": "worker", "index": index}}
+            )},
+        )
+        for index in range(2)
+    ]  # fmt: skip
+    texts = [process.communicate(timeout=200)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], texts
+    assert "worker 1 of 2 is done; the first one wrote the run" in texts[1]
+    assert (tmp_path / "run" / "training.json").exists()
+    assert json.loads((tmp_path / "run" / "devices.json").read_text())
+    # the run is one like any other
+    done = subprocess.run(
+        command("evaluate", "--run", tmp_path / "run"), cwd=ROOT, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
