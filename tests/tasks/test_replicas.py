@@ -29,9 +29,8 @@ def corpus_of(task, tmp_path, reviews):
         )
         return ["--data", path, *test_language_model.SMALL, QUICK]
     if task.name == "pos_tagging":
-        folder = tmp_path / "treebank"
-        folder.mkdir()
-        test_pos_tagging.write_treebank(folder)
+        made = test_pos_tagging.as_conllu
+        folder = test_pos_tagging.write_corpus(tmp_path / "treebank", made, ".conllu")
         return ["--data", folder, *test_pos_tagging.SMALL, QUICK, "--model.output=crf"]
     path = tmp_path / "pairs.tsv"
     draw = np.random.default_rng(0)
