@@ -69,7 +69,8 @@ class Settings:
                 holds, sign = _BOUNDS[name]
                 if not (math.isfinite(value) and holds(value, bound)):
                     raise UserError(f"{field.name} must be {sign} {bound}, got {value}")
-        for name, choices in _choices(type(self)).items():
+        kind: Any = type(self)
+        for name, choices in _choices(kind).items():
             if getattr(self, name) not in choices:
                 shown = ", ".join(map(str, choices))
                 raise UserError(f"{name} must be one of {shown}, got {getattr(self, name)!r}")

@@ -184,7 +184,8 @@ class LanguageModel(Task[LanguageModelSettings, TextData, Assets]):
         from kerasseq.data import running_text, texts
 
         corpus = self._read(settings, settings.data, download)
-        unit = "characters" if settings.text.level == "char" else "lines"
+        char = settings.text.level == "char"
+        unit: Literal["characters", "lines"] = "characters" if char else "lines"
         corpus = texts.cut_text(corpus, settings.validation_share, settings.test_share, unit)
         data = running_text.encode_corpus(corpus, settings.text)
         size, tokens = settings.streams.size, len(data.splits["train"])

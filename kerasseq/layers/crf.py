@@ -235,7 +235,7 @@ class CRF(ExplicitMaskLayer):
         }
 
 
-def iob2_constraints(tag_names: Sequence[str]) -> dict[str, list[Any]]:
+def iob2_constraints(tag_names: Sequence[str]) -> dict[str, Any]:
     """What IOB2 forbids: `I-X` anywhere but after `B-X` or `I-X`.
 
     Args:
