@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -133,7 +134,7 @@ def test_two_workers_of_which_one_is_killed_lose_nothing(grid, reviews, space, t
 def _kill_the_writer(run):
     """Kills the process that holds a run's lock, the hard way."""
     lock = os.stat(run / ".lock").st_ino
-    for line in open("/proc/locks", encoding="ascii"):  # noqa: SIM115
+    for line in Path("/proc/locks").read_text(encoding="ascii").splitlines():
         fields = line.split()
         if fields[1] == "FLOCK" and fields[5].endswith(f":{lock}"):
             os.kill(int(fields[4]), signal.SIGKILL)

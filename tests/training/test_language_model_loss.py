@@ -157,6 +157,7 @@ def test_one_step_has_no_temporal_change():
     batch = {
         "ids": np.array([[4]] * STREAMS, np.int32), "targets": np.array([[5]] * STREAMS, np.int32),
         "weights": np.ones((STREAMS, 1), np.float32), "fresh": np.array(True),
+        "part": np.array(0, np.int32),
     }  # fmt: skip
     plain, regularised = (
         LanguageModelLoss(model.initial_state(STREAMS), 0.0, beta)(model, tensors(batch))[0]
