@@ -20,13 +20,18 @@ from kerasseq.training.run_folder import RunFolder
 
 # what is swept, beside the task's own space
 SWEEPS: dict[str, list[str]] = {
-    "sentiment": ["--tuner", "hyperband", "--max-trials", "20", "--training.epochs", "4"],
-    "pos_tagging": ["--tuner", "bayesian", "--max-trials", "16", "--prune"],
-    "language_model": [
-        "--tuner", "random", "--max-trials", "12", "--prune", "--text.level", "char",
-        "--training.epochs", "3",
+    "sentiment": ["--tuner", "hyperband", "--max-trials", "20", "--training.epochs", "3"],
+    "pos_tagging": [
+        "--tuner", "bayesian", "--max-trials", "12", "--prune", "--training.epochs", "10",
     ],
-    "translation": ["--tuner", "bayesian", "--max-trials", "10", "--training.epochs", "6"],
+    "language_model": [
+        "--tuner", "random", "--max-trials", "10", "--prune", "--text.level", "char",
+        "--training.epochs", "2", "--device.precision", "mixed_bfloat16",
+    ],
+    "translation": [
+        "--tuner", "bayesian", "--max-trials", "10", "--prune", "--training.epochs", "5",
+        "--device.precision", "mixed_bfloat16",
+    ],
 }  # fmt: skip
 LANGUAGES = ["--source", "en", "--target", "es"]
 
