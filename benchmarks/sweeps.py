@@ -22,14 +22,14 @@ from kerasseq.training.run_folder import RunFolder
 SWEEPS: dict[str, list[str]] = {
     "sentiment": ["--tuner", "hyperband", "--max-trials", "20", "--training.epochs", "3"],
     "pos_tagging": [
-        "--tuner", "bayesian", "--max-trials", "12", "--prune", "--training.epochs", "10",
+        "--tuner", "bayesian", "--max-trials", "10", "--prune", "--training.epochs", "10",
     ],
     "language_model": [
-        "--tuner", "random", "--max-trials", "10", "--prune", "--text.level", "char",
+        "--tuner", "random", "--max-trials", "8", "--prune", "--text.level", "char",
         "--training.epochs", "2", "--device.precision", "mixed_bfloat16",
     ],
     "translation": [
-        "--tuner", "bayesian", "--max-trials", "10", "--prune", "--training.epochs", "5",
+        "--tuner", "bayesian", "--max-trials", "8", "--prune", "--training.epochs", "5",
         "--device.precision", "mixed_bfloat16",
     ],
 }  # fmt: skip
