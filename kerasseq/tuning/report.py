@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,11 +33,12 @@ class Trial(NamedTuple):
 
 
 def ranked(trials: Sequence[Trial], sign: int) -> list[Trial]:
-    """Best first; failed trials last."""
+    """Best first; after the completed trials those that were pruned, then those that failed."""
 
-    def key(trial: Trial) -> tuple[bool, float]:
-        value = trial.outcome.value
-        return value is None, -sign * (value or 0.0)
+    def key(trial: Trial) -> tuple[int, float]:
+        outcome = trial.outcome
+        place = ("completed", "pruned", "failed").index(outcome.status)
+        return place, -sign * (outcome.value or 0.0)
 
     return sorted(trials, key=key)
 
@@ -61,12 +63,18 @@ def print_table(trials: Sequence[Trial], metric: str) -> None:
 
 
 def importance(trials: Sequence[Trial], space: Space, seed: int) -> dict[str, float] | None:
-    """How much of the spread of the trials' values goes with each setting.
+    """How much of the trials' order goes with each setting.
 
-    A random forest learns the values from the settings; a setting's importance is what shuffling it
-    costs the forest's fit, as a share of the sum over all settings
+    A random forest learns the places of the trials from their settings (places, since the value of
+    a pruned trial is of an early epoch). A setting's importance is what shuffling it costs the
+    forest's fit, as a share of the sum over all settings
     ([Breiman, 2001](https://doi.org/10.1023/A:1010933404324)). It says what mattered among these
     trials, and is a rough guess for few of them.
+
+    Args:
+        trials: best first.
+        space: their settings.
+        seed: of the forest.
 
     Returns:
         Shares by name, largest first; None for fewer than 8 trials with a value.
@@ -79,7 +87,7 @@ def importance(trials: Sequence[Trial], space: Space, seed: int) -> dict[str, fl
         return None
     names = sorted(space)
     inputs = np.array([[_position(t, name, space[name]) for name in names] for t in valued])
-    targets = np.array([trial.outcome.value for trial in valued])
+    targets = np.arange(len(valued))
     forest = RandomForestRegressor(200, random_state=seed % 2**32).fit(inputs, targets)
     found = permutation_importance(forest, inputs, targets, n_repeats=20, random_state=0)
     shares = np.maximum(found.importances_mean, 0)
@@ -91,7 +99,7 @@ def importance(trials: Sequence[Trial], space: Space, seed: int) -> dict[str, fl
 def _position(trial: Trial, name: str, entry: Choice | Range) -> float:
     """Where a value lies in its range, from 0 to 1; -0.25 where it is not varied."""
     if name not in trial.changes:
-        return -0.25
+        return sweep_plots.NOT_VARIED
     value = trial.changes[name]
     if isinstance(entry, Choice):
         return entry.values.index(value) / max(1, len(entry.values) - 1)
@@ -114,10 +122,10 @@ def draw(trials: Sequence[Trial], space: Space, metric: str, sign: int, folder: 
             middle = (entry.low * entry.high) ** 0.5 if entry.log else (entry.low + entry.high) / 2
             ticks = {0.0: shown(entry.low), 0.5: shown(middle), 1.0: shown(entry.high)}
         if entry.when is not None:
-            ticks[-0.25] = "-"
+            ticks[sweep_plots.NOT_VARIED] = "-"
         positions = [_position(trial, name, entry) for trial in valued]
         axes.append(sweep_plots.Coordinate(name, positions, ticks))
-    values = [trial.outcome.value or 0.0 for trial in valued]
+    values = [t.outcome.value if t.outcome.status == "completed" else math.nan for t in valued]
     sweep_plots.parallel_coordinates(axes, values, metric, sign, folder / "trials.png")
 
 

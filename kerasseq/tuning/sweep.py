@@ -148,7 +148,7 @@ def _report(
     trials: list[Trial], settings: TaskSettings, space: Space, monitor: str, sign: int, run: Any
 ) -> None:
     order = report.ranked([t for t in trials if t.number != DEFAULTS], sign)
-    if not order or order[0].outcome.value is None:
+    if not order or order[0].outcome.status != "completed":
         reason = order[0].outcome.reason if order else "there was none"
         raise UserError(f"{run.path}: no trial was completed; the first one: {reason}")
     best = order[0]
