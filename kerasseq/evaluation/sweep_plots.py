@@ -15,7 +15,6 @@ from matplotlib.figure import Figure
 
 from kerasseq.evaluation.plots import save
 
-
 NOT_VARIED = -0.25
 """Where a trial is on an axis that it has no value of."""
 
