@@ -137,7 +137,33 @@ def large_vocabulary() -> str:
     return "\n".join(lines)
 
 
+def sweeps() -> str:
+    """One row for each task's sweep."""
+    lines = [
+        "| sweep | trials: completed, pruned, failed | minutes | metric on validation | defaults then "
+        "| best trial | its settings trained again |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for task in ("sentiment", "pos_tagging", "language_model", "translation"):
+        result = _load(f"sweep-{task}")
+        if result is None:
+            continue
+        found, data = result["reference"], result["settings"]["data"].rpartition("/input")[0]
+        states = [trial["status"] for trial in found["trials"]]
+        counts = ", ".join(str(states.count(s)) for s in ("completed", "pruned", "failed"))
+        what = f"{task} on {data.rpartition('/')[2] or 'embedded'}"
+        options = " ".join(result["settings"]["options"])
+        lines.append(
+            f"| [{what}](benchmarks/results/sweep-{task}.json), `{options}` | {counts} "
+            f"| {result['seconds'][0] / 60:.0f} | {result['metric'].partition(' ')[0]} "
+            f"| {found['defaults']:.4f} | {result['values'][0]:.4f} "
+            f"| {found['best settings trained again']:.4f} |"
+        )
+    return "\n".join(lines)
+
+
 TABLES = {
+    "sweeps": sweeps,
     "results": figures,
     "layer speeds": layer_speeds,
     "large vocabulary": large_vocabulary,
