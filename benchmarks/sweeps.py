@@ -23,7 +23,7 @@ from kerasseq.training.run_folder import RunFolder
 SWEEPS: dict[str, list[str]] = {
     "sentiment": [
         "--tuner", "hyperband", "--max-trials", "20", "--training.epochs", "3", "--workers", "2",
-        "--device.threads", "1",
+        "--device.threads", "1", "--device.precision", "mixed_bfloat16",
     ],
     "pos_tagging": [
         "--tuner", "bayesian", "--max-trials", "10", "--prune", "--training.epochs", "10",
