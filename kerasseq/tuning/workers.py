@@ -128,7 +128,10 @@ class OnRay:
 
     def wait(self) -> tuple[str, Outcome]:
         while True:
-            (done,), _ = self._ray.wait(list(self._tasks), num_returns=1)
+            ended: list[Any] = []
+            while not ended:  # a wait without an end would not hear an interrupt
+                ended, _ = self._ray.wait(list(self._tasks), num_returns=1, timeout=1)
+            (done,) = ended
             proposal = self._tasks.pop(done)
             try:
                 return proposal.number, self._ray.get(done)

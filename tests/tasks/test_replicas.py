@@ -43,7 +43,7 @@ def corpus_of(task, tmp_path, reviews):
     "task",
     [
         SENTIMENT,
-        LanguageModel(),
+        pytest.param(LanguageModel(), marks=pytest.mark.slow),
         pytest.param(PosTagging(), marks=pytest.mark.slow),
         pytest.param(Translation(), marks=pytest.mark.slow),
     ],

@@ -103,6 +103,7 @@ def test_the_same_command_trains_nothing_again(grid, reviews, space):
     assert "sweep.space.model.units: 3, 5 -> 3, 5, 7" in line
 
 
+@pytest.mark.slow
 def test_two_workers_of_which_one_is_killed_lose_nothing(grid, reviews, space, tmp_path):
     """Ray begins the trial again, from its checkpoint; the results are those of one worker."""
     folder = tmp_path / "sweep"
@@ -142,6 +143,7 @@ def _kill_the_writer(run):
     return None
 
 
+@pytest.mark.slow
 def test_a_sweep_that_was_killed_goes_on(grid, reviews, space, tmp_path):
     folder = tmp_path / "sweep"
     words = ["--data", reviews, "--run", folder, "--tuner", "grid", "--space", space,
@@ -227,6 +229,7 @@ def test_attempts_are_counted_since_the_last_checkpoint(tmp_path):
     assert [trials._count_attempt(run) for _ in range(2)] == [1, 2]
 
 
+@pytest.mark.slow
 def test_hyperband_and_pruning(reviews, tmp_path):
     words = ["--data", reviews, *QUICK, "--training.epochs=3"]
     call("tune", *words, "--run", tmp_path / "h", "--tuner", "hyperband", "--max-trials", 5)
