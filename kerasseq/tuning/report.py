@@ -125,7 +125,9 @@ def draw(trials: Sequence[Trial], space: Space, metric: str, sign: int, folder: 
             ticks[sweep_plots.NOT_VARIED] = "-"
         positions = [_position(trial, name, entry) for trial in valued]
         axes.append(sweep_plots.Coordinate(name, positions, ticks))
-    values = [t.outcome.value if t.outcome.status == "completed" else math.nan for t in valued]
+    values = [
+        t.outcome.value or 0.0 if t.outcome.status == "completed" else math.nan for t in valued
+    ]
     sweep_plots.parallel_coordinates(axes, values, metric, sign, folder / "trials.png")
 
 
