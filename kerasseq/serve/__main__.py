@@ -1,0 +1,118 @@
+"""``python -m kerasseq.serve saved_models/``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+from kerasseq.errors import UserError
+from kerasseq.serve.limits import Limits
+
+TOKEN = "KERASSEQ_TOKEN"
+HELP = {
+    "body": "most bytes of a request's body",
+    "rows": "most examples of a request, and of what is run at once",
+    "characters": "most characters of a text",
+    "words": "most words of a sentence that is given as words",
+    "beam_size": "largest beam",
+    "k": "most next tokens",
+    "length": "most tokens that are generated",
+    "waiting": "examples that may wait, per model; beyond it requests get 503",
+    "wait": "seconds that a request waits for others to be run with",
+}
+
+
+class JsonLines(logging.Formatter):
+    """A log record as one line of JSON."""
+
+    KNOWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+    def format(self, record: logging.LogRecord) -> str:
+        extra = {k: v for k, v in vars(record).items() if k not in self.KNOWN}
+        line = {
+            "time": round(record.created, 3),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+            **extra,
+        }
+        if record.exc_info:
+            line["error"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+def parse(words: list[str] | None = None) -> argparse.Namespace:
+    """The options."""
+    parser = argparse.ArgumentParser(
+        prog="python -m kerasseq.serve",
+        description="Serves exported models by TensorFlow Serving's REST protocol, and a page to "
+        "try them on. Newer versions are picked up as they appear.",
+        epilog=f"Clients need a bearer token if the environment variable {TOKEN} holds one.",
+    )
+    parser.add_argument("folder", type=Path, help="exported models, FOLDER/NAME/VERSION/")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")  # fmt: skip
+    parser.add_argument("--port", type=int, default=8501, help="(default: %(default)s)")
+    parser.add_argument("--poll", type=float, default=5.0, help="seconds between looks for new versions (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--drain", type=int, default=30, help="seconds that requests have left after SIGTERM (default: %(default)s)")  # fmt: skip
+    for item in fields(Limits):
+        kind = float if item.name == "wait" else int
+        parser.add_argument(
+            f"--max-{item.name.replace('_', '-')}", dest=item.name, type=kind, default=item.default,
+            metavar="N", help=f"{HELP[item.name]} (default: %(default)s)",
+        )  # fmt: skip
+    return parser.parse_args(words)
+
+
+def main(words: list[str] | None = None) -> None:
+    """Serves until a signal."""
+    options = parse(words)
+    try:
+        serve(options)
+    except UserError as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        sys.exit(problem.status)
+
+
+def serve(options: argparse.Namespace) -> None:
+    """Serves until a signal.
+
+    Raises:
+        UserError: if there is nothing to serve, or an option cannot be.
+    """
+    limits = Limits(**{item.name: getattr(options, item.name) for item in fields(Limits)})
+    if not options.folder.is_dir():
+        raise UserError(f"{options.folder} is no folder: export a model first")
+    if options.poll <= 0:
+        raise UserError(f"--poll must be above 0, got {options.poll:g}")
+    for name, value in vars(limits).items():
+        if value < (0 if name == "wait" else 1):
+            raise UserError(f"--max-{name.replace('_', '-')} is too small: {value:g}")
+    try:
+        import uvicorn
+
+        from kerasseq.serve.app import Server, make_app
+    except ModuleNotFoundError as missing:
+        if missing.name not in ("fastapi", "uvicorn", "prometheus_client"):
+            raise
+        raise UserError("the server needs: pip install 'kerasseq[serve]'") from None
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    server = Server(options.folder, limits, os.environ.get(TOKEN, ""), options.poll)
+    uvicorn.run(
+        make_app(server),
+        host=options.host,
+        port=options.port,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=options.drain,
+    )
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    main()

@@ -1,0 +1,288 @@
+"""The web application: TensorFlow Serving's paths, a page, health and metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import re
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
+
+from kerasseq.serve.batching import Batcher, OverloadedError
+from kerasseq.serve.limits import Limits
+from kerasseq.serve.models import Served, Store
+from kerasseq.serve.protocol import BadRequestError, answer, parse_json, parse_predict, signature_of
+
+LOG = logging.getLogger("kerasseq.serve")
+PAGE = Path(__file__).with_name("page.html")
+MODEL = re.compile(
+    r"/v1/models/(?P<name>[^/:]+)(/versions/(?P<version>\d{1,18}))?"
+    r"(?P<what>/metadata|:predict|:classify|:regress)?"
+)
+OPEN = ("/", "/healthz")
+"""Paths that need no token: the page asks for it."""
+
+RETRY_AFTER = "1"
+
+
+class Metrics:
+    """What Prometheus reads."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "kerasseq_requests_total", "Requests.", ["model", "status"], registry=self.registry
+        )
+        self.seconds = Histogram(
+            "kerasseq_request_seconds", "Time to answer.", ["model"], registry=self.registry
+        )
+        self.batch = Histogram(
+            "kerasseq_batch_examples", "Examples that were run together.",
+            buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256), registry=self.registry,
+        )  # fmt: skip
+        self.waiting = Gauge(
+            "kerasseq_waiting_examples", "Examples that wait to be run.", registry=self.registry
+        )
+
+
+class Server:
+    """The models and the queue behind the paths.
+
+    Args:
+        root: folder of exported models.
+        limits: bounds of requests.
+        token: that clients must bring; empty for none.
+        poll: seconds between looks for new versions.
+    """
+
+    def __init__(self, root: Path, limits: Limits, token: str = "", poll: float = 5.0):
+        self.store, self.limits = Store(root), limits
+        self._token, self._poll = token, poll
+        self.metrics = Metrics()
+
+    @asynccontextmanager
+    async def life(self, app: FastAPI) -> AsyncIterator[None]:
+        """From the first models loaded to the last request answered."""
+        self._batchers: dict[str, Batcher] = {}
+        await asyncio.to_thread(self.store.refresh)
+        task = asyncio.create_task(self._look())
+        yield
+        task.cancel()
+        for batcher in self._batchers.values():
+            await batcher.close()
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(self._poll)
+            try:
+                await asyncio.to_thread(self.store.refresh)
+            except OSError as error:
+                LOG.error("cannot look for models", extra={"error": str(error)})
+
+    def _batcher(self, name: str) -> Batcher:
+        """A model's own: a slow one keeps no other waiting."""
+        if name not in self._batchers:
+            self._batchers[name] = Batcher(self.limits, self.metrics.batch.observe)
+        return self._batchers[name]
+
+    def allowed(self, request: Request) -> bool:
+        """Whether a request may be answered."""
+        if not self._token or request.url.path in OPEN:
+            return True
+        given = request.headers.get("authorization", "")
+        return hmac.compare_digest(given.encode(), f"Bearer {self._token}".encode())
+
+    # -- answers ---------------------------------------------------------------------------------
+
+    async def handle(self, request: Request) -> Response:
+        """Any request below ``/v1/models``."""
+        path = request.url.path
+        found = MODEL.fullmatch(path)
+        malformed = f"Malformed request: {request.method} {path[:200]}"
+        if not found:
+            return error(404, malformed)
+        name, version = found["name"], found["version"] and int(found["version"])
+        request.state.model = name if self.store.get(name, None) else "unknown"
+        what = found["what"]
+        if request.method not in ("GET", "POST") or (request.method == "POST") != (
+            (what or "").startswith(":")
+        ):
+            return error(405, malformed, Allow="POST" if (what or "")[:1] == ":" else "GET")
+        served = self.store.get(name, version)
+        if served is None:
+            asked = f"Latest({name})" if version is None else f"Specific({name}, {version})"
+            return error(404, f"Servable not found for request: {asked}")
+        if what is None:
+            return JSONResponse(status_of(served))
+        if what == "/metadata":
+            return JSONResponse(metadata_of(served))
+        if what != ":predict":
+            return error(400, f"{what[1:]} is not served; use predict")
+        try:
+            body = await read_body(request, self.limits.body)
+            return JSONResponse(await self._predict(served, body))
+        except BadRequestError as refused:
+            return error(refused.status, str(refused))
+        except OverloadedError:
+            return error(
+                503, f"more than {self.limits.waiting} examples would wait", RETRY_AFTER=RETRY_AFTER
+            )
+        except tf.errors.InvalidArgumentError as refused:
+            return error(400, reason(refused))
+
+    async def _predict(self, served: Served, body: bytes) -> dict[str, Any]:
+        request = parse_json(body)
+        signature = signature_of(request)
+        if signature not in served.inputs:
+            raise BadRequestError(
+                f'Serving signature name: "{signature[:60]}" not found in signature def'
+            )
+        predict = parse_predict(request, served.inputs[signature], self.limits)
+        outputs = await self._batcher(served.name).run(served, predict)
+        return answer(outputs, predict.by_row)
+
+    def models(self) -> list[dict[str, Any]]:
+        """What the page shows tabs for."""
+        return [
+            {
+                "name": served.name,
+                "version": served.version,
+                "task": served.manifest.get("task"),
+                "signatures": sorted(served.inputs),
+                "settings": served.manifest.get("settings", {}),
+            }
+            for served in self.store.all()
+        ]
+
+
+def status_of(served: Served) -> dict[str, Any]:
+    """A version's state, as TensorFlow Serving says it."""
+    state = {"error_code": "OK", "error_message": ""}
+    return {
+        "model_version_status": [
+            {"version": str(served.version), "state": "AVAILABLE", "status": state}
+        ]
+    }
+
+
+def metadata_of(served: Served) -> dict[str, Any]:
+    """A version's signatures, as TensorFlow Serving says them."""
+    return {
+        "model_spec": {
+            "name": served.name,
+            "signature_name": "",
+            "version": str(served.version),
+        },
+        "metadata": {"signature_def": {"signature_def": served.signature_def}},
+    }
+
+
+async def read_body(request: Request, most: int) -> bytes:
+    """A request's body.
+
+    Raises:
+        BadRequestError: if it is longer than ``most`` bytes; no more is read then.
+    """
+    parts = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > most:
+            raise BadRequestError(f"a request's body has at most {most} bytes", 413)
+        parts.append(part)
+    return b"".join(parts)
+
+
+def reason(refused: tf.errors.InvalidArgumentError) -> str:
+    """What a graph's assertion says, without the request's texts and the graph's nodes."""
+    found = re.search(r"assertion failed: \[([^\]]*)\]", str(refused))
+    return found[1] if found else "the model refuses these inputs"
+
+
+def error(status: int, message: str, **headers: str) -> JSONResponse:
+    """An error in TensorFlow Serving's shape."""
+    named = {name.replace("_", "-").title(): value for name, value in headers.items()}
+    return JSONResponse({"error": message}, status, named)
+
+
+def make_app(server: Server) -> FastAPI:
+    """The application."""
+    app = FastAPI(
+        title="kerasseq", lifespan=server.life, docs_url=None, redoc_url=None, openapi_url=None
+    )
+
+    @app.middleware("http")
+    async def measured(request: Request, call_next: Any) -> Response:
+        start = time.perf_counter()
+        request.state.model = ""
+        if server.allowed(request):
+            try:
+                response = await call_next(request)
+            except Exception:
+                LOG.exception("failed")
+                response = error(500, "the server failed; its log says why")
+        else:
+            response = error(401, "a bearer token is needed", WWW_AUTHENTICATE="Bearer")
+        spent = time.perf_counter() - start
+        model = request.state.model
+        if model:
+            server.metrics.requests.labels(model, response.status_code).inc()
+            server.metrics.seconds.labels(model).observe(spent)
+        LOG.info(
+            "request",
+            extra={
+                "method": request.method,
+                "path": request.url.path[:200],
+                "status": response.status_code,
+                "milliseconds": round(1000 * spent, 1),
+            },
+        )
+        return response
+
+    @app.get("/")
+    async def page() -> HTMLResponse:
+        return HTMLResponse(PAGE.read_text(encoding="utf-8"))
+
+    @app.get("/healthz")
+    async def health() -> JSONResponse:
+        loaded = [served.name for served in server.store.all()]
+        return JSONResponse({"models": loaded}, 200 if loaded else 503)
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        server.metrics.waiting.set(sum(b.waiting for b in server._batchers.values()))
+        return Response(generate_latest(server.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/models")
+    async def models() -> JSONResponse:
+        return JSONResponse(server.models())
+
+    @app.api_route("/v1/models/{rest:path}", methods=["GET", "POST", "PUT", "DELETE", "PATCH"])
+    async def serving(request: Request) -> Response:
+        return await server.handle(request)
+
+    @app.exception_handler(404)
+    async def missing(request: Request, _: Exception) -> JSONResponse:
+        return error(404, f"Malformed request: {request.method} {request.url.path[:200]}")
+
+    @app.exception_handler(405)
+    async def not_allowed(request: Request, _: Exception) -> JSONResponse:
+        return error(405, f"Malformed request: {request.method} {request.url.path[:200]}")
+
+    return app

@@ -1,0 +1,34 @@
+"""What a request may ask for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds; what is beyond one is answered with it.
+
+    Attributes:
+        body: bytes of a request's body.
+        rows: examples of a request, and of what is run at once.
+        characters: of one text.
+        words: of one sentence that is given as words.
+        beam_size, k, length: of the inputs of these names.
+        waiting: examples that wait to be run, over all requests of a model.
+        wait: seconds that a request waits for others to be run with.
+    """
+
+    body: int = 4 * 2**20
+    rows: int = 256
+    characters: int = 20_000
+    words: int = 2_000
+    beam_size: int = 20
+    k: int = 100
+    length: int = 1_000
+    waiting: int = 1_024
+    wait: float = 0.002
+
+    def of_scalar(self, name: str) -> int | None:
+        """The bound of a scalar input; None if it has none."""
+        return {"beam_size": self.beam_size, "k": self.k, "length": self.length}.get(name)

@@ -1,0 +1,147 @@
+"""The exported models of a folder: the newest version of each, new ones as they come."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from google.protobuf import json_format
+from tensorflow.core.protobuf import saved_model_pb2
+
+from kerasseq.export.saved_model import MANIFEST, versions_in
+from kerasseq.serve.protocol import Input
+
+LOG = logging.getLogger("kerasseq.serve")
+
+
+@dataclass
+class Served:
+    """A loaded version of a model.
+
+    Attributes:
+        name, version: where it lies.
+        manifest: what its export says of it.
+        inputs: of each signature.
+        signature_def: as TensorFlow Serving's metadata shows it.
+    """
+
+    name: str
+    version: int
+    manifest: Mapping[str, Any]
+    inputs: Mapping[str, Mapping[str, Input]]
+    signature_def: Mapping[str, Any]
+    loaded: Any
+
+    def run(self, signature: str, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """Runs a signature; blocks.
+
+        Raises:
+            tf.errors.InvalidArgumentError: for what the graph itself refuses.
+        """
+        function = self.loaded.signatures[signature]
+        types = {name: spec.dtype for name, spec in function.structured_input_signature[1].items()}
+        outputs = function(**{n: tf.constant(value, types[n]) for n, value in inputs.items()})
+        return {name: value.numpy() for name, value in outputs.items()}
+
+
+def load(path: Path) -> Served:
+    """Loads a version, and runs its default signature once: the first call compiles.
+
+    Raises:
+        OSError, ValueError, tf.errors.OpError: if it is damaged.
+    """
+    manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+    saved = saved_model_pb2.SavedModel()
+    saved.ParseFromString((path / "saved_model.pb").read_bytes())
+    shown = {
+        name: json_format.MessageToDict(
+            definition,
+            preserving_proto_field_name=True,
+            always_print_fields_with_no_presence=True,
+        )
+        for name, definition in saved.meta_graphs[0].signature_def.items()
+        if name != "__saved_model_init_op"
+    }
+    loaded = tf.saved_model.load(str(path))
+    inputs = {}
+    for name, function in loaded.signatures.items():
+        specs = function.structured_input_signature[1]
+        inputs[name] = {
+            key: Input(np.dtype(spec.dtype.as_numpy_dtype).name, len(spec.shape))
+            for key, spec in specs.items()
+        }
+    served = Served(path.parent.name, int(path.name), manifest, inputs, shown, loaded)
+    first = inputs.get("serving_default", {})
+    if len(first) == 1:
+        served.run("serving_default", {next(iter(first)): [b"warm up"]})
+    return served
+
+
+class Store:
+    """The newest version of every model in a folder.
+
+    Args:
+        root: the folder, ``root/NAME/VERSION/``.
+    """
+
+    def __init__(self, root: Path):
+        self._root = root
+        self._newest: dict[str, Served] = {}
+        self._failed: dict[Path, float] = {}
+        self._lock = threading.Lock()
+
+    def refresh(self) -> None:
+        """Loads what is new, and lets go of what is gone. Requests go on meanwhile; one that holds
+        an old version keeps it until it is answered."""
+        found = {}
+        for folder in sorted(self._root.iterdir()):
+            if folder.is_dir() and not folder.name.startswith("."):
+                versions = [v for v in versions_in(folder) if (folder / str(v) / MANIFEST).exists()]
+                if versions:
+                    found[folder.name] = folder / str(versions[-1])
+        for name, path in found.items():
+            held = self._newest.get(name)
+            if held and held.version == int(path.name):
+                continue
+            changed = (path / MANIFEST).stat().st_mtime
+            if self._failed.get(path) == changed:
+                continue
+            start = time.perf_counter()
+            try:
+                served = load(path)
+            except Exception as error:  # whatever is in that folder, the others go on
+                self._failed[path] = changed
+                LOG.error("cannot load", extra={"path": str(path), "error": str(error)[:300]})
+                continue
+            with self._lock:
+                self._newest[name] = served
+            LOG.info(
+                "loaded",
+                extra={
+                    "model": name,
+                    "version": served.version,
+                    "seconds": round(time.perf_counter() - start, 2),
+                },
+            )
+        with self._lock:
+            for name in set(self._newest) - set(found):
+                del self._newest[name]
+
+    def get(self, name: str, version: int | None) -> Served | None:
+        """A loaded model, or None."""
+        with self._lock:
+            served = self._newest.get(name)
+        return served if served and version in (None, served.version) else None
+
+    def all(self) -> list[Served]:
+        """All that are loaded, by name."""
+        with self._lock:
+            return [self._newest[name] for name in sorted(self._newest)]
