@@ -54,10 +54,18 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
         epilog=f"Clients need a bearer token if the environment variable {TOKEN} holds one.",
     )
     parser.add_argument("folder", type=Path, help="exported models, FOLDER/NAME/VERSION/")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")  # fmt: skip
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on (default: this machine only)"
+    )
     parser.add_argument("--port", type=int, default=8501, help="(default: %(default)s)")
-    parser.add_argument("--poll", type=float, default=5.0, help="seconds between looks for new versions (default: %(default)s)")  # fmt: skip
-    parser.add_argument("--drain", type=int, default=30, help="seconds that requests have left after SIGTERM (default: %(default)s)")  # fmt: skip
+    parser.add_argument(
+        "--poll", type=float, default=5.0,
+        help="seconds between looks for new versions (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--drain", type=int, default=30,
+        help="seconds that requests have left after SIGTERM (default: %(default)s)",
+    )  # fmt: skip
     for item in fields(Limits):
         kind = float if item.name == "wait" else int
         parser.add_argument(
