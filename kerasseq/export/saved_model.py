@@ -14,13 +14,21 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from google.protobuf import message
+from tensorflow.python.framework import op_def_registry
 
 from kerasseq.data.batches import blocks
 from kerasseq.errors import UserError
 from kerasseq.export.serving import Serving
 from kerasseq.storage import write_json
 
-MANIFEST = "manifest.json"
+MANIFEST, ANSWERS = "manifest.json", "answers.json"
+NEEDED = ("format", "task", "settings", "data", "training", "versions", "verification")
+"""What a complete manifest has."""
+
+RECORDED = 2_000
+"""Characters of a request, at most, that is recorded with its answer."""
+
 BLOCK, BATCH = 1024, 64  # examples that are sorted by length together, and those that are run so
 FORMAT = 1
 """Version of the signatures and the manifest; raised when either changes."""
@@ -71,7 +79,8 @@ def export(serving: Serving, folder: Path, manifest: Mapping[str, Any]) -> tuple
     try:
         functions = {name: served.function for name, served in serving.signatures.items()}
         tf.saved_model.save(serving.module, str(work), signatures=functions)
-        outcome = verify(work, serving)
+        outcome, recorded = _prove(work, serving)
+        write_json(work / ANSWERS, recorded)
         write_json(work / MANIFEST, {"format": FORMAT, **manifest, "verification": outcome})
         version = 1 + max(versions_in(folder), default=0)
         while True:
@@ -93,31 +102,91 @@ def versions_in(folder: Path) -> list[int]:
     return sorted(int(path.name) for path in folder.iterdir() if path.name.isdecimal())
 
 
-def verify(path: Path, serving: Serving) -> str:
-    """Loads a SavedModel with tensorflow alone and compares its answers with the model's.
+def verify(path: Path) -> list[str]:
+    """Checks an exported version again: its manifest, its ops, and that it still gives, loaded with
+    tensorflow alone, the answers that were recorded when it was exported.
 
-    Examples go alone and in batches, so a difference by padding would show.
+    Returns:
+        What was found, in words.
 
     Raises:
-        UserError: if it does not load, holds GPU-only ops, or answers otherwise.
+        UserError: if anything is not as it should be.
+    """
+    manifest = _read(path, MANIFEST)
+    missing = [name for name in NEEDED if name not in manifest]
+    if missing:
+        raise UserError(f"{path / MANIFEST} lacks {', '.join(missing)}")
+    if manifest["format"] != FORMAT:
+        raise UserError(
+            f"{path} has export format {manifest['format']}, this kerasseq reads {FORMAT}"
+        )
+    recorded = _read(path, ANSWERS)
+    try:
+        kinds = _check_ops(path)
+    except (OSError, message.DecodeError) as error:
+        raise UserError(f"{path / 'saved_model.pb'} cannot be read: {error}") from None
+    answers = _ask(path, [(one["signature"], one["inputs"]) for one in recorded])
+    worst: dict[str, float] = {}
+    for one, answer in zip(recorded, answers, strict=True):
+        name = one["signature"]
+        off = _difference(one["outputs"], answer, f"{name} on {json.dumps(one['inputs'])[:60]}")
+        worst[name] = max(worst.get(name, 0.0), off)
+    counts = {name: sum(one["signature"] == name for one in recorded) for name in worst}
+    return [
+        f"{manifest['task']}, format {FORMAT}, exported by kerasseq {manifest['versions']['kerasseq']}",
+        f"{kinds} kinds of op, all of core TensorFlow, none GPU-only",
+        *(
+            f"{name}: {counts[name]} recorded answers, largest difference {off:.1e}"
+            for name, off in worst.items()
+        ),
+    ]
+
+
+def _read(path: Path, name: str) -> Any:
+    try:
+        return json.loads((path / name).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise UserError(f"{path} is not an exported version: no readable {name}") from None
+
+
+def _check_ops(path: Path) -> int:
+    """How many kinds of op a SavedModel has.
+
+    Raises:
+        UserError: if one needs a GPU, or a library beside core TensorFlow.
     """
     ops = _ops(path)
     foreign = sorted(op for op in ops if "Cudnn" in op)
     if foreign:
         raise UserError(f"the SavedModel holds ops that need a GPU: {', '.join(foreign)}")
+    custom = sorted(op for op in ops if op_def_registry.get(op) is None)
+    if custom:
+        raise UserError(f"the SavedModel holds ops that TensorFlow lacks: {', '.join(custom)}")
+    return len(ops)
+
+
+def _prove(path: Path, serving: Serving) -> tuple[str, list[dict[str, Any]]]:
+    """Loads a SavedModel with tensorflow alone and compares its answers with the model's.
+
+    Examples go alone and in batches, so a difference by padding would show.
+
+    Returns:
+        What was found, in words; and the shorter ones of the requests, with their answers.
+
+    Raises:
+        UserError: if it does not load, holds ops that it must not, or answers otherwise.
+    """
+    kinds = _check_ops(path)
     requests = [
         (name, batch)
         for name, served in serving.signatures.items()
         for batch in _batches(list(range(len(served.samples))))
     ]
-    answers = _ask(
-        path,
-        [
-            (name, dict(served.collate([served.samples[i] for i in batch])))
-            for name, batch in requests
-            for served in [serving.signatures[name]]
-        ],
-    )
+    inputs = []
+    for name, batch in requests:
+        served = serving.signatures[name]
+        inputs.append((name, dict(served.collate([served.samples[i] for i in batch]))))
+    answers = _ask(path, inputs)
     worst = dict.fromkeys(serving.signatures, 0.0)
     expected = {
         name: served.reference(list(served.samples)) for name, served in serving.signatures.items()
@@ -132,7 +201,12 @@ def verify(path: Path, serving: Serving) -> str:
         f"difference {off:.1e}"
         for name, off in worst.items()
     )
-    return f"{found}; {len(ops)} kinds of op, all of core TensorFlow, none GPU-only"
+    recorded = [
+        {"signature": name, "inputs": given, "outputs": answer}
+        for (name, given), answer in zip(inputs, answers, strict=True)
+        if len(json.dumps(given)) <= RECORDED
+    ]
+    return f"{found}; {kinds} kinds of op, all of core TensorFlow, none GPU-only", recorded
 
 
 def _batches(items: list[int]) -> list[list[int]]:

@@ -1,0 +1,42 @@
+"""``python -m kerasseq.export verify PATH``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from kerasseq.errors import UserError
+
+
+def main(words: list[str] | None = None) -> None:
+    """Checks exported versions again."""
+    parser = argparse.ArgumentParser(
+        prog="python -m kerasseq.export", description="Exported models, whatever task they are of."
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verify = verbs.add_parser(
+        "verify", help="Check that a version loads with tensorflow alone and answers as it did."
+    )
+    verify.add_argument("path", type=Path, nargs="+", help="A folder such as saved_models/TASK/1.")
+    options = parser.parse_args(words)
+    from kerasseq.export import saved_model
+
+    failed = False
+    for path in options.path:
+        try:
+            found = saved_model.verify(path)
+        except UserError as problem:
+            failed = True
+            print(f"{path}: {problem}", file=sys.stderr)
+        else:
+            print(f"{path}: as it was exported")
+            for line in found:
+                print(f"  {line}")
+    sys.exit(2 if failed else 0)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    main()
