@@ -133,7 +133,7 @@ def verify(path: Path) -> list[str]:
         worst[name] = max(worst.get(name, 0.0), off)
     counts = {name: sum(one["signature"] == name for one in recorded) for name in worst}
     return [
-        f"{manifest['task']}, format {FORMAT}, exported by kerasseq {manifest['versions']['kerasseq']}",
+        f"{manifest['task']}, exported by kerasseq {manifest['versions']['kerasseq']}",
         f"{kinds} kinds of op, all of core TensorFlow, none GPU-only",
         *(
             f"{name}: {counts[name]} recorded answers, largest difference {off:.1e}"
