@@ -218,7 +218,8 @@ def reason(refused: tf.errors.InvalidArgumentError) -> str:
 def error(status: int, message: str, **headers: str) -> JSONResponse:
     """An error in TensorFlow Serving's shape."""
     named = {name.replace("_", "-").title(): value for name, value in headers.items()}
-    return JSONResponse({"error": message}, status, named)
+    text = message.encode("utf-8", "backslashreplace").decode()  # half surrogates of a request
+    return JSONResponse({"error": text}, status, named)
 
 
 def make_app(server: Server) -> FastAPI:

@@ -218,7 +218,7 @@ def _value(name: str, value: Any, dtype: str) -> Any:
         info = np.iinfo(dtype)
         if not isinstance(value, int) or not info.min <= value <= info.max:
             raise BadRequestError(f"{name}: a whole number of {dtype} is needed")
-    elif not math.isfinite(value) or abs(value) > np.finfo(dtype).max:
+    elif not abs(value) <= float(np.finfo(dtype).max):  # nor nan
         raise BadRequestError(f"{name}: a finite number of {dtype} is needed")
     return value
 

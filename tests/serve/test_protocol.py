@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kerasseq.serve.limits import Limits
@@ -148,6 +148,7 @@ JSON = st.recursive(
 )  # fmt: skip
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # beside other work
 @given(
     st.fixed_dictionaries({}, optional={"instances": JSON, "inputs": JSON, "signature_name": JSON}),
     st.sampled_from([TEXT, WORDS, NEXT, GENERATE]),
