@@ -469,7 +469,7 @@ def beam(name: str, sizes: Sequence[int], repeats: int, seconds: float) -> None:
     """
     python = interpreter("JOEY_PYTHON", "joeynmt")
     from kerasseq.evaluation.translation import bleu, compare
-    from kerasseq.export.saved_model import versions_in
+    from kerasseq.export.versions import versions_in
 
     settings, _ = finished(name)
     saved = RUNS / "saved_models" / name / TASK

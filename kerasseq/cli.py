@@ -210,6 +210,14 @@ def common_verbs(task: Task) -> tuple[Verb, ...]:
     def export_options(parser: argparse.ArgumentParser) -> None:
         own_run(parser)
         saved_models_option(parser)
+        parser.add_argument(
+            "--format",
+            choices=["saved_model", "litert", "onnx"],
+            default="saved_model",
+            help="What it is for: TensorFlow, which takes texts (default), or LiteRT and ONNX "
+            "Runtime, which take ids: a vocabulary and a client in NumPy are put beside the model, "
+            "in SAVED_MODELS/TASK-FORMAT/VERSION.",
+        )
 
     def tune_options(parser: argparse.ArgumentParser) -> None:
         own_run(parser)
@@ -266,7 +274,7 @@ def common_verbs(task: Task) -> tuple[Verb, ...]:
              predict_options),
         Verb("tune", "Search the task's space for better settings.", late("tune"),
              tune_options, settings=True),
-        Verb("export", "Write a SavedModel and verify it in a clean process.", late("export"),
+        Verb("export", "Write a SavedModel or another format, and verify it.", late("export"),
              export_options),
         Verb("describe", "Print settings, model and device plan.", late("describe"),
              own_run, settings=True),

@@ -17,6 +17,7 @@ from kerasseq.errors import UserError
 from kerasseq.evaluation import neural_cache
 from kerasseq.evaluation.language_model import perplexity
 from kerasseq.export import saved_model
+from kerasseq.export.versions import read_manifest_of
 from kerasseq.generation import Continuation, Sampling, TextModel, next_result, stop_ids
 from kerasseq.runs import Trained, load_run, say, split_data
 from kerasseq.storage import write_json
@@ -251,7 +252,7 @@ def cache(task: Any, options: Namespace) -> None:
 def _version(task: Any, options: Namespace) -> Path:
     """The exported version that was named, made sure to be this task's."""
     path = Path(options.saved_model)
-    saved_model.read_manifest(path, task.name)
+    read_manifest_of(path, task.name)
     return path
 
 

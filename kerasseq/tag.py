@@ -16,6 +16,7 @@ from kerasseq.errors import UserError
 from kerasseq.export import saved_model
 from kerasseq.export.serving import collate_texts
 from kerasseq.export.tagger import pad_tokens
+from kerasseq.export.versions import read_manifest_of
 from kerasseq.runs import load_run, say
 from kerasseq.verbs import read_texts
 
@@ -47,7 +48,7 @@ def tag(task: Any, options: Namespace) -> None:
     items = _items(read_texts(options), options)
     if options.saved_model:
         path = Path(options.saved_model)
-        column = saved_model.read_manifest(path, task.name)["settings"]["column"]
+        column = read_manifest_of(path, task.name)["settings"]["column"]
         answered = _by_saved_model(path, items, options.input == "text")
     else:
         trained = load_run(task, Path(options.run))

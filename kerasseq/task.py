@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # tensorflow takes seconds to import, and --help needs none o
 
     import keras
 
+    from kerasseq.export.elementary import Elementary
     from kerasseq.training.run_folder import RunFolder
     from kerasseq.training.trainer import Batches, Loss
 
@@ -175,6 +176,11 @@ class Task(ABC, Generic[T, D, A]):
     @abstractmethod
     def serving(self, model: "keras.Model", settings: T, assets: A, run: "RunFolder") -> Serving:
         """The exported form of a model built with ``portable=True``."""
+
+    @abstractmethod
+    def elementary(self, model: "keras.Model", settings: T, assets: A) -> "Elementary":
+        """What is exported for runtimes without strings, of a model built with ``portable=True``
+        that is used for nothing else."""
 
     @abstractmethod
     def served_result(

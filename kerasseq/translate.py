@@ -18,6 +18,7 @@ from kerasseq.decoding.settings import BeamSettings
 from kerasseq.errors import UserError
 from kerasseq.evaluation import plots, translation
 from kerasseq.export import saved_model
+from kerasseq.export.versions import read_manifest_of
 from kerasseq.runs import Trained, load_run, say, split_data
 from kerasseq.storage import write_json
 from kerasseq.training.run_folder import RunFolder
@@ -108,7 +109,7 @@ def _by_saved_model(task: Any, texts: Iterable[str], options: Namespace) -> Foun
     if options.sample is not None or options.coverage_penalty is not None:
         raise UserError("an exported version searches by its own coverage penalty: give a --run")
     path = Path(options.saved_model)
-    settings = saved_model.read_manifest(path, task.name)["settings"]
+    settings = read_manifest_of(path, task.name)["settings"]
     longest = settings["text"]["max_length"]
     beam = _chosen(BeamSettings(**settings["beam"]), options)
     check_beam(beam.size, options.n_best, 1)

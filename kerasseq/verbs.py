@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import io
 import json
 import os
 import sys
@@ -19,8 +21,9 @@ from rich.table import Table
 from kerasseq.config import replace
 from kerasseq.data.files import decoded_lines, open_lines
 from kerasseq.errors import UserError
-from kerasseq.export import saved_model
+from kerasseq.export import formats, saved_model
 from kerasseq.export.serving import collate_texts
+from kerasseq.export.versions import read_manifest_of
 from kerasseq.runs import (
     Trained,
     build,
@@ -125,7 +128,7 @@ def predict(task: Task, options: Namespace) -> None:
     texts = read_texts(options)
     if options.saved_model:
         path = Path(options.saved_model)
-        manifest = saved_model.read_manifest(path, task.name)
+        manifest = read_manifest_of(path, task.name)
         for text, outputs in saved_model.run(path, texts, "serving_default", collate_texts):
             _show(task, task.served_result(text, outputs, manifest), options.json)
         return
@@ -174,17 +177,19 @@ def file_lines(path: Path, encoding: str) -> Iterator[str]:
 
 
 def export(task: Task, options: Namespace) -> None:
-    """Writes a SavedModel of a finished run and verifies it in a clean process."""
-    _export(task, load_run(task, Path(options.run)), Path(options.saved_models))
+    """Writes a finished run in a format and verifies it in a clean process."""
+    if options.format != "saved_model":
+        formats.check_packages(options.format)
+    trained = load_run(task, Path(options.run))
+    _export(task, trained, Path(options.saved_models), options.format)
 
 
-def _export(task: Task, trained: Trained, folder: Path) -> None:
+def _export(task: Task, trained: Trained, folder: Path, kind: Any = "saved_model") -> None:
     say("exporting: building a model without GPU kernels, saving, verifying in a clean process")
     # as it will be served: on a CPU; in float32 it is already
     with tf.device("/CPU:0"):
         portable = build(task, trained.settings, trained.assets, portable=True)
         portable.set_weights(trained.model.get_weights())
-    serving = task.serving(portable, trained.settings, trained.assets, trained.run)
     manifest = {
         "task": task.name,
         "settings": trained.settings.to_dict(),
@@ -193,8 +198,21 @@ def _export(task: Task, trained: Trained, folder: Path) -> None:
         "evaluation": trained.run.read_json(f"evaluation/{_reported(trained.run)}.json"),
         "versions": versions(),
     }
+    settings, assets = trained.settings, trained.assets
     with tf.device("/CPU:0"):
-        path, outcome = saved_model.export(serving, folder / task.name, manifest)
+        if kind == "saved_model":
+            serving = task.serving(portable, settings, assets, trained.run)
+            path, outcome = saved_model.export(serving, folder / task.name, manifest)
+        else:
+            elementary = task.elementary(portable, settings, assets)
+
+            def predict(texts: list[str]) -> list[dict[str, Any]]:
+                with contextlib.redirect_stderr(io.StringIO()):  # what is cut is no news here
+                    return list(task.predict(trained.model, elementary.settings, assets, texts))
+
+            samples = trained.run.need_json("samples.json")
+            place = folder / f"{task.name}-{kind}"
+            path, outcome = formats.export(kind, elementary, samples, predict, place, manifest)
     say(f"  {outcome}")
     say(f"exported to {path}/")
 

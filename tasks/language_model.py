@@ -34,6 +34,7 @@ from kerasseq.tuning.space import Choice, Range, When
 if TYPE_CHECKING:
     import keras
 
+    from kerasseq.export.elementary import Elementary
     from kerasseq.training.run_folder import RunFolder
     from kerasseq.training.trainer import Loss
 
@@ -393,6 +394,14 @@ class LanguageModel(Task[LanguageModelSettings, TextData, Assets]):
         from kerasseq.generation import serving
 
         return serving(model, assets.codec, run.need_json("samples.json"))
+
+    def elementary(
+        self, model: "keras.Model", settings: LanguageModelSettings, assets: Assets
+    ) -> "Elementary":
+        from kerasseq.export.elementary import language_model
+        from kerasseq.export.language_model import DEFAULT_K
+
+        return language_model(model, settings, assets.codec, DEFAULT_K)
 
     def served_result(
         self, text: str, outputs: Mapping[str, Any], manifest: Mapping[str, Any]

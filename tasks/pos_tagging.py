@@ -36,6 +36,7 @@ from kerasseq.tuning.space import Choice, Range, When
 if TYPE_CHECKING:
     import keras
 
+    from kerasseq.export.elementary import Elementary
     from kerasseq.training.run_folder import RunFolder
 
 CRF_LAYER = "crf"
@@ -408,6 +409,18 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
                 "tag_tokens": Signature(module.serve_tokens, pad_tokens, tag_tokens, sentences),
             },
         )
+
+    def elementary(
+        self, model: "keras.Model", settings: TaggingSettings, assets: Assets
+    ) -> "Elementary":
+        from kerasseq.export.elementary import tagger
+        from kerasseq.text.cut import parts
+
+        options, kept = settings.model, parts(settings.words.max_characters, "head+tail")
+        spells = options.characters != "none"
+        characters = model.get_layer("character_encoder") if spells else None
+        crf = model.get_layer(CRF_LAYER) if options.output == "crf" else None
+        return tagger(model, settings, assets.features, assets.names, kept, characters, crf)
 
     def served_result(
         self, text: str, outputs: Mapping[str, Any], manifest: Mapping[str, Any]

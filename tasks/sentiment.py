@@ -28,6 +28,7 @@ from kerasseq.tuning.space import Choice, Range
 if TYPE_CHECKING:
     import keras
 
+    from kerasseq.export.elementary import Elementary
     from kerasseq.training.run_folder import RunFolder
 
 EXAMPLES = (
@@ -355,6 +356,17 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
         return Serving(
             module, {"serving_default": text_signature(module.serve, reference, samples)}
         )
+
+    def elementary(
+        self, model: "keras.Model", settings: SentimentSettings, assets: Assets
+    ) -> "Elementary":
+        from kerasseq.export.elementary import classifier
+        from kerasseq.text.cut import parts
+
+        ngrams = model.get_layer(NGRAMS) if settings.model.ngrams else None
+        kept = parts(settings.text.max_length, settings.text.keep)
+        tokens = assets.vocabulary.tokens
+        return classifier(model, settings, tokens, assets.class_names, kept, ngrams)
 
     def served_result(
         self, text: str, outputs: Mapping[str, Any], manifest: Mapping[str, Any]

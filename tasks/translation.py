@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from kerasseq.cli import main
-from kerasseq.config import Settings, group, setting
+from kerasseq.config import Settings, group, replace, setting
 from kerasseq.data.batches import TokenBatchSettings
 from kerasseq.data.encoded_pairs import PairData, PairTextSettings
 from kerasseq.decoding.settings import BeamSettings
@@ -34,6 +34,7 @@ from kerasseq.tuning.space import Choice, Range
 if TYPE_CHECKING:
     import keras
 
+    from kerasseq.export.elementary import Elementary
     from kerasseq.training.run_folder import RunFolder
     from kerasseq.training.trainer import Loss
 
@@ -384,6 +385,17 @@ class Translation(Task[TranslationSettings, PairData, Assets]):
             settings.beam,
             run.need_json("samples.json"),
         )
+
+    def elementary(
+        self, model: "keras.Model", settings: TranslationSettings, assets: Assets
+    ) -> "Elementary":
+        from kerasseq.export.elementary import translator
+        from kerasseq.export.translation import can_copy
+
+        greedy = replace(settings, {"beam.size": 1})
+        codecs = assets.source_codec, assets.target_codec
+        copies = can_copy(model, assets.target_codec)
+        return translator(model, greedy, *codecs, settings.text.max_length, copies)
 
     def served_result(
         self, text: str, outputs: Mapping[str, Any], manifest: Mapping[str, Any]

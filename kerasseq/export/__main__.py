@@ -17,21 +17,26 @@ def main(words: list[str] | None = None) -> None:
     )
     verbs = parser.add_subparsers(dest="verb", required=True)
     verify = verbs.add_parser(
-        "verify", help="Check that a version loads with tensorflow alone and answers as it did."
+        "verify",
+        help="Check that a version runs with its runtime alone, and answers as it did.",
     )
     verify.add_argument("path", type=Path, nargs="+", help="A folder such as saved_models/TASK/1.")
     options = parser.parse_args(words)
-    from kerasseq.export import saved_model
+    from kerasseq.export import formats, saved_model
+    from kerasseq.export.versions import read_manifest
 
     failed = False
     for path in options.path:
         try:
-            found = saved_model.verify(path)
+            manifest = read_manifest(path)
+            kind = manifest["kind"]
+            found = (saved_model if kind == "saved_model" else formats).verify(path)
         except UserError as problem:
             failed = True
             print(f"{path}: {problem}", file=sys.stderr)
         else:
-            print(f"{path}: as it was exported")
+            version = manifest["versions"]["kerasseq"]
+            print(f"{path}: {kind} of {manifest['task']}, as kerasseq {version} exported it")
             for line in found:
                 print(f"  {line}")
     sys.exit(2 if failed else 0)

@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 from google.protobuf import message
 from tensorflow.python.framework import op_def_registry
@@ -20,27 +14,25 @@ from tensorflow.python.framework import op_def_registry
 from kerasseq.data.batches import blocks
 from kerasseq.errors import UserError
 from kerasseq.export.serving import Serving
+from kerasseq.export.versions import (
+    ANSWERS,
+    FORMAT,
+    MANIFEST,
+    difference,
+    next_version,
+    read_json,
+    run_clean,
+)
 from kerasseq.storage import write_json
-
-MANIFEST, ANSWERS = "manifest.json", "answers.json"
-NEEDED = ("format", "task", "settings", "data", "training", "versions", "verification")
-"""What a complete manifest has."""
 
 RECORDED = 2_000
 """Characters of a request, at most, that is recorded with its answer."""
 
 BLOCK, BATCH = 1024, 64  # examples that are sorted by length together, and those that are run so
-FORMAT = 1
-"""Version of the signatures and the manifest; raised when either changes."""
-
-TOLERANCE = 1e-5
-"""Largest difference of a number between the SavedModel and Keras; relative for one above 1."""
-
 # Runs in a process of its own, where neither kerasseq nor tasks can be imported.
 _CHECK = """
 import json, sys
 sys.modules["kerasseq"] = sys.modules["tasks"] = None
-import numpy as np
 import tensorflow as tf
 loaded = tf.saved_model.load(sys.argv[1])
 answers = []
@@ -70,36 +62,17 @@ def export(serving: Serving, folder: Path, manifest: Mapping[str, Any]) -> tuple
         UserError: if the folder cannot be written or the SavedModel does not agree with the model;
             nothing is left behind then.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=".incoming-", dir=folder))
-        work.chmod(0o755)
-    except OSError as error:
-        raise UserError(f"{folder} cannot be written: {error.strerror}") from None
-    try:
+    with next_version(folder) as version:
         functions = {name: served.function for name, served in serving.signatures.items()}
-        tf.saved_model.save(serving.module, str(work), signatures=functions)
-        outcome, recorded = _prove(work, serving)
-        write_json(work / ANSWERS, recorded)
-        write_json(work / MANIFEST, {"format": FORMAT, **manifest, "verification": outcome})
-        version = 1 + max(versions_in(folder), default=0)
-        while True:
-            try:
-                work.rename(folder / str(version))
-                return folder / str(version), outcome
-            except OSError:
-                if not (folder / str(version)).exists():
-                    raise
-                version += 1  # another export was faster
-    except (OSError, tf.errors.OpError) as error:
-        raise UserError(f"{folder} cannot be written: {error}") from None
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-
-
-def versions_in(folder: Path) -> list[int]:
-    """The version numbers in a task's folder, ascending."""
-    return sorted(int(path.name) for path in folder.iterdir() if path.name.isdecimal())
+        try:
+            tf.saved_model.save(serving.module, str(version.work), signatures=functions)
+        except tf.errors.OpError as error:
+            raise UserError(f"{folder} cannot be written: {error}") from None
+        outcome, recorded = _prove(version.work, serving)
+        write_json(version.work / ANSWERS, recorded)
+        said = {"format": FORMAT, "kind": "saved_model", **manifest, "verification": outcome}
+        write_json(version.work / MANIFEST, said)
+    return version.path, outcome
 
 
 def verify(path: Path) -> list[str]:
@@ -112,15 +85,7 @@ def verify(path: Path) -> list[str]:
     Raises:
         UserError: if anything is not as it should be.
     """
-    manifest = _read(path, MANIFEST)
-    missing = [name for name in NEEDED if name not in manifest]
-    if missing:
-        raise UserError(f"{path / MANIFEST} lacks {', '.join(missing)}")
-    if manifest["format"] != FORMAT:
-        raise UserError(
-            f"{path} has export format {manifest['format']}, this kerasseq reads {FORMAT}"
-        )
-    recorded = _read(path, ANSWERS)
+    recorded = read_json(path, ANSWERS)
     try:
         kinds = _check_ops(path)
     except (OSError, message.DecodeError) as error:
@@ -129,24 +94,16 @@ def verify(path: Path) -> list[str]:
     worst: dict[str, float] = {}
     for one, answer in zip(recorded, answers, strict=True):
         name = one["signature"]
-        off = _difference(one["outputs"], answer, f"{name} on {json.dumps(one['inputs'])[:60]}")
+        off = difference(one["outputs"], answer, f"{name} on {json.dumps(one['inputs'])[:60]}")
         worst[name] = max(worst.get(name, 0.0), off)
     counts = {name: sum(one["signature"] == name for one in recorded) for name in worst}
     return [
-        f"{manifest['task']}, exported by kerasseq {manifest['versions']['kerasseq']}",
         f"{kinds} kinds of op, all of core TensorFlow, none GPU-only",
         *(
             f"{name}: {counts[name]} recorded answers, largest difference {off:.1e}"
             for name, off in worst.items()
         ),
     ]
-
-
-def _read(path: Path, name: str) -> Any:
-    try:
-        return json.loads((path / name).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise UserError(f"{path} is not an exported version: no readable {name}") from None
 
 
 def _check_ops(path: Path) -> int:
@@ -195,7 +152,7 @@ def _prove(path: Path, serving: Serving) -> tuple[str, list[dict[str, Any]]]:
         for i, row in zip(batch, rows_of(answer), strict=True):
             what = f"{name} on {serving.signatures[name].samples[i]!r:.60}"
             row = serving.signatures[name].unpadded(row)
-            worst[name] = max(worst[name], _difference(expected[name][i], row, what))
+            worst[name] = max(worst[name], difference(expected[name][i], row, what))
     found = "; ".join(
         f"{name} on {len(serving.signatures[name].samples)} inputs, alone and in batches: largest "
         f"difference {off:.1e}"
@@ -215,26 +172,8 @@ def _batches(items: list[int]) -> list[list[int]]:
 
 def _ask(path: Path, requests: list[tuple[str, dict[str, Any]]]) -> list[dict[str, Any]]:
     """The answers of a SavedModel in a process that has tensorflow alone."""
-    environment = {
-        key: value
-        for key, value in os.environ.items()
-        if key not in ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP")
-    }
-    environment |= {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-    with tempfile.TemporaryDirectory() as elsewhere:
-        done = subprocess.run(
-            [sys.executable, "-c", _CHECK, str(path.resolve())],
-            input=json.dumps(requests),
-            capture_output=True,
-            text=True,
-            env=environment,
-            cwd=elsewhere,
-            check=False,
-        )
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise UserError(f"the SavedModel does not run in a clean process: {last}")
-    return json.loads(done.stdout.splitlines()[-1])
+    given = run_clean(["-c", _CHECK, str(path.resolve())], json.dumps(requests), "the SavedModel")
+    return json.loads(given.splitlines()[-1])
 
 
 def rows_of(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -256,27 +195,6 @@ def rows_of(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def _difference(expected: Mapping[str, Any], row: Mapping[str, Any], what: str) -> float:
-    """The largest difference of a float output; everything else must be equal."""
-    if set(expected) != set(row):
-        raise UserError(f"the SavedModel answers {sorted(row)}, not {sorted(expected)}")
-    worst = 0.0
-    for name, value in expected.items():
-        wanted, got = np.array(value), np.array(row[name])
-        if wanted.shape != got.shape:
-            raise UserError(
-                f"the SavedModel's {name} has shape {got.shape}, not {wanted.shape}: {what}"
-            )
-        if wanted.dtype.kind == "f":
-            off = np.abs(wanted - got) / np.maximum(1.0, np.abs(wanted))
-            worst = max(worst, float(off.max(initial=0.0)))
-            if not worst <= TOLERANCE:
-                raise UserError(f"the SavedModel's {name} differs by {worst:.1e}: {what}")
-        elif (wanted != got).any():
-            raise UserError(f"the SavedModel's {name} differs: {what}")
-    return worst
-
-
 def _ops(path: Path) -> set[str]:
     """Kinds of op in a SavedModel's graph and functions."""
     from tensorflow.core.protobuf import saved_model_pb2
@@ -289,31 +207,6 @@ def _ops(path: Path) -> set[str]:
         for function in graph.graph_def.library.function:
             found |= {node.op for node in function.node_def}
     return found
-
-
-def read_manifest(path: Path, task: str) -> dict[str, Any]:
-    """The manifest of an exported version.
-
-    Raises:
-        UserError: if there is none, or it is of another task or another format.
-    """
-    try:
-        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise UserError(
-            f"{path} is not an exported version (no readable {MANIFEST}): give a folder such as "
-            f"saved_models/{task}/1"
-        ) from None
-    if not isinstance(manifest, dict) or "format" not in manifest:
-        raise UserError(f"{path / MANIFEST} is not an export's manifest")
-    if manifest["format"] != FORMAT:
-        raise UserError(
-            f"{path} has export format {manifest['format']}, this kerasseq reads {FORMAT}: "
-            "export the run again"
-        )
-    if manifest.get("task") != task:
-        raise UserError(f"{path} is a model of the task {manifest.get('task')!r}, not {task!r}")
-    return manifest
 
 
 def run(

@@ -29,6 +29,9 @@ def scan(
     kernels: Sequence[Any] = (),
 ) -> tuple[Any, list[Any]]:
     """See `kerasseq.kernels.scan.scan`."""
+    if reverse:  # turned round: converters to other formats take the outputs in the order of steps
+        outputs, final = scan(step, states, [tf.reverse(x, [0]) for x in steps], kernels=kernels)
+        return tf.reverse(outputs, [0]), final
     length, batch = tf.shape(steps[0])[0], tf.shape(states[0])[0]
     matrices = [ops.cast(kernel, states[0].dtype) for kernel in kernels]
     read: list[Any] = [None] * len(kernels)
@@ -56,7 +59,7 @@ def scan(
         return new, (new[0], *inputs)
 
     widths = (states[0].shape[-1], *(matrix.shape[0] for matrix in matrices))
-    (outputs, *read[:]), final = loop(one, (), states, [*steps, *zeros], widths, reverse)
+    (outputs, *read[:]), final = loop(one, (), states, [*steps, *zeros], widths)
     return outputs, list(final)
 
 

@@ -127,6 +127,18 @@ class BagOfNgrams(ExplicitMaskLayer):
             shifted, valid = _next(shifted), _next(valid)
         return ops.cast(total / ops.sqrt(ops.maximum(count, 1.0)), self.compute_dtype)
 
+    def pool(self, rows: Any) -> Any:
+        """The output for n-grams that were looked up already.
+
+        Args:
+            rows: int `[batch, n-grams]`, rows of the vectors; -1 stands for none.
+        """
+        known = ops.cast(rows >= 0, "float32")
+        vectors = ops.cast(ops.take(self.embeddings, ops.maximum(rows, 0), axis=0), "float32")
+        total = ops.sum(vectors * ops.expand_dims(known, -1), axis=1)
+        count = ops.sum(known, axis=1, keepdims=True)
+        return ops.cast(total / ops.sqrt(ops.maximum(count, 1.0)), self.compute_dtype)
+
     def compute_output_shape(self, ids_shape: Any) -> Any:
         return (ids_shape[0], self.size)
 

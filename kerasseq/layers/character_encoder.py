@@ -140,8 +140,10 @@ class CharacterEncoder(ExplicitMaskLayer):
                 f"mask.shape={tuple(mask.shape)}, inputs.shape={tuple(inputs.shape)}"
             )
         shape = ops.shape(inputs)
-        ids = ops.reshape(inputs, (-1, shape[2]))
-        valid = ops.reshape(ops.cast(mask, "bool"), (-1, shape[2]))
+        words = inputs.shape[:2]  # their number is kept where it is known: LiteRT needs it
+        rows = -1 if None in words else words[0] * words[1]
+        ids = ops.reshape(inputs, (rows, shape[2]))
+        valid = ops.reshape(ops.cast(mask, "bool"), (rows, shape[2]))
         valid = check_mask("CharacterEncoder", valid, ids)
         embedded = self.drop(self.embedding(ids), training=training)
         # Zeros at padding: what a convolution would read beyond the end of the word anyway.

@@ -198,6 +198,15 @@ class CRF(ExplicitMaskLayer):
         if not self.built:
             self.build(emissions.shape)
         self._check_emissions(emissions.shape)
+        valid = self._mask(emissions, mask)
+        if mask is not None:
+            # What stands at padding, NaN included, must not reach a sum.
+            emissions = ops.where(valid[..., None], emissions, 0.0)
+        transitions, start, end = self.effective_weights()
+        return emissions, transitions, start, end, valid
+
+    def effective_weights(self) -> tuple[Any, Any, Any]:
+        """Transitions `[num_tags, num_tags]`, start and end `[num_tags]`; constraints applied."""
         size = self.num_tags
         # A tensor, where TensorFlow wants no variable.
         transitions = ops.cast(ops.copy(self.transitions), "float32")
@@ -206,12 +215,7 @@ class CRF(ExplicitMaskLayer):
             allowed[tuple(zip(*self.forbidden_transitions, strict=True))] = False
             transitions = ops.where(allowed, transitions, FORBIDDEN)
         start = self._boundary("start", self.forbidden_start)
-        end = self._boundary("end", self.forbidden_end)
-        valid = self._mask(emissions, mask)
-        if mask is not None:
-            # What stands at padding, NaN included, must not reach a sum.
-            emissions = ops.where(valid[..., None], emissions, 0.0)
-        return emissions, transitions, start, end, valid
+        return transitions, start, self._boundary("end", self.forbidden_end)
 
     def _boundary(self, name: str, forbidden: list[int]) -> Any:
         if self.use_boundaries:

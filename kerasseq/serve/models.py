@@ -16,8 +16,10 @@ import tensorflow as tf
 from google.protobuf import json_format
 from tensorflow.core.protobuf import saved_model_pb2
 
-from kerasseq.export.saved_model import MANIFEST, versions_in
+from kerasseq.export.versions import MANIFEST, versions_in
 from kerasseq.serve.protocol import Input
+
+SAVED_MODEL = "saved_model.pb"
 
 LOG = logging.getLogger("kerasseq.serve")
 
@@ -60,7 +62,7 @@ def load(path: Path) -> Served:
     """
     manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
     saved = saved_model_pb2.SavedModel()
-    saved.ParseFromString((path / "saved_model.pb").read_bytes())
+    saved.ParseFromString((path / SAVED_MODEL).read_bytes())
     shown = {
         name: json_format.MessageToDict(
             definition,
@@ -104,14 +106,16 @@ class Store:
         found = {}
         for folder in sorted(self._root.iterdir()):
             if folder.is_dir() and not folder.name.startswith("."):
-                versions = [v for v in versions_in(folder) if (folder / str(v) / MANIFEST).exists()]
+                versions = [
+                    v for v in versions_in(folder) if (folder / str(v) / SAVED_MODEL).exists()
+                ]
                 if versions:
                     found[folder.name] = folder / str(versions[-1])
         for name, path in found.items():
             held = self._newest.get(name)
             if held and held.version == int(path.name):
                 continue
-            changed = (path / MANIFEST).stat().st_mtime
+            changed = (path / SAVED_MODEL).stat().st_mtime
             if self._failed.get(path) == changed:
                 continue
             start = time.perf_counter()

@@ -43,7 +43,7 @@ _blanks = re.compile(f"{BLANK}+")
 
 
 @cache
-def _patterns(ascii_only: bool) -> tuple[re.Pattern[str], re.Pattern[str]]:
+def patterns(ascii_only: bool) -> tuple[re.Pattern[str], re.Pattern[str]]:
     """What stands between separators, and a unit of it."""
     last = 0x7F if ascii_only else sys.maxunicode
     word, mark = regex_set(WORD, last), regex_set(MARK, last)
@@ -54,7 +54,7 @@ def _patterns(ascii_only: bool) -> tuple[re.Pattern[str], re.Pattern[str]]:
 def _units_of_chunk(chunk: str) -> list[str]:
     """The units of what stands between white space."""
     normal = unicodedata.normalize("NFC", chunk)
-    inside, unit = _patterns(normal.isascii())
+    inside, unit = patterns(normal.isascii())
     return unit.findall("".join(BLANK + run for run in inside.findall(normal.replace(BLANK, " "))))
 
 

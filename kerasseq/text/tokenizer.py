@@ -19,7 +19,8 @@ _markup = re.compile(MARKUP)
 
 
 @cache
-def _token_pattern(ascii_only: bool) -> re.Pattern[str]:
+def token_pattern(ascii_only: bool) -> re.Pattern[str]:
+    """What a token of a normalised text is."""
     last = 0x7F if ascii_only else sys.maxunicode
     word, mark = regex_set(WORD, last), regex_set(MARK, last)
     return re.compile(f"[{word}]+(?:[{APOSTROPHES}][{word}]+)*|[{mark}]")
@@ -32,7 +33,7 @@ def normalize(text: str) -> str:
 
 def has_token(text: str) -> bool:
     """Whether :func:`tokenize` gives anything."""
-    return _token_pattern(False).search(normalize(text)) is not None
+    return token_pattern(False).search(normalize(text)) is not None
 
 
 def tokenize(text: str) -> list[str]:
@@ -46,4 +47,4 @@ def tokenize(text: str) -> list[str]:
     """
     normal = normalize(text)
     # the small pattern matches the same, three times as fast
-    return _token_pattern(normal.isascii()).findall(normal)
+    return token_pattern(normal.isascii()).findall(normal)
