@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
+import kerasseq.export.__main__
 import kerasseq.runs
 import kerasseq.verbs
 from kerasseq import cli
@@ -90,6 +91,25 @@ def load_once(monkeypatch, module):
     for place in (module, kerasseq.verbs):
         monkeypatch.setattr(place, "load_run", load_run)
     monkeypatch.setattr(tf.saved_model, "load", load_saved_model)
+
+
+def export_elsewhere(call, run, kind, folder):
+    """Exports a run to another format, has ``verify`` check it, and returns the version."""
+    printed = call("export", *run, "--saved-models", folder, "--format", kind)
+    assert "the client answers as Keras does" in printed
+    (version,) = folder.glob(f"*-{kind}/*")
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        assert verified(version)
+    assert f"{kind} of " in out.getvalue()
+    return version
+
+
+def verified(version):
+    """Whether ``python -m kerasseq.export verify`` finds a version as it should be."""
+    with pytest.raises(SystemExit) as end:
+        kerasseq.export.__main__.main(["verify", str(version)])
+    return end.value.code == 0
 
 
 def write_reviews(path, count=240, seed=0):

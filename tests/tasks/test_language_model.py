@@ -27,7 +27,7 @@ from kerasseq.export import saved_model, serving
 from kerasseq.generation import TextModel
 from tasks.language_model import LanguageModel, LanguageModelSettings, ModelSettings
 from tests.tasks import conftest
-from tests.tasks.conftest import given, load_once, load_run
+from tests.tasks.conftest import export_elsewhere, given, load_once, load_run
 
 TASK = LanguageModel()
 call = functools.partial(conftest.call, task=TASK)
@@ -903,3 +903,8 @@ def test_changed_data_is_refused(short, tmp_path):
     for verb in ("evaluate", "cache"):
         line = call(verb, "--run", tmp_path / "run", status=2)
         assert "the data has changed since" in line
+
+
+@pytest.mark.parametrize(("made", "kind"), [("characters", "litert"), ("trained", "onnx")])
+def test_a_client_in_numpy_answers_as_keras_does(made, kind, tmp_path, request):
+    export_elsewhere(call, run_of(request.getfixturevalue(made)), kind, tmp_path)

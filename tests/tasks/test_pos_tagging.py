@@ -16,7 +16,7 @@ import kerasseq.verbs
 from kerasseq.export import serving, tagger
 from tasks.pos_tagging import PosTagging
 from tests.tasks import conftest
-from tests.tasks.conftest import given, load_once
+from tests.tasks.conftest import export_elsewhere, given, load_once
 
 TASK = PosTagging()
 call = functools.partial(conftest.call, task=TASK)
@@ -477,3 +477,8 @@ def test_unusual_but_valid_files_are_read(trained, treebank, tmp_path):
     assert reports[0]["tokens"] == 236
     assert reports[0]["confusions"] or reports[0]["accuracy"] == 1
     assert all(report == reports[0] for report in reports[1:])
+
+
+@pytest.mark.parametrize(("made", "kind"), [("trained", "litert"), ("chunker", "onnx")])
+def test_a_client_in_numpy_answers_as_keras_does(made, kind, tmp_path, request):
+    export_elsewhere(call, run_of(request.getfixturevalue(made)), kind, tmp_path)

@@ -23,7 +23,7 @@ from kerasseq.export import serving
 from kerasseq.text.subwords import SubwordCodec
 from tasks.translation import Translation
 from tests.tasks import conftest
-from tests.tasks.conftest import given, load_once, load_run
+from tests.tasks.conftest import export_elsewhere, given, load_once, load_run
 
 TASK = Translation()
 call = functools.partial(conftest.call, task=TASK)
@@ -811,3 +811,8 @@ def test_learns_to_copy_and_to_reverse(task, tmp_path):
     found = report_of(tmp_path / "run")["translations"]
     right = sum(one == other for one, other in itertools.zip_longest(found, wanted))
     assert right / len(wanted) >= 0.99
+
+
+@pytest.mark.parametrize(("made", "kind"), [("trained", "litert"), ("plain", "onnx")])
+def test_a_client_in_numpy_answers_as_keras_does(made, kind, tmp_path, request):
+    export_elsewhere(call, run_of(request.getfixturevalue(made)), kind, tmp_path)
