@@ -1,0 +1,330 @@
+"""The page in a real browser: every tab used, by mouse, keyboard and on a narrow screen.
+
+Needs Debian's packages chromium and chromium-driver (apt-get install chromium chromium-driver).
+"""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import keras
+import pytest
+import tensorflow as tf
+
+from kerasseq.config import replace
+from kerasseq.storage import write_json
+from kerasseq.text.codec import Codec
+from kerasseq.text.splitter import WordSplitter
+from kerasseq.text.subwords import SubwordCodec
+from kerasseq.text.vocabulary import Vocabulary
+from kerasseq.text.word_features import WordFeatures
+from kerasseq.training.run_folder import RunFolder
+from tasks import language_model, pos_tagging, sentiment, translation
+
+webdriver = pytest.importorskip("selenium.webdriver")
+for program in ("chromium", "chromedriver"):
+    if shutil.which(program) is None:
+        pytest.skip(f"no {program}: apt-get install chromium chromium-driver",
+                    allow_module_level=True)  # fmt: skip
+
+from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.common.keys import Keys  # noqa: E402
+from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
+
+TEXT = "the film was a wonderful slow story of two old friends and then it rains again"
+WORDS = TEXT.split()
+SMALL = {
+    "sentiment": {"model.embedding": 8, "model.units": 4, "model.ngram_rows": 50},
+    "pos_tagging": {"model.embedding": 8, "model.units": 4, "model.character_units": 6},
+    "language_model": {"model.embedding": 8, "model.units": 8},
+    "translation": {
+        "model.embedding": 8, "model.units": 8, "model.encoder_units": 4, "text.level": "word",
+    },
+}  # fmt: skip
+
+
+def assets(task):
+    """What a model of a handful of words needs."""
+    vocabulary = Vocabulary.from_sequences([WORDS], 30)
+    if task.name == "sentiment":
+        return sentiment.Assets(vocabulary, ["negative", "positive"])
+    if task.name == "pos_tagging":
+        features = WordFeatures.from_sentences([WORDS], task.settings_class().words)
+        return pos_tagging.Assets(features, WordSplitter(), ["NOUN", "VERB", "X"], None)
+    if task.name == "language_model":
+        return language_model.Assets(Codec("words", vocabulary), None)
+    codec = SubwordCodec.learn([TEXT], "word", 40)
+    return translation.Assets(codec, codec, ("en", "de"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """An untrained model of every task, exported."""
+    root = tmp_path_factory.mktemp("models")
+    for module, name in (
+        (sentiment, "Sentiment"), (pos_tagging, "PosTagging"),
+        (language_model, "LanguageModel"), (translation, "Translation"),
+    ):  # fmt: skip
+        keras.utils.set_random_seed(1)
+        task = getattr(module, name)()
+        settings = replace(task.settings_class(), SMALL[task.name])
+        given = assets(task)
+        run = RunFolder(tmp_path_factory.mktemp("run"))
+        write_json(run / "samples.json", ["the film"])
+        model = task.build_model(settings, given, portable=True)
+        serving = task.serving(model, settings, given, run)
+        functions = {name: served.function for name, served in serving.signatures.items()}
+        path = root / task.name / "1"
+        tf.saved_model.save(serving.module, str(path), signatures=functions)
+        said = {"source": "en", "target": "de", **settings.to_dict()}
+        if task.name == "translation":
+            said.update(source="en", target="de")
+        write_json(path / "manifest.json", {"task": task.name, "settings": said})
+    return root
+
+
+class Running:
+    """A server, until it is ended."""
+
+    def __init__(self, folder, token=""):
+        with socket.socket() as found:
+            found.bind(("127.0.0.1", 0))
+            self.port = found.getsockname()[1]
+        self.address = f"http://127.0.0.1:{self.port}"
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "kerasseq.serve", str(folder), "--port", str(self.port)],
+            stderr=subprocess.DEVNULL, env={**os.environ, "KERASSEQ_TOKEN": token},
+        )  # fmt: skip
+        for _ in range(600):
+            assert self.process.poll() is None
+            try:
+                with urllib.request.urlopen(f"{self.address}/healthz", timeout=5) as answer:
+                    if json.load(answer)["models"]:
+                        return
+            except OSError:
+                pass
+            time.sleep(0.1)
+        raise AssertionError("the server does not answer")
+
+    def end(self):
+        self.process.terminate()
+        self.process.wait(60)
+
+
+@pytest.fixture(scope="module")
+def server(folder):
+    running = Running(folder)
+    yield running
+    if running.process.poll() is None:
+        running.end()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium")
+    for word in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"):
+        options.add_argument(word)
+    service = webdriver.ChromeService(shutil.which("chromedriver"))
+    made = webdriver.Chrome(options, service)
+    yield made
+    made.quit()
+
+
+@pytest.fixture
+def page(browser, server):
+    browser.set_window_size(1100, 900)
+    browser.get(server.address)
+    wait(browser).until(lambda b: len(b.find_elements(By.CSS_SELECTOR, "[role=tab]")) == 4)
+    return browser
+
+
+def wait(browser):
+    return WebDriverWait(browser, 60)
+
+
+def panel_of(page, title):
+    """Opens a tab."""
+    tabs = {tab.text: tab for tab in page.find_elements(By.CSS_SELECTOR, "[role=tab]")}
+    tabs[title].click()
+    (panel,) = [p for p in page.find_elements(By.CSS_SELECTOR, "[role=tabpanel]")
+                if p.is_displayed()]  # fmt: skip
+    return panel
+
+
+def press(panel, label):
+    (button,) = [b for b in panel.find_elements(By.CSS_SELECTOR, "button.act") if b.text == label]
+    button.click()
+    return button
+
+
+def write(panel, text):
+    box = panel.find_element(By.TAG_NAME, "textarea")
+    box.clear()
+    box.send_keys(text)
+
+
+def set_number(panel, label, value):
+    for box in panel.find_elements(By.CSS_SELECTOR, ".fields > div"):
+        if box.find_element(By.TAG_NAME, "label").text == label:
+            field = box.find_element(By.TAG_NAME, "input")
+            field.clear()
+            field.send_keys(str(value))
+
+
+def shown(page, panel, button):
+    """What an action shows when it is done."""
+    wait(page).until(lambda _: button.is_enabled())
+    return panel.find_element(By.CLASS_NAME, "out")
+
+
+def test_sentiment_shows_what_each_word_weighed(page):
+    panel = panel_of(page, "Sentiment")
+    write(panel, "the film was wonderful")
+    out = shown(page, panel, press(panel, "Classify"))
+    assert "with" in out.find_element(By.TAG_NAME, "strong").find_element(By.XPATH, "..").text
+    assert [s.text for s in out.find_elements(By.CSS_SELECTOR, ".words span")] == [
+        "the", "film", "was", "wonderful",
+    ]  # fmt: skip
+    assert len(out.find_elements(By.TAG_NAME, "li")) == 4
+
+
+def test_tagging_colours_every_word(page):
+    panel = panel_of(page, "Tagging")
+    write(panel, "two old friends.")
+    out = shown(page, panel, press(panel, "Tag"))
+    tokens = out.find_elements(By.CLASS_NAME, "token")
+    assert [t.find_element(By.TAG_NAME, "b").text for t in tokens] == ["two", "old", "friends", "."]
+    assert all(t.find_element(By.TAG_NAME, "i").text.endswith("%") for t in tokens)
+
+
+def test_next_words_generation_and_beam(page):
+    panel = panel_of(page, "Language model")
+    write(panel, "the film")
+    out = shown(page, panel, press(panel, "Next word"))
+    assert len(out.find_elements(By.CLASS_NAME, "fill")) == 10
+    set_number(panel, "Tokens", 6)
+    out = shown(page, panel, press(panel, "Generate"))
+    assert out.find_element(By.CLASS_NAME, "prompt").text == "the film"
+    assert len(out.text) > len("the film")
+    set_number(panel, "Beam", 2)
+    out = shown(page, panel, press(panel, "Beam search"))
+    assert out.text.count("log-probability") == 2
+    set_number(panel, "Temperature", 99)
+    out = shown(page, panel, press(panel, "Generate"))
+    assert out.find_element(By.CSS_SELECTOR, "[role=alert]").text == "Temperature: from 0.05 to 5"
+
+
+def test_a_generation_can_be_stopped(page):
+    panel = panel_of(page, "Language model")
+    write(panel, "the film")
+    set_number(panel, "Tokens", 500)
+    generate = press(panel, "Generate")
+    wait(page).until(lambda _: panel.find_elements(By.CLASS_NAME, "caret"))
+    press(panel, "Stop")
+    out = shown(page, panel, generate)
+    assert not out.find_elements(By.CLASS_NAME, "caret")
+    assert not out.find_elements(By.CLASS_NAME, "error")
+
+
+def test_translation_shows_the_best_ones_and_their_attention(page):
+    panel = panel_of(page, "Translation")
+    assert "English to German" in panel.text
+    write(panel, "the film was slow")
+    set_number(panel, "Beam", 3)
+    out = shown(page, panel, press(panel, "Translate"))
+    choices = out.find_elements(By.CSS_SELECTOR, "input[type=radio]")
+    assert len(choices) == 3
+    sources = [h.get_attribute("textContent") for h in
+               out.find_elements(By.CSS_SELECTOR, "thead th")]  # fmt: skip
+    assert [s.strip("\u2581") for s in sources] == ["the", "film", "was", "slow", "<eos>"]
+    for row in out.find_elements(By.CSS_SELECTOR, "tbody tr"):
+        cells = row.find_elements(By.TAG_NAME, "td")
+        values = [float(c.value_of_css_property("--v")) for c in cells]
+        assert sum(values) == pytest.approx(1, abs=0.01)
+    before = out.find_element(By.CSS_SELECTOR, "tbody").text
+    choices[2].click()
+    assert out.find_element(By.CSS_SELECTOR, "tbody").text != before
+
+
+def test_nothing_written_is_said_and_the_next_try_works(page):
+    panel = panel_of(page, "Sentiment")
+    write(panel, " ")
+    out = shown(page, panel, press(panel, "Classify"))
+    assert out.find_element(By.CSS_SELECTOR, "[role=alert]").text == "Write something first."
+    write(panel, "x" * 20_001)
+    out = shown(page, panel, press(panel, "Classify"))
+    assert "at most 20000 characters" in out.find_element(By.CSS_SELECTOR, "[role=alert]").text
+    write(panel, "the film")
+    assert not shown(page, panel, press(panel, "Classify")).find_elements(By.CLASS_NAME, "error")
+
+
+def test_it_works_by_keyboard(page):
+    page.find_element(By.CSS_SELECTOR, "[role=tab][aria-selected=true]").send_keys(Keys.ARROW_RIGHT)
+    chosen = page.switch_to.active_element
+    assert chosen.get_attribute("aria-selected") == "true"
+    first = page.find_elements(By.CSS_SELECTOR, "[role=tab]")[0]
+    assert chosen != first
+    chosen.send_keys(Keys.HOME)
+    assert page.switch_to.active_element == first
+    page.switch_to.active_element.send_keys(Keys.TAB)
+    assert page.switch_to.active_element.tag_name == "textarea"
+
+
+def test_it_fits_a_phone_and_needs_nothing_from_outside(page):
+    page.set_window_size(500, 800)
+    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
+        "width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True,
+    })  # fmt: skip
+    try:
+        for title in ("Sentiment", "Tagging", "Language model", "Translation"):
+            panel = panel_of(page, title)
+            write(panel, "the film was a wonderful slow story of two old friends")
+            button = panel.find_element(By.CSS_SELECTOR, "button.act")
+            button.click()
+            shown(page, panel, button)
+            assert page.execute_script("return document.documentElement.scrollWidth") <= 360
+    finally:
+        page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    loaded = page.execute_script("return performance.getEntriesByType('resource').map(e => e.name)")
+    assert all(name.startswith("http://127.0.0.1:") for name in loaded)
+
+
+def luminance(page, property_):
+    colour = page.find_element(By.TAG_NAME, "body").value_of_css_property(property_)
+    red, green, blue = (int(v) for v in colour[colour.index("(") + 1 : -1].split(",")[:3])
+    return 0.3 * red + 0.6 * green + 0.1 * blue
+
+
+@pytest.mark.parametrize(("scheme", "dark"), [("light", False), ("dark", True)])
+def test_it_is_light_or_dark_as_the_system_is(page, scheme, dark):
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+    try:
+        assert (luminance(page, "background-color") < luminance(page, "color")) == dark
+    finally:
+        page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def test_a_token_is_asked_for(browser, folder):
+    running = Running(folder, token="secret")
+    try:
+        browser.get(running.address)
+        wait(browser).until(lambda b: b.find_element(By.ID, "token").is_displayed())
+        browser.find_element(By.ID, "token").send_keys("secret", Keys.ENTER)
+        wait(browser).until(lambda b: len(b.find_elements(By.CSS_SELECTOR, "[role=tab]")) == 4)
+    finally:
+        running.end()
+
+
+def test_no_model_and_no_server_are_said(page, server, browser, tmp_path):
+    panel = panel_of(page, "Tagging")
+    server.end()
+    out = shown(page, panel, press(panel, "Tag"))
+    said = out.find_element(By.CSS_SELECTOR, "[role=alert]").text
+    assert said == "the server does not answer"
