@@ -26,6 +26,7 @@ from kerasseq.text.word_features import WordFeatures
 from kerasseq.training.run_folder import RunFolder
 from tasks import language_model, pos_tagging, sentiment, translation
 
+pytestmark = pytest.mark.slow
 webdriver = pytest.importorskip("selenium.webdriver")
 for program in ("chromium", "chromedriver"):
     if shutil.which(program) is None:
