@@ -59,8 +59,8 @@ def scan(
         return new, (new[0], *inputs)
 
     widths = (states[0].shape[-1], *(matrix.shape[0] for matrix in matrices))
-    (outputs, *read[:]), final = loop(one, (), states, [*steps, *zeros], widths)
-    return outputs, list(final)
+    (outputs, *read[:]), last = loop(one, (), states, [*steps, *zeros], widths)
+    return outputs, list(last)
 
 
 def _frozen(matrix: Any) -> Any:

@@ -117,7 +117,8 @@ class Server:
         malformed = f"Malformed request: {request.method} {path[:200]}"
         if not found:
             return error(404, malformed)
-        name, version = found["name"], found["version"] and int(found["version"])
+        name = found["name"]
+        version = int(found["version"]) if found["version"] else None
         request.state.model = name if self.store.get(name, None) else "unknown"
         what = found["what"]
         if request.method not in ("GET", "POST") or (request.method == "POST") != (

@@ -150,10 +150,7 @@ def _joined(columns: list[np.ndarray]) -> np.ndarray:
         return np.concatenate(columns)
     width = max(column.shape[1] for column in columns)
     return np.concatenate(
-        [
-            np.pad(c, [(0, 0), (0, width - c.shape[1])], constant_values=b"")  # type: ignore[call-overload]
-            for c in columns
-        ]
+        [np.pad(c, [(0, 0), (0, width - c.shape[1])], constant_values=b"") for c in columns]
     )
 
 
