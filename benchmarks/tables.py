@@ -140,8 +140,8 @@ def large_vocabulary() -> str:
 def sweeps() -> str:
     """One row for each task's sweep."""
     lines = [
-        "| sweep | trials: completed, pruned, failed | minutes | metric on validation | defaults then "
-        "| best trial | its settings trained again |",
+        "| sweep | trials: completed, pruned, failed | minutes | metric on validation "
+        "| defaults then | best trial | its settings trained again |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for task in ("sentiment", "pos_tagging", "language_model", "translation"):
