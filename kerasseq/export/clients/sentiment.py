@@ -26,7 +26,8 @@ def ngrams(ids):
     """Rows of the known n-grams, found by their FNV-1a hashes; -1 stands for none."""
     rows, hashes = [-1], np.full(len(ids), 2166136261, np.int64)
     for n in range(V["longest"]):
-        hashes = ((hashes[: len(ids) - n] ^ np.array(ids[n:])) * 16777619) & 0xFFFFFFFF
+        hashes = hashes[: len(ids) - n] ^ np.array(ids[n:], np.int64)
+        hashes = (hashes * 16777619) & 0xFFFFFFFF
         at = np.minimum(np.searchsorted(KEYS, hashes >> 1), len(KEYS) - 1)
         rows += at[KEYS[at] == hashes >> 1].tolist()
     return rows
