@@ -211,6 +211,10 @@ def beam_search(
         tokens = tf.reshape(tokens, [-1])
         return [t + 1, history, *found, *remaining(active, tokens, live, *tensors_after, *given)]
 
+    def some_live(t: tf.Tensor, history: tf.Tensor, *others: tf.Tensor) -> tf.Tensor:
+        live = others[8]
+        return tf.reduce_any(live > PRESENT)
+
     def rows_of(sentences: tf.Tensor, hypotheses: tf.Tensor) -> tf.Tensor:
         return tf.reshape(sentences[:, tf.newaxis] * width + hypotheses, [-1])
 
@@ -226,7 +230,7 @@ def beam_search(
             return [*by_sentence, *(tf.gather(tensor, rows) for tensor in by_row)]
 
         few = (left > 0) & (4 * left <= 3 * tf.size(active))
-        return tf.cond(few, fewer, lambda: [active, tokens, live, *map(tf.identity, by_row)])
+        return tf.cond(few, fewer, lambda: [active, tokens, live, *by_row])
 
     rows = tf.repeat(tf.range(batch), width)
     nothing = tf.fill([batch, n_best], EXCLUDED)
@@ -235,7 +239,7 @@ def beam_search(
     uncut = tf.fill(tf.shape(live), EXCLUDED)
     by_row = [*model.tensors, *tf.nest.flatten([] if memory is None else memory)]
     _, history, scores, log_probs, ends, cut_scores, cut_log_probs, cut_ends, *_ = loop(
-        lambda t, *others: tf.reduce_any(others[9] > PRESENT),
+        some_live,
         body,
         [
             tf.constant(0),
