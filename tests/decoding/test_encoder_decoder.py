@@ -168,7 +168,8 @@ def greedy(model, source):
 
 scripts = st.builds(
     lambda seed, scale: Scripted(
-        scale * np.random.default_rng(seed).normal(size=(3, 4, SIZE, SIZE))
+        # a table for every step of the longest output: a period would make equal scores
+        scale * np.random.default_rng(seed).normal(size=(3, 18, SIZE, SIZE))
     ),
     st.integers(0, 2**16),
     st.sampled_from([0.3, 1.0, 4.0]),

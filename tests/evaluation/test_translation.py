@@ -309,13 +309,13 @@ def test_lines_for_people():
 @pytest.fixture
 def figures(monkeypatch):
     """The figures that are saved."""
-    saved, save = [], plots._save
+    saved, save = [], plots.save
 
     def keep(figure, *args):
         saved.append(figure)
         save(figure, *args)
 
-    monkeypatch.setattr(plots, "_save", keep)
+    monkeypatch.setattr(plots, "save", keep)
     return saved
 
 

@@ -275,7 +275,7 @@ assert train(sys.argv[2]) == 130
 Trainer._train_on = train_on
 with np.load(sys.argv[2] + "/checkpoint.npz") as stored:
     carried = [stored[f"carried/{i}"] for i in range(4)]
-assert all(state.shape == (8, 16) and state.any(axis=1).all() for state in carried)
+assert all(state.shape == (1, 8, 16) and state.any(axis=2).all() for state in carried)
 assert train(sys.argv[2]) == 0
 """
 
@@ -893,7 +893,7 @@ def test_damaged_runs_and_foreign_exports(trained, tmp_path):
     for verb in ("next", "generate", "score"):
         line = call(verb, "a", "--saved-model", folder / "run", status=2)
         assert "is not an exported version" in line
-        assert "saved_models/language_model/1" in line
+        assert "give a folder such as saved_models/TASK/1" in line
 
 
 def test_changed_data_is_refused(short, tmp_path):

@@ -90,19 +90,24 @@ def test_streams_of_several_batches_are_those_of_one(tmp_path):
             np.testing.assert_allclose(mine, his, atol=1e-5)
 
 
+def rows_stopped_at(count):
+    """Rows whose ``count``-th batch is asked for when the run is interrupted."""
+    rows, seen = Rows(7, 4), []
+    fetch = rows.fetch
+
+    def spy(item):
+        seen.append(item)
+        if len(seen) == count:
+            signal.raise_signal(signal.SIGINT)
+        return fetch(item)
+
+    rows.fetch = spy
+    return rows
+
+
 def test_an_interrupted_run_of_several_parts_goes_on(tmp_path):
     def run(path, stop_at=None):
-        rows, seen = Rows(7, 4), []
-        fetch = rows.fetch
-
-        def spy(item):
-            seen.append(item)
-            if len(seen) == stop_at:
-                signal.raise_signal(signal.SIGINT)
-            return fetch(item)
-
-        rows.fetch = spy
-        return trained(path, rows, accumulate=2, optimizer="lazy_adam")
+        return trained(path, rows_stopped_at(stop_at), accumulate=2, optimizer="lazy_adam")
 
     straight = run(tmp_path / "straight")
     with pytest.raises(UserError, match="stopped at step"):
@@ -237,16 +242,8 @@ def test_workers_that_differ_are_told(tmp_path):
 
 
 def test_another_number_of_replicas_does_not_go_on_with_a_run(tmp_path):
-    rows = Rows(7, 4)
-    fetch = rows.fetch
-
-    def spy(item):
-        signal.raise_signal(signal.SIGINT)
-        return fetch(item)
-
-    rows.fetch = spy
     with pytest.raises(UserError, match="stopped at step"):
-        trained(tmp_path, rows)
+        trained(tmp_path, rows_stopped_at(3))
     run = RunFolder(tmp_path)
     arrays, state = run.load_arrays("checkpoint.npz")
     run.save_arrays("checkpoint.npz", arrays, {**state, "replicas": 2})
