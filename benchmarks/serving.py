@@ -2,10 +2,10 @@
 
     python -m benchmarks.serving SAVED_MODELS
 
-with a folder that holds a sentiment model. "One by one" is the SavedModel called in this process,
-a text a call; "at once" are clients of ``python -m kerasseq.serve``, each of which sends its next
-text when the last one is answered. They take turns, with the same reviews, on the same cores: the
-clients' own time counts against the server.
+with a folder that holds a sentiment model. Clients of ``python -m kerasseq.serve`` send a text a
+request, the next one when the last one is answered: many "at once", or a single one, "one by one".
+"In process" is the SavedModel itself, called with a text at a time without any server. They take
+turns, with the same reviews, on the same cores: the clients' own time counts against the server.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def reviews(count: int) -> list[str]:
     return random.Random(1).choices(texts, k=count)
 
 
-def one_by_one(model: Any, texts: list[str]) -> list[float]:
+def in_process(model: Any, texts: list[str]) -> list[float]:
     """Milliseconds of each call of the SavedModel itself."""
     import tensorflow as tf
 
@@ -115,47 +115,57 @@ def main() -> None:
     version = max(versions, key=lambda path: int(path.name))
     model = tf.saved_model.load(str(version))
     texts = reviews(options.requests)
-    one_by_one(model, texts[:50])
+    in_process(model, texts[:50])
     server = subprocess.Popen(
         [sys.executable, "-m", "kerasseq.serve", str(options.folder), "--port", str(PORT)],
         stderr=subprocess.DEVNULL,
     )
-    ratios, latencies, alone, turns, errors = [], [], [], [], 0
+    latencies: dict[str, list[float]] = {"at once": [], "one by one": [], "in process": []}
+    rates: dict[str, list[float]] = {name: [] for name in latencies}
+    errors = 0
     try:
         wait_for_server(server)
         at_once(texts[:500], options.clients)
         each = options.requests // options.repeats
         for turn in range(options.repeats):
             mine = texts[turn * each : (turn + 1) * each]
-            calls = one_by_one(model, mine[:ALONE])
-            seconds, spent, failed = at_once(mine, options.clients)
-            alone += calls
-            latencies += spent
-            turns.append(seconds)
-            errors += failed
-            ratios.append(len(mine) / seconds / (len(calls) / sum(calls) * 1000))
+            calls = in_process(model, mine[:ALONE])
+            latencies["in process"] += calls
+            rates["in process"].append(1000 * len(calls) / sum(calls))
+            for name, part, count in (
+                ("one by one", mine[:ALONE], 1),
+                ("at once", mine, options.clients),
+            ):
+                seconds, spent, failed = at_once(part, count)
+                latencies[name] += spent
+                rates[name].append(len(part) / seconds)
+                errors += failed
     finally:
         server.terminate()
         status = server.wait()
+    at, one = (np.array(rates[name]) for name in ("at once", "one by one"))
     record(
         "serve-load",
         metric=f"texts a second of {options.clients} clients over one by one, median of the turns",
-        split=f"{len(latencies):,} requests with a review each, and {len(alone):,} calls",
-        values=[round(statistics.median(ratios), 3)],
-        seconds=[round(seconds, 2) for seconds in turns],
+        split=f"{len(latencies['at once']):,} requests at once, a review each",
+        values=[round(statistics.median(at / one), 3)],
+        seconds=(each / at).round(2).tolist(),
         reference={
-            "ratio of each turn": [round(ratio, 3) for ratio in ratios],
-            "texts a second": {
-                "one by one": round(len(alone) / sum(alone) * 1000, 1),
-                "at once": round(each / statistics.median(turns), 1),
-            },
-            "milliseconds at once": percentiles(latencies),
-            "milliseconds one by one": percentiles(alone),
-            "p99 over p50": round(float(np.divide(*np.percentile(latencies, [99, 50]))), 2),
+            "ratio of each turn": (at / one).round(3).tolist(),
+            "texts a second": {n: round(statistics.median(r), 1) for n, r in rates.items()},
+            "at once over in process": round(statistics.median(at / rates["in process"]), 3),
+            "milliseconds": {n: percentiles(spent) for n, spent in latencies.items()},
+            "p99 over p50 at once": round(
+                float(np.divide(*np.percentile(latencies["at once"], [99, 50]))), 2
+            ),
             "errors": errors,
             "the server's exit status at SIGTERM": status,
         },
-        settings={"clients": options.clients, "requests": len(latencies), "turns": options.repeats},
+        settings={
+            "clients": options.clients,
+            "turns": options.repeats,
+            "model": json.loads((version / "manifest.json").read_text())["settings"]["model"],
+        },
     )
 
 

@@ -63,6 +63,10 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
         help="seconds between looks for new versions (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
+        "--batch-threads", type=int, default=2,
+        help="batches of a model that are run at once (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
         "--drain", type=int, default=30,
         help="seconds that requests have left after SIGTERM (default: %(default)s)",
     )  # fmt: skip
@@ -96,6 +100,8 @@ def serve(options: argparse.Namespace) -> None:
         raise UserError(f"{options.folder} is no folder: export a model first")
     if options.poll <= 0:
         raise UserError(f"--poll must be above 0, got {options.poll:g}")
+    if options.batch_threads < 1:
+        raise UserError(f"--batch-threads must be at least 1, got {options.batch_threads}")
     for name, value in vars(limits).items():
         if value < (0 if name == "wait" else 1):
             raise UserError(f"--max-{name.replace('_', '-')} is too small: {value:g}")
@@ -110,7 +116,8 @@ def serve(options: argparse.Namespace) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    server = Server(options.folder, limits, os.environ.get(TOKEN, ""), options.poll)
+    token = os.environ.get(TOKEN, "")
+    server = Server(options.folder, limits, token, options.poll, options.batch_threads)
     uvicorn.run(
         make_app(server),
         host=options.host,

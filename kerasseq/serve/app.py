@@ -69,11 +69,14 @@ class Server:
         limits: bounds of requests.
         token: that clients must bring; empty for none.
         poll: seconds between looks for new versions.
+        threads: batches of a model that are run at once.
     """
 
-    def __init__(self, root: Path, limits: Limits, token: str = "", poll: float = 5.0):
+    def __init__(
+        self, root: Path, limits: Limits, token: str = "", poll: float = 5.0, threads: int = 2
+    ):
         self.store, self.limits = Store(root), limits
-        self._token, self._poll = token, poll
+        self._token, self._poll, self._threads = token, poll, threads
         self.metrics = Metrics()
 
     @asynccontextmanager
@@ -98,7 +101,7 @@ class Server:
     def _batcher(self, name: str) -> Batcher:
         """A model's own: a slow one keeps no other waiting."""
         if name not in self._batchers:
-            self._batchers[name] = Batcher(self.limits, self.metrics.batch.observe)
+            self._batchers[name] = Batcher(self.limits, self._threads, self.metrics.batch.observe)
         return self._batchers[name]
 
     def allowed(self, request: Request) -> bool:
@@ -223,39 +226,66 @@ def error(status: int, message: str, **headers: str) -> JSONResponse:
     return JSONResponse({"error": text}, status, named)
 
 
+class Gate:
+    """Around every request: the token, the metrics, the log, and an answer whatever fails.
+
+    Args:
+        app: what answers.
+        server: see :class:`Server`.
+    """
+
+    def __init__(self, app: Any, server: Server):
+        self._app, self._server = app, server
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """As ASGI says it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        start = time.perf_counter()
+        request = Request(scope, receive)
+        request.state.model = ""
+        status = 0
+
+        async def keep(message: Any) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        if not self._server.allowed(request):
+            refused = error(401, "a bearer token is needed", WWW_AUTHENTICATE="Bearer")
+            await refused(scope, receive, keep)
+        else:
+            try:
+                await self._app(scope, receive, keep)
+            except Exception:
+                LOG.exception("failed")
+                if not status:
+                    failed = error(500, "the server failed; its log says why")
+                    await failed(scope, receive, keep)
+        spent = time.perf_counter() - start
+        model = request.state.model
+        if model:
+            self._server.metrics.requests.labels(model, status).inc()
+            self._server.metrics.seconds.labels(model).observe(spent)
+        LOG.info(
+            "request",
+            extra={
+                "method": request.method,
+                "path": request.url.path[:200],
+                "status": status,
+                "milliseconds": round(1000 * spent, 1),
+            },
+        )
+
+
 def make_app(server: Server) -> FastAPI:
     """The application."""
     app = FastAPI(
         title="kerasseq", lifespan=server.life, docs_url=None, redoc_url=None, openapi_url=None
     )
 
-    @app.middleware("http")
-    async def measured(request: Request, call_next: Any) -> Response:
-        start = time.perf_counter()
-        request.state.model = ""
-        if server.allowed(request):
-            try:
-                response = await call_next(request)
-            except Exception:
-                LOG.exception("failed")
-                response = error(500, "the server failed; its log says why")
-        else:
-            response = error(401, "a bearer token is needed", WWW_AUTHENTICATE="Bearer")
-        spent = time.perf_counter() - start
-        model = request.state.model
-        if model:
-            server.metrics.requests.labels(model, response.status_code).inc()
-            server.metrics.seconds.labels(model).observe(spent)
-        LOG.info(
-            "request",
-            extra={
-                "method": request.method,
-                "path": request.url.path[:200],
-                "status": response.status_code,
-                "milliseconds": round(1000 * spent, 1),
-            },
-        )
-        return response
+    app.add_middleware(Gate, server=server)
 
     @app.get("/")
     async def page() -> HTMLResponse:

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,9 @@ import numpy as np
 from kerasseq.serve.limits import Limits
 from kerasseq.serve.models import Served
 from kerasseq.serve.protocol import Predict
+
+SHORT = 256
+"""Sizes up to which all texts are alike."""
 
 
 class OverloadedError(Exception):
@@ -26,36 +30,47 @@ class _Waiting:
     request: Predict
     answer: asyncio.Future
 
+    @cached_property
+    def size(self) -> int:
+        """Of its largest example: the bytes of a text, the words of a sentence."""
+        return max(
+            max(map(len, column)) if column.ndim == 1 and column.dtype == object else column[0].size
+            for column in self.request.columns.values()
+        )
+
     def goes_with(self, other: _Waiting) -> bool:
         """Whether one run can answer both. Where a seed is drawn with, an example's draw depends
-        on its place in the batch, so such requests are run alone."""
+        on its place in the batch, so such requests are run alone. A batch takes as long as its
+        longest text, so much shorter ones go elsewhere."""
         mine, theirs = self.request, other.request
         return (
             self.served is other.served
             and mine.signature == theirs.signature
             and "seed" not in mine.scalars
             and mine.scalars == theirs.scalars
+            and max(self.size, other.size, SHORT) <= 2 * max(min(self.size, other.size), SHORT)
         )
 
 
 class Batcher:
-    """A bounded queue, and one thread that runs what is in it.
+    """A bounded queue, and threads that run what is in it.
 
-    While the thread runs a batch, requests gather for the next one; an idle thread waits for them
+    While the threads run batches, requests gather for the next ones; an idle thread waits for them
     ``limits.wait`` seconds.
 
     Args:
         limits: see :class:`Limits`.
+        threads: batches that are run at once.
         observe: told of every batch's examples.
     """
 
-    def __init__(self, limits: Limits, observe: Any = lambda rows: None):
-        self._limits, self._observe = limits, observe
+    def __init__(self, limits: Limits, threads: int = 1, observe: Any = lambda rows: None):
+        self._limits, self._threads, self._observe = limits, threads, observe
         self._queue: deque[_Waiting] = deque()
         self._rows = 0
         self._arrived = asyncio.Event()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="inference")
-        self._task: asyncio.Task | None = None
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="inference")
+        self._tasks: list[asyncio.Task] = []
 
     @property
     def waiting(self) -> int:
@@ -70,8 +85,8 @@ class Batcher:
         """
         if self._rows + request.rows > self._limits.waiting:
             raise OverloadedError
-        if self._task is None:
-            self._task = asyncio.create_task(self._work())
+        if not self._tasks:
+            self._tasks = [asyncio.create_task(self._work()) for _ in range(self._threads)]
         waiting = _Waiting(served, request, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
         self._rows += request.rows
@@ -79,10 +94,10 @@ class Batcher:
         return await waiting.answer
 
     async def close(self) -> None:
-        """Ends the thread, after what it runs."""
-        if self._task:
-            self._task.cancel()
-        await asyncio.to_thread(self._thread.shutdown)
+        """Ends the threads, after what they run."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.to_thread(self._pool.shutdown)
 
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()
@@ -95,7 +110,7 @@ class Batcher:
             if not batch:
                 continue
             try:
-                outputs = await loop.run_in_executor(self._thread, _run, batch)
+                outputs = await loop.run_in_executor(self._pool, _run, batch)
             except Exception as error:  # the next batch may be all right
                 for one in batch:
                     if not one.answer.done():
@@ -106,8 +121,7 @@ class Batcher:
                         one.answer.set_result(mine)
 
     def _take(self) -> list[_Waiting]:
-        """The first request, and those behind it that go with it; nobody waits for the others
-        whose client has gone."""
+        """The oldest request, and those that go with it; none whose client has gone."""
         batch: list[_Waiting] = []
         rest: deque[_Waiting] = deque()
         rows = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import threading
@@ -127,6 +128,9 @@ class Store:
                 continue
             with self._lock:
                 self._newest[name] = served
+            # a full collection looks at all of TensorFlow, and every request waits for it
+            gc.collect()
+            gc.freeze()
             LOG.info(
                 "loaded",
                 extra={

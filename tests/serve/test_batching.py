@@ -116,6 +116,33 @@ def test_one_thread_runs_the_model_and_requests_gather_meanwhile():
     assert len(model.threads) == 1
 
 
+def test_a_text_does_not_wait_for_one_that_is_much_longer():
+    model = Model()
+    sizes = (3000, 1, 200, 1600, 600, 250, 6000, 1200)
+    answers, _ = together(model, [request(b"x" * size) for size in sizes])
+    assert [answer["size"].tolist() for answer in answers] == [[size] for size in sizes]
+    batches = [[len(text) for text in texts] for _, texts, _ in model.batches]
+    assert batches == [[3000, 1600, 6000], [1, 200, 250], [600, 1200]]
+
+
+def test_two_threads_run_two_batches_at_once():
+    both = threading.Barrier(2, timeout=10)  # broken unless two are there together
+
+    def run(signature, inputs):
+        both.wait()
+        return {"k": np.full(len(inputs["text"]), inputs["k"])}
+
+    async def go():
+        batcher = Batcher(Limits(), threads=2)
+        parts = (request(b"a", k=1), request(b"b", k=2))
+        answers = await asyncio.gather(*(batcher.run(model, part) for part in parts))
+        await batcher.close()
+        return answers
+
+    model = SimpleNamespace(run=run)
+    assert [answer["k"].tolist() for answer in asyncio.run(go())] == [[1], [2]]
+
+
 def test_lists_of_words_of_different_lengths_are_padded():
     seen = []
 
