@@ -148,7 +148,7 @@ def main() -> None:
         "serve-load",
         metric=f"texts a second of {options.clients} clients over one by one, median of the turns",
         split=f"{len(latencies['at once']):,} requests at once, a review each",
-        values=[round(statistics.median(at / one), 3)],
+        values=[round(float(np.median(at / one)), 3)],
         seconds=(each / at).round(2).tolist(),
         reference={
             "ratio of each turn": (at / one).round(3).tolist(),

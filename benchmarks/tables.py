@@ -64,6 +64,11 @@ FIGURES: dict[str, tuple[str, float | None, float | None]] = {
         2,
         5,
     ),
+    "serve-load": (
+        "served sentiment, texts a second of 32 clients over one client, two cores",
+        4,
+        None,
+    ),
 }
 
 
