@@ -170,6 +170,7 @@ class Server:
                 "task": served.manifest.get("task"),
                 "signatures": sorted(served.inputs),
                 "settings": served.manifest.get("settings", {}),
+                "classes": served.manifest.get("data", {}).get("classes", []),
             }
             for served in self.store.all()
         ]
