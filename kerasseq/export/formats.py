@@ -25,7 +25,7 @@ from kerasseq.export.versions import (
     MANIFEST,
     difference,
     next_version,
-    read_json,
+    read_answers,
     run_clean,
 )
 from kerasseq.storage import write_json
@@ -118,7 +118,7 @@ def verify(path: Path) -> list[str]:
     Raises:
         UserError: if it does not.
     """
-    return [_compare(path, read_json(path, ANSWERS))]
+    return [_compare(path, read_answers(path, {"line", "answer"}))]
 
 
 def _compare(path: Path, recorded: Sequence[Mapping[str, Any]]) -> str:

@@ -20,7 +20,8 @@ from kerasseq.export.versions import (
     MANIFEST,
     difference,
     next_version,
-    read_json,
+    read_answers,
+    read_manifest,
     run_clean,
 )
 from kerasseq.storage import write_json
@@ -70,7 +71,13 @@ def export(serving: Serving, folder: Path, manifest: Mapping[str, Any]) -> tuple
             raise UserError(f"{folder} cannot be written: {error}") from None
         outcome, recorded = _prove(version.work, serving)
         write_json(version.work / ANSWERS, recorded)
-        said = {"format": FORMAT, "kind": "saved_model", **manifest, "verification": outcome}
+        said = {
+            "format": FORMAT,
+            "kind": "saved_model",
+            **manifest,
+            "signatures": _signatures(version.work),
+            "verification": outcome,
+        }
         write_json(version.work / MANIFEST, said)
     return version.path, outcome
 
@@ -85,11 +92,18 @@ def verify(path: Path) -> list[str]:
     Raises:
         UserError: if anything is not as it should be.
     """
-    recorded = read_json(path, ANSWERS)
+    recorded = read_answers(path, {"signature", "inputs", "outputs"})
     try:
-        kinds = _check_ops(path)
+        kinds, signatures = _check_ops(path), _signatures(path)
     except (OSError, message.DecodeError) as error:
         raise UserError(f"{path / 'saved_model.pb'} cannot be read: {error}") from None
+    exported = read_manifest(path).get("signatures", {})
+    for name in sorted({*signatures, *exported}):
+        was, found = exported.get(name), signatures.get(name)
+        if was != found:
+            raise UserError(f"the signature {name} is {found}, was exported as {was}")
+    if unproved := set(signatures) - {one["signature"] for one in recorded}:
+        raise UserError(f"{path / ANSWERS} has no answer of {', '.join(sorted(unproved))}")
     answers = _ask(path, [(one["signature"], one["inputs"]) for one in recorded])
     worst: dict[str, float] = {}
     for one, answer in zip(recorded, answers, strict=True):
@@ -195,14 +209,36 @@ def rows_of(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def _ops(path: Path) -> set[str]:
-    """Kinds of op in a SavedModel's graph and functions."""
+def _meta_graphs(path: Path) -> Any:
     from tensorflow.core.protobuf import saved_model_pb2
 
     saved = saved_model_pb2.SavedModel()
     saved.ParseFromString((path / "saved_model.pb").read_bytes())
+    return saved.meta_graphs
+
+
+def _signatures(path: Path) -> dict[str, Any]:
+    """The signatures of a SavedModel: dtype and shape of each input and output."""
+
+    def shown(tensors: Mapping[str, Any]) -> dict[str, str]:
+        types = {name: tf.dtypes.as_dtype(tensor.dtype).name for name, tensor in tensors.items()}
+        return {
+            name: f"{types[name]} {tf.TensorShape(tensor.tensor_shape)}"
+            for name, tensor in sorted(tensors.items())
+        }
+
+    return {
+        name: {"inputs": shown(signature.inputs), "outputs": shown(signature.outputs)}
+        for graph in _meta_graphs(path)
+        for name, signature in sorted(graph.signature_def.items())
+        if signature.outputs and not name.startswith("__")
+    }
+
+
+def _ops(path: Path) -> set[str]:
+    """Kinds of op in a SavedModel's graph and functions."""
     found = set()
-    for graph in saved.meta_graphs:
+    for graph in _meta_graphs(path):
         found |= {node.op for node in graph.graph_def.node}
         for function in graph.graph_def.library.function:
             found |= {node.op for node in function.node_def}

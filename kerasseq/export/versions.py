@@ -23,6 +23,8 @@ MANIFEST, ANSWERS = "manifest.json", "answers.json"
 NEEDED = ("format", "kind", "task", "settings", "data", "training", "versions", "verification")
 """What a complete manifest has."""
 
+KINDS = ("saved_model", "litert", "onnx")
+
 FORMAT = 1
 """Version of the signatures and the manifest; raised when either changes."""
 
@@ -112,7 +114,23 @@ def read_manifest(path: Path) -> dict[str, Any]:
         )
     if missing := [name for name in NEEDED if name not in manifest]:
         raise UserError(f"{path / MANIFEST} lacks {', '.join(missing)}")
+    if manifest["kind"] not in KINDS:
+        raise UserError(f"{path / MANIFEST}: kind {manifest['kind']!r} is none of {KINDS}")
     return manifest
+
+
+def read_answers(path: Path, keys: set[str]) -> list[dict[str, Any]]:
+    """The recorded answers of an exported version, each with these keys.
+
+    Raises:
+        UserError: if there are none.
+    """
+    recorded = read_json(path, ANSWERS)
+    if not isinstance(recorded, list) or not recorded:
+        raise UserError(f"{path / ANSWERS} holds no recorded answers")
+    if not all(isinstance(one, dict) and keys <= set(one) for one in recorded):
+        raise UserError(f"{path / ANSWERS}: each recorded answer needs {', '.join(sorted(keys))}")
+    return recorded
 
 
 def read_manifest_of(path: Path, task: str) -> dict[str, Any]:
@@ -181,9 +199,13 @@ def difference(
                 f"the export's {name} has shape {found.shape}, not {wanted.shape}: {what}"
             )
         if wanted.dtype.kind == "f":
-            off = np.abs(wanted - found) / np.maximum(1.0, np.abs(wanted))
+            # what is not finite must be the same; a difference with it would be no number
+            with np.errstate(invalid="ignore"):
+                off = np.abs(wanted - found) / np.maximum(1.0, np.abs(wanted))
+            off = np.where(np.isfinite(wanted) & np.isfinite(found), off, np.inf)
+            off = np.where((wanted == found) | (np.isnan(wanted) & np.isnan(found)), 0.0, off)
             worst = max(worst, float(off.max(initial=0.0)))
-            if not worst <= tolerance:
+            if worst > tolerance:
                 raise UserError(f"the export's {name} differs by {worst:.1e}: {what}")
         elif (wanted != found).any():
             raise UserError(f"the export's {name} differs: {what}")

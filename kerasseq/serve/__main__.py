@@ -5,23 +5,28 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import math
 import os
+import socket
 import sys
 from dataclasses import fields
 from pathlib import Path
 
 from kerasseq.errors import UserError
+from kerasseq.export.versions import MANIFEST
 from kerasseq.serve.limits import Limits
 
 TOKEN = "KERASSEQ_TOKEN"
 HELP = {
     "body": "most bytes of a request's body",
-    "rows": "most examples of a request, and of what is run at once",
+    "rows": "most examples of a request (times its beam), and of what is run at once",
     "characters": "most characters of a text",
     "words": "most words of a sentence that is given as words",
     "beam_size": "largest beam",
     "k": "most next tokens",
     "length": "most tokens that are generated",
+    "tokens": "most tokens that a request generates, over all its examples",
+    "seconds": "time for a request to arrive, and then to be answered",
     "waiting": "examples that may wait, per model; beyond it requests get 503",
     "wait": "seconds that a request waits for others to be run with",
 }
@@ -30,7 +35,9 @@ HELP = {
 class JsonLines(logging.Formatter):
     """A log record as one line of JSON."""
 
-    KNOWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+    KNOWN = frozenset(vars(logging.makeLogRecord({}))) | {
+        "message", "asctime", "taskName", "color_message",
+    }  # fmt: skip
 
     def format(self, record: logging.LogRecord) -> str:
         extra = {k: v for k, v in vars(record).items() if k not in self.KNOWN}
@@ -71,7 +78,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
         help="seconds that requests have left after SIGTERM (default: %(default)s)",
     )  # fmt: skip
     for item in fields(Limits):
-        kind = float if item.name == "wait" else int
+        kind = type(item.default)
         parser.add_argument(
             f"--max-{item.name.replace('_', '-')}", dest=item.name, type=kind, default=item.default,
             metavar="N", help=f"{HELP[item.name]} (default: %(default)s)",
@@ -98,13 +105,22 @@ def serve(options: argparse.Namespace) -> None:
     limits = Limits(**{item.name: getattr(options, item.name) for item in fields(Limits)})
     if not options.folder.is_dir():
         raise UserError(f"{options.folder} is no folder: export a model first")
-    if options.poll <= 0:
+    if not 0 < options.poll < math.inf:
         raise UserError(f"--poll must be above 0, got {options.poll:g}")
+    if not 0 <= options.port <= 65_535:
+        raise UserError(f"--port is from 0 to 65535, got {options.port}")
+    if options.drain < 0:
+        raise UserError(f"--drain must be at least 0, got {options.drain}")
+    if any(options.folder.glob(f"*/{MANIFEST}")):
+        where = options.folder.resolve().parent
+        raise UserError(f"{options.folder} holds the versions of one model: serve {where}")
     if options.batch_threads < 1:
         raise UserError(f"--batch-threads must be at least 1, got {options.batch_threads}")
     for name, value in vars(limits).items():
-        if value < (0 if name == "wait" else 1):
+        if not value >= (0 if name == "wait" else 1):
             raise UserError(f"--max-{name.replace('_', '-')} is too small: {value:g}")
+    if limits.waiting < limits.rows:
+        raise UserError("--max-waiting must be at least --max-rows, or a request could never wait")
     try:
         import uvicorn
 
@@ -116,16 +132,29 @@ def serve(options: argparse.Namespace) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    token = os.environ.get(TOKEN, "")
+    token = os.environ.get(TOKEN, "").strip()
     server = Server(options.folder, limits, token, options.poll, options.batch_threads)
-    uvicorn.run(
+    config = uvicorn.Config(
         make_app(server),
-        host=options.host,
-        port=options.port,
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=options.drain,
     )
+    with listening(options.host, options.port) as bound:  # before models are loaded for nothing
+        uvicorn.Server(config).run([bound])
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A socket that is bound.
+
+    Raises:
+        UserError: if it cannot be.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise UserError(f"cannot listen on {host}, port {port}: {error}") from None
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import hmac
 import logging
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from prometheus_client import (
     Histogram,
     generate_latest,
 )
+from starlette.requests import ClientDisconnect
 
 from kerasseq.serve.batching import Batcher, OverloadedError
 from kerasseq.serve.limits import Limits
@@ -39,6 +40,18 @@ OPEN = ("/", "/healthz")
 """Paths that need no token: the page asks for it."""
 
 RETRY_AFTER = "1"
+LARGE = 5_000
+"""Values of an answer that takes so long to write that others should not wait for it."""
+
+CLIENT_CLOSED = 499
+"""In the log, as nginx has it: nobody was there to read an answer."""
+
+POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+    "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+"""Of the page: all of it is in one file, and it talks to this server alone."""
 
 
 class Metrics:
@@ -88,15 +101,15 @@ class Server:
         yield
         task.cancel()
         for batcher in self._batchers.values():
-            await batcher.close()
+            batcher.close()
 
     async def _look(self) -> None:
         while True:
             await asyncio.sleep(self._poll)
             try:
                 await asyncio.to_thread(self.store.refresh)
-            except OSError as error:
-                LOG.error("cannot look for models", extra={"error": str(error)})
+            except Exception as error:  # it looks again
+                LOG.error("cannot look for models", extra={"error": str(error)[:300]})
 
     def _batcher(self, name: str) -> Batcher:
         """A model's own: a slow one keeps no other waiting."""
@@ -108,8 +121,9 @@ class Server:
         """Whether a request may be answered."""
         if not self._token or request.url.path in OPEN:
             return True
-        given = request.headers.get("authorization", "")
-        return hmac.compare_digest(given.encode(), f"Bearer {self._token}".encode())
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        same = hmac.compare_digest(given.strip().encode("latin-1"), self._token.encode())
+        return same and scheme.lower() == "bearer"
 
     # -- answers ---------------------------------------------------------------------------------
 
@@ -119,7 +133,7 @@ class Server:
         found = MODEL.fullmatch(path)
         malformed = f"Malformed request: {request.method} {path[:200]}"
         if not found:
-            return error(404, malformed)
+            return error(400, malformed)
         name = found["name"]
         version = int(found["version"]) if found["version"] else None
         request.state.model = name if self.store.get(name, None) else "unknown"
@@ -127,9 +141,11 @@ class Server:
         if request.method not in ("GET", "POST") or (request.method == "POST") != (
             (what or "").startswith(":")
         ):
-            return error(405, malformed, Allow="POST" if (what or "")[:1] == ":" else "GET")
+            return error(400, malformed)
         served = self.store.get(name, version)
         if served is None:
+            if what is None:
+                return error(404, f"Could not find any versions of model {name}")
             asked = f"Latest({name})" if version is None else f"Specific({name}, {version})"
             return error(404, f"Servable not found for request: {asked}")
         if what is None:
@@ -139,18 +155,16 @@ class Server:
         if what != ":predict":
             return error(400, f"{what[1:]} is not served; use predict")
         try:
-            body = await read_body(request, self.limits.body)
-            return JSONResponse(await self._predict(served, body))
+            body = await read_body(request, self.limits)
+            return await self._predict(served, body, request)
         except BadRequestError as refused:
             return error(refused.status, str(refused))
-        except OverloadedError:
-            return error(
-                503, f"more than {self.limits.waiting} examples would wait", RETRY_AFTER=RETRY_AFTER
-            )
+        except OverloadedError as overloaded:
+            return error(503, str(overloaded), RETRY_AFTER=RETRY_AFTER)
         except tf.errors.InvalidArgumentError as refused:
             return error(400, reason(refused))
 
-    async def _predict(self, served: Served, body: bytes) -> dict[str, Any]:
+    async def _predict(self, served: Served, body: bytes, client: Request) -> Response:
         request = parse_json(body)
         signature = signature_of(request)
         if signature not in served.inputs:
@@ -158,8 +172,23 @@ class Server:
                 f'Serving signature name: "{signature[:60]}" not found in signature def'
             )
         predict = parse_predict(request, served.inputs[signature], self.limits)
-        outputs = await self._batcher(served.name).run(served, predict)
-        return answer(outputs, predict.by_row)
+        run = asyncio.ensure_future(self._batcher(served.name).run(served, predict))
+        gone = asyncio.ensure_future(disconnected(client))
+        try:
+            await asyncio.wait(
+                (run, gone), timeout=self.limits.seconds, return_when=asyncio.FIRST_COMPLETED
+            )
+            if gone.done() and not run.done():
+                return Response(status_code=CLIENT_CLOSED)
+            if not run.done():
+                raise OverloadedError(f"no answer within {self.limits.seconds:g} seconds")
+            outputs = run.result()
+            if sum(values.size for values in outputs.values()) < LARGE:
+                return JSONResponse(answer(outputs, predict.by_row))
+            return await asyncio.to_thread(lambda: JSONResponse(answer(outputs, predict.by_row)))
+        finally:
+            run.cancel()
+            gone.cancel()
 
     def models(self) -> list[dict[str, Any]]:
         """What the page shows tabs for."""
@@ -169,7 +198,7 @@ class Server:
                 "version": served.version,
                 "task": served.manifest.get("task"),
                 "signatures": sorted(served.inputs),
-                "settings": served.manifest.get("settings", {}),
+                "settings": shown_settings(served.manifest.get("settings", {})),
                 "classes": served.manifest.get("data", {}).get("classes", []),
             }
             for served in self.store.all()
@@ -198,20 +227,35 @@ def metadata_of(served: Served) -> dict[str, Any]:
     }
 
 
-async def read_body(request: Request, most: int) -> bytes:
+def shown_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What the page needs; no paths of the machine that trained the model."""
+    return {name: settings[name] for name in ("source", "target", "text") if name in settings}
+
+
+async def read_body(request: Request, limits: Limits) -> bytes:
     """A request's body.
 
     Raises:
-        BadRequestError: if it is longer than ``most`` bytes; no more is read then.
+        BadRequestError: if it is too long, or takes too long; no more is read then.
     """
     parts = []
     size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size > most:
-            raise BadRequestError(f"a request's body has at most {most} bytes", 413)
-        parts.append(part)
+    try:
+        async with asyncio.timeout(limits.seconds):
+            async for part in request.stream():
+                size += len(part)
+                if size > limits.body:
+                    raise BadRequestError(f"a request's body has at most {limits.body} bytes", 413)
+                parts.append(part)
+    except TimeoutError:
+        raise BadRequestError(f"a request arrives within {limits.seconds:g} seconds", 408) from None
     return b"".join(parts)
+
+
+async def disconnected(request: Request) -> None:
+    """Returns when the client has gone."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def reason(refused: tf.errors.InvalidArgumentError) -> str:
@@ -259,6 +303,12 @@ class Gate:
         else:
             try:
                 await self._app(scope, receive, keep)
+            except asyncio.CancelledError:  # the time to drain is over
+                if not status:
+                    ended = error(503, "the server has ended", RETRY_AFTER=RETRY_AFTER)
+                    await ended(scope, receive, keep)
+            except ClientDisconnect:
+                status = CLIENT_CLOSED
             except Exception:
                 LOG.exception("failed")
                 if not status:
@@ -283,16 +333,18 @@ class Gate:
 def make_app(server: Server) -> FastAPI:
     """The application."""
     app = FastAPI(
-        title="kerasseq", lifespan=server.life, docs_url=None, redoc_url=None, openapi_url=None
-    )
+        title="kerasseq", lifespan=server.life, docs_url=None, redoc_url=None, openapi_url=None,
+        redirect_slashes=False,
+    )  # fmt: skip
 
     app.add_middleware(Gate, server=server)
 
-    @app.get("/")
+    @app.api_route("/", methods=["GET", "HEAD"])
     async def page() -> HTMLResponse:
-        return HTMLResponse(PAGE.read_text(encoding="utf-8"))
+        headers = {"Content-Security-Policy": POLICY}
+        return HTMLResponse(PAGE.read_text(encoding="utf-8"), headers=headers)
 
-    @app.get("/healthz")
+    @app.api_route("/healthz", methods=["GET", "HEAD"])
     async def health() -> JSONResponse:
         loaded = [served.name for served in server.store.all()]
         return JSONResponse({"models": loaded}, 200 if loaded else 503)

@@ -21,10 +21,10 @@ SHORT = 256
 
 
 class OverloadedError(Exception):
-    """Too many examples wait."""
+    """There is more to do than can be done."""
 
 
-@dataclass
+@dataclass(eq=False)
 class _Waiting:
     served: Served
     request: Predict
@@ -40,13 +40,15 @@ class _Waiting:
 
     def goes_with(self, other: _Waiting) -> bool:
         """Whether one run can answer both. Where a seed is drawn with, an example's draw depends
-        on its place in the batch, so such requests are run alone. A batch takes as long as its
+        on its place in the batch, and where the width of an output does on the whole batch, nothing
+        says how wide one's own was: such requests are run alone. A batch takes as long as its
         longest text, so much shorter ones go elsewhere."""
         mine, theirs = self.request, other.request
         return (
             self.served is other.served
             and mine.signature == theirs.signature
             and "seed" not in mine.scalars
+            and mine.signature not in self.served.alone
             and mine.scalars == theirs.scalars
             and max(self.size, other.size, SHORT) <= 2 * max(min(self.size, other.size), SHORT)
         )
@@ -84,20 +86,26 @@ class Batcher:
             OverloadedError: if too much waits already.
         """
         if self._rows + request.rows > self._limits.waiting:
-            raise OverloadedError
+            raise OverloadedError(f"more than {self._limits.waiting} examples would wait")
         if not self._tasks:
             self._tasks = [asyncio.create_task(self._work()) for _ in range(self._threads)]
         waiting = _Waiting(served, request, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
         self._rows += request.rows
         self._arrived.set()
-        return await waiting.answer
+        try:
+            return await waiting.answer
+        except asyncio.CancelledError:  # nobody waits for it any more
+            if waiting in self._queue:
+                self._queue.remove(waiting)
+                self._rows -= request.rows
+            raise
 
-    async def close(self) -> None:
-        """Ends the threads, after what they run."""
+    def close(self) -> None:
+        """Ends the threads; what they still run is for nobody."""
         for task in self._tasks:
             task.cancel()
-        await asyncio.to_thread(self._pool.shutdown)
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()
@@ -121,15 +129,13 @@ class Batcher:
                         one.answer.set_result(mine)
 
     def _take(self) -> list[_Waiting]:
-        """The oldest request, and those that go with it; none whose client has gone."""
+        """The oldest request, and those that go with it."""
         batch: list[_Waiting] = []
         rest: deque[_Waiting] = deque()
         rows = 0
         for one in self._queue:
             size = one.request.rows
-            if one.answer.done():
-                self._rows -= size
-            elif not batch or (one.goes_with(batch[0]) and rows + size <= self._limits.rows):
+            if not batch or (one.goes_with(batch[0]) and rows + size <= self._limits.rows):
                 batch.append(one)
                 rows += size
                 self._rows -= size

@@ -11,10 +11,12 @@ class Limits:
 
     Attributes:
         body: bytes of a request's body.
-        rows: examples of a request, and of what is run at once.
+        rows: examples of a request, each counted beam_size times, and of what is run at once.
         characters: of one text.
         words: of one sentence that is given as words.
         beam_size, k, length: of the inputs of these names.
+        tokens: that a request generates, its examples times its length.
+        seconds: that a request may take to arrive, and then to be answered.
         waiting: examples that wait to be run, over all requests of a model.
         wait: seconds that a request waits for others to be run with.
     """
@@ -26,6 +28,8 @@ class Limits:
     beam_size: int = 20
     k: int = 100
     length: int = 1_000
+    tokens: int = 10_000
+    seconds: float = 60.0
     waiting: int = 1_024
     wait: float = 0.002
 

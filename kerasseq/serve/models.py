@@ -33,6 +33,8 @@ class Served:
         name, version: where it lies.
         manifest: what its export says of it.
         inputs: of each signature.
+        alone: signatures some output of which is as wide as the batch needs, and does not say how
+            wide each example needs it.
         signature_def: as TensorFlow Serving's metadata shows it.
     """
 
@@ -40,6 +42,7 @@ class Served:
     version: int
     manifest: Mapping[str, Any]
     inputs: Mapping[str, Mapping[str, Input]]
+    alone: frozenset[str]
     signature_def: Mapping[str, Any]
     loaded: Any
 
@@ -74,14 +77,19 @@ def load(path: Path) -> Served:
         if name != "__saved_model_init_op"
     }
     loaded = tf.saved_model.load(str(path))
-    inputs = {}
+    inputs, alone = {}, set()
     for name, function in loaded.signatures.items():
+        outputs = function.structured_outputs
+        shapes = [tensor.shape[1:].as_list() for tensor in outputs.values()]
+        if "lengths" not in outputs and any(None in shape for shape in shapes):
+            alone.add(name)
         specs = function.structured_input_signature[1]
         inputs[name] = {
             key: Input(np.dtype(spec.dtype.as_numpy_dtype).name, len(spec.shape))
             for key, spec in specs.items()
         }
-    served = Served(path.parent.name, int(path.name), manifest, inputs, shown, loaded)
+    name, version = path.parent.name, int(path.name)
+    served = Served(name, version, manifest, inputs, frozenset(alone), shown, loaded)
     first = inputs.get("serving_default", {})
     if len(first) == 1:
         served.run("serving_default", {next(iter(first)): [b"warm up"]})
@@ -98,50 +106,53 @@ class Store:
     def __init__(self, root: Path):
         self._root = root
         self._newest: dict[str, Served] = {}
-        self._failed: dict[Path, float] = {}
+        self._failed: dict[Path, list[tuple[str, int, int]]] = {}
         self._lock = threading.Lock()
 
     def refresh(self) -> None:
         """Loads what is new, and lets go of what is gone. Requests go on meanwhile; one that holds
         an old version keeps it until it is answered."""
-        found = {}
-        for folder in sorted(self._root.iterdir()):
-            if folder.is_dir() and not folder.name.startswith("."):
-                versions = [
-                    v for v in versions_in(folder) if (folder / str(v) / SAVED_MODEL).exists()
-                ]
-                if versions:
-                    found[folder.name] = folder / str(versions[-1])
-        for name, path in found.items():
-            held = self._newest.get(name)
-            if held and held.version == int(path.name):
-                continue
-            changed = (path / SAVED_MODEL).stat().st_mtime
-            if self._failed.get(path) == changed:
-                continue
-            start = time.perf_counter()
+        for name in {path.name for path in self._root.iterdir()} | set(self._newest):
+            held, newest = self._newest.get(name), None
             try:
-                served = load(path)
-            except Exception as error:  # whatever is in that folder, the others go on
-                self._failed[path] = changed
-                LOG.error("cannot load", extra={"path": str(path), "error": str(error)[:300]})
-                continue
+                versions = [] if name.startswith(".") else versions_in(self._root / name)
+            except OSError:  # no folder, or one that cannot be read
+                versions = []
+            for version in reversed(versions):
+                path = self._root / name / str(version)
+                newest = held if held and held.version == version else self._loaded(path)
+                if newest:
+                    break
             with self._lock:
-                self._newest[name] = served
-            # a full collection looks at all of TensorFlow, and every request waits for it
-            gc.collect()
-            gc.freeze()
-            LOG.info(
-                "loaded",
-                extra={
-                    "model": name,
-                    "version": served.version,
-                    "seconds": round(time.perf_counter() - start, 2),
-                },
-            )
-        with self._lock:
-            for name in set(self._newest) - set(found):
-                del self._newest[name]
+                if newest:
+                    self._newest[name] = newest
+                else:
+                    self._newest.pop(name, None)
+
+    def _loaded(self, path: Path) -> Served | None:
+        """A version; None if it cannot be loaded, which is tried again when its files change."""
+        start = time.perf_counter()
+        files: list[tuple[str, int, int]] = []
+        try:
+            for file in sorted(path.rglob("*")):
+                state = file.stat()
+                files.append((str(file), state.st_size, state.st_mtime_ns))
+            if self._failed.get(path) == files or not (path / SAVED_MODEL).exists():
+                return None
+            served = load(path)
+        except Exception as error:  # whatever is in that folder, the others go on
+            self._failed[path] = files
+            LOG.error("cannot load", extra={"path": str(path), "error": str(error)[:300]})
+            return None
+        # a full collection looks at all of TensorFlow, and every request waits for it
+        gc.collect()
+        gc.freeze()
+        spent = round(time.perf_counter() - start, 2)
+        LOG.info(
+            "loaded",
+            extra={"model": served.name, "version": served.version, "seconds": spent},
+        )
+        return served
 
     def get(self, name: str, version: int | None) -> Served | None:
         """A loaded model, or None."""

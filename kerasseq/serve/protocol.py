@@ -20,7 +20,6 @@ import numpy as np
 from kerasseq.serve.limits import Limits
 
 DEFAULT = "serving_default"
-KEYS = {"signature_name", "instances", "inputs"}
 
 
 class BadRequestError(Exception):
@@ -101,9 +100,6 @@ def parse_predict(
     Raises:
         BadRequestError: if they are not what the signature takes, or beyond the limits.
     """
-    unknown = sorted(map(str, set(request) - KEYS))
-    if unknown:
-        raise BadRequestError(f"unknown key in the request: {unknown[0][:60]!r}")
     if ("instances" in request) == ("inputs" in request):
         raise BadRequestError("the request needs one of the keys 'instances' and 'inputs'")
     by_row = "instances" in request
@@ -128,6 +124,15 @@ def parse_predict(
     rows = counts.pop()
     if not 1 <= rows <= limits.rows:
         raise BadRequestError(f"a request has from 1 to {limits.rows} examples, got {rows}")
+    beam, length = scalars.get("beam_size", 1), scalars.get("length", 1)
+    if rows * beam > limits.rows:
+        raise BadRequestError(
+            f"examples times beam_size are at most {limits.rows}, got {rows} times {beam}"
+        )
+    if rows * length > limits.tokens:
+        raise BadRequestError(
+            f"examples times length are at most {limits.tokens}, got {rows} times {length}"
+        )
     return Predict(signature_of(request), columns, scalars, rows, by_row)
 
 

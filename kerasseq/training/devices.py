@@ -303,7 +303,7 @@ def cluster(environment: Mapping[str, str]) -> tuple[int, int]:
 
 def plan_alone(hardware: Hardware, settings: DeviceSettings) -> DevicePlan:
     """The plan of what one device does, such as evaluation, whatever trained the model."""
-    settings = dataclasses.replace(settings, strategy="one_device", replicas=0)
+    settings = dataclasses.replace(settings, strategy="one_device", replicas=0, kernel="auto")
     return plan(dataclasses.replace(hardware, workers=1, worker=0), settings)
 
 

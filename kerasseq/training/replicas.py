@@ -135,9 +135,13 @@ class Replicas:
         """What the chief gives here, on all machines; they wait for one another."""
         if self.workers == 1:
             return list(values)
-        mine = np.array(values, np.float64) * self.chief
-        # one copy of the chief's machine speaks
-        return self.run(lambda n: self.sum(tf.constant(mine * (n == 0)))).numpy().tolist()
+        given = np.array(values, np.float64)
+
+        def said(number: int) -> Any:  # by one copy of the chief's machine; others may have nan
+            speaks = self.chief and number == 0
+            return self.sum(tf.constant(given if speaks else np.zeros_like(given)))
+
+        return self.run(said).numpy().tolist()
 
     def check_same(self, what: str, value: Any) -> None:
         """Makes sure that all machines have the same here.

@@ -369,7 +369,7 @@ class Trainer:
             f"  epoch {record['epoch']:g}  loss {loss:.4f}  validation: {shown}  "
             f"{'*' if better else ' '} {clock(self._seconds)}"
         )
-        if self._watch and (reason := self._watch(self.run.history())):
+        if self._watch and self.step < self._total and (reason := self._watch(self.run.history())):
             assert self._best is not None
             raise PrunedError(reason, self._best["metrics"])
 

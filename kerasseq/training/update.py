@@ -84,7 +84,7 @@ class Update:
             gradients = added(gradients, found) if gradients else found
             self.sums.assign_add([total, weight])
             weights.append(weight)
-        share = 1 / tf.add_n(weights)
+        share = tf.math.divide_no_nan(1.0, tf.add_n(weights))
         self._apply([scaled(gradient, share) for gradient in gradients], learning_rate)
 
     def _round(

@@ -88,7 +88,8 @@ class Board:
 
     def _best(self) -> list[str]:
         """Trials with a value, best first."""
-        values = {n: o.value for n, o in self._ended.items() if o.value is not None}
+        ended = dict(self._ended)  # another thread draws
+        values = {n: o.value for n, o in ended.items() if o.value is not None}
         return sorted(values, key=lambda number: -self._sign * values[number])
 
     def _counts(self) -> str:
@@ -124,7 +125,7 @@ class Board:
 
     def _table(self) -> Group:
         table = Table("trial", "state", self._metric, "settings")
-        for number in list(self._running):  # another thread draws
+        for number in list(self._running):
             history = self._folder / "trials" / number / "metrics.jsonl"
             done = len(history.read_text().splitlines()) if history.exists() else 0
             state = f"running, {done} validations"

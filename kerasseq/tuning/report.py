@@ -16,7 +16,7 @@ from tensorboard.plugins.hparams import api as hparams
 
 from kerasseq.evaluation import sweep_plots
 from kerasseq.training.progress import clock
-from kerasseq.tuning.board import shown
+from kerasseq.tuning.board import shown, shown_changes
 from kerasseq.tuning.space import Choice, Range, Space
 from kerasseq.tuning.trials import Outcome
 
@@ -45,21 +45,25 @@ def ranked(trials: Sequence[Trial], sign: int) -> list[Trial]:
 
 def print_table(trials: Sequence[Trial], metric: str) -> None:
     """The trials, as they come."""
-    names = sorted({name for trial in trials for name in trial.changes})
-    table = Table("trial", "state", metric, "epochs", "time", "parameters")
-    for name in names:
-        table.add_column(name)
+    table = Table("trial", "state", metric, "epochs", "time", "parameters", "settings")
+    for column in table.columns[:-1]:
+        column.no_wrap = True
     for number, changes, outcome in trials:
         table.add_row(
             number,
-            outcome.status + (f": {outcome.reason}" if outcome.reason else ""),
+            outcome.status,
             "" if outcome.value is None else f"{outcome.value:.4f}",
             f"{outcome.epochs:g}",
             clock(outcome.seconds),
             f"{outcome.parameters:,}",
-            *(shown(changes[name]) if name in changes else "" for name in names),
+            shown_changes(changes),
         )
-    Console(soft_wrap=True).print(table)
+    console = Console(soft_wrap=True)
+    console.print(table)
+    for number, _, outcome in trials:
+        if outcome.reason:
+            reason = f"trial {number} {outcome.status}: {outcome.reason}"
+            console.print(reason, highlight=False, markup=False)
 
 
 def importance(trials: Sequence[Trial], space: Space, seed: int) -> dict[str, float] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,6 +100,13 @@ def read_space(path: Path, space: Space) -> dict[str, Choice | Range]:
             changed[name] = _read_entry(entry)
         except (TypeError, ValueError) as error:
             raise UserError(f"{path}: {name}: {error}") from None
+    for name in set(space) - set(found):
+        when = changed[name].when
+        if when is None:
+            continue
+        parent = changed.get(when.name)  # it may keep one value now
+        if not isinstance(parent, Choice) or not set(when.values) & set(parent.values):
+            del changed[name]
     return changed
 
 
@@ -127,6 +135,12 @@ def _read_entry(entry: Any) -> Choice | Range:
     unknown = set(entry) - {"low", "high", "log", "step"}
     if unknown or not {"low", "high"} <= set(entry):
         raise ValueError("must have low and high, and nothing else but log, step and when")
+    for name in ("low", "high", "step"):
+        if isinstance(entry.get(name), str):  # YAML 1.1 reads 1e-3 as a text
+            with contextlib.suppress(ValueError):
+                entry[name] = float(entry[name])
+    if not isinstance(entry.get("log", False), bool):
+        raise ValueError(f"log must be true or false, got {entry['log']!r}")
     numbers = [entry[name] for name in ("low", "high", "step") if entry.get(name) is not None]
     if any(isinstance(n, bool) or not isinstance(n, int | float) for n in numbers):
         raise ValueError(f"low, high and step must be numbers, got {numbers}")

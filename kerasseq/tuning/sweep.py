@@ -19,11 +19,12 @@ from kerasseq.runs import check_same_data, prepare, say
 from kerasseq.storage import write_json
 from kerasseq.task import Task, TaskSettings
 from kerasseq.training.run_folder import JOURNAL, RunFolder, versions
+from kerasseq.training.trainer import InterruptedRunError
 from kerasseq.tuning import report
 from kerasseq.tuning.board import Board
 from kerasseq.tuning.report import Trial
 from kerasseq.tuning.search import EPOCHS, Kind, Proposal, Search
-from kerasseq.tuning.space import Space, checked_space, described
+from kerasseq.tuning.space import Choice, Space, checked_space, described
 from kerasseq.tuning.trials import Job, Outcome, Rules
 from kerasseq.tuning.workers import ClusterOptions, Workers, make_workers
 
@@ -67,6 +68,8 @@ def sweep(
     """
     if options.max_trials < 1:
         raise UserError(f"--max-trials must be 1 or more, got {options.max_trials}")
+    if options.rules.max_parameters < 0:
+        raise UserError(f"--max-parameters must be 0 or more, got {options.rules.max_parameters}")
     if options.tuner == "hyperband" and options.rules.prune:
         raise UserError("hyperband prunes by itself: leave --prune out")
     space = checked_space(space, settings, task.data_settings)
@@ -103,6 +106,8 @@ def sweep(
         try:
             with Board(monitor, sign, options.max_trials + 1, run) as board:
                 trials = _search(search, crew, board, folder)
+        except KeyboardInterrupt:
+            raise InterruptedRunError("stopped; the same command continues the sweep") from None
         finally:
             crew.close()
         _report(trials, crew.job.settings, space, monitor, sign, run)
@@ -137,7 +142,7 @@ def _search(search: Search, crew: Workers, board: Board, folder: Path) -> list[T
         trials.append(Trial(number, changes, outcome))
         board.ended(*trials[-1])
         failures = failures + 1 if outcome.status == "failed" and not outcome.too_large else 0
-        if failures == MOST_FAILURES:
+        if failures >= MOST_FAILURES and all(t.outcome.status == "failed" for t in trials):
             raise UserError(
                 f"{folder}: {failures} trials failed one after the other; the last one: "
                 f"{outcome.reason}. The same command goes on with others"
@@ -154,6 +159,9 @@ def _report(
     best = order[0]
     base = next(trial for trial in trials if trial.number == DEFAULTS)
     report.print_table([*order, base], monitor)
+    epochs = sorted({t.changes[EPOCHS] for t in order if EPOCHS in t.changes})
+    if len(epochs) > 1:  # hyperband's
+        space = {**space, EPOCHS: Choice(tuple(epochs))}
     try:
         shares = report.importance(order, space, settings.seed)
     except ImportError:
@@ -185,7 +193,10 @@ def _report(
     path.write_text(yaml.safe_dump(chosen.to_dict(), sort_keys=False), encoding="utf-8")
     value = best.outcome.value or 0.0
     if base.outcome.value is None:
-        say(f"the settings as they are failed: {base.outcome.reason}")
+        say(
+            f"best: trial {best.number}, {monitor} {value:.4f}; the settings as they are failed: "
+            f"{base.outcome.reason}"
+        )
     else:
         gain = sign * (value - base.outcome.value)
         verdict = "better than" if gain > 0 else "no better than"

@@ -79,6 +79,9 @@ class Job(NamedTuple):
     folder: Path
     prepared: Prepared
     rules: Rules
+    started: str = ""
+    """Told apart from other starts of the sweep, where a trial's process may die by itself: one
+    that ends with the sweep has done nothing wrong."""
 
     def sets_up(self) -> bool:
         """Whether the process that runs a trial makes its own device plan."""
@@ -106,7 +109,12 @@ def run_trial(job: Job, number: str, changes: Mapping[str, Any]) -> Outcome:
     except UserError as error:
         outcome = Outcome("failed", reason=str(error))
     else:
-        outcome = _run(job, run, settings, start)
+        try:
+            outcome = _run(job, run, settings, start)
+        except (InterruptedRunError, KeyboardInterrupt):  # no attempt that failed
+            attempts = run.read_json(ATTEMPTS) or {"count": 0}
+            write_json(run / ATTEMPTS, {**attempts, "count": max(0, attempts["count"] - 1)})
+            raise
     write_json(run / OUTCOME, asdict(outcome))
     return outcome
 
@@ -124,8 +132,11 @@ def _run(job: Job, run: RunFolder, settings: TaskSettings, start: float) -> Outc
     monitor = settings.training.monitor  # type: ignore[attr-defined]
     watch = median_rule(job, run) if job.rules.prune else None
     with contextlib.ExitStack() as stack:
-        stack.enter_context(run.open(job.task.name, settings.to_dict()))
-        attempts = _count_attempt(run)
+        # a trial may go on with other workers, on another machine
+        before = (run.read_json("run.json") or {}).get("settings", {})
+        recorded = {**settings.to_dict(), **{k: v for k, v in before.items() if k == "device"}}
+        stack.enter_context(run.open(job.task.name, recorded))
+        attempts = _count_attempt(run, job.started)
         if attempts > MOST_ATTEMPTS:
             died = f"its process died {MOST_ATTEMPTS} times; was there too little memory?"
             return ended("failed", reason=died)
@@ -152,6 +163,8 @@ def _run(job: Job, run: RunFolder, settings: TaskSettings, start: float) -> Outc
             summary = run.read_json(SUMMARY) or fit(job.task, settings, run, prepared, watch)
         except PrunedError as error:
             value = error.metrics[monitor]
+            if not math.isfinite(value):
+                return ended("failed", reason=f"{monitor} is {value}", parameters=count)
             return ended(
                 "pruned",
                 value=value,
@@ -159,10 +172,7 @@ def _run(job: Job, run: RunFolder, settings: TaskSettings, start: float) -> Outc
                 reason=str(error),
                 parameters=count,
             )
-        except InterruptedRunError:
-            write_json(run / ATTEMPTS, {"count": attempts - 1})
-            raise
-        except StorageError:
+        except (InterruptedRunError, StorageError):
             raise
         except (tf.errors.ResourceExhaustedError, MemoryError) as error:
             reason = f"too little memory: {_first_line(error)}"
@@ -185,13 +195,15 @@ def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or ["no message"])[0][:200]
 
 
-def _count_attempt(run: RunFolder) -> int:
-    """How often the trial was begun since its last checkpoint."""
+def _count_attempt(run: RunFolder, started: str = "") -> int:
+    """How often the trial was begun since its last checkpoint, in this start of the sweep."""
     path = run / CHECKPOINT
     reached = path.stat().st_mtime if path.exists() else 0.0
     before = run.read_json(ATTEMPTS) or {"count": 0}
-    count = 1 + (before["count"] if before.get("reached", reached) == reached else 0)
-    write_json(run / ATTEMPTS, {"count": count, "reached": reached})
+    now = {"reached": reached, "started": started}
+    same = all(before.get(name, value) == value for name, value in now.items())
+    count = 1 + (before["count"] if same else 0)
+    write_json(run / ATTEMPTS, {"count": count, **now})
     return count
 
 

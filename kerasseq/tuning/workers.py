@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import uuid
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,6 +13,9 @@ from kerasseq.training.devices import hide_gpus, usable_cores
 from kerasseq.training.trainer import InterruptedRunError
 from kerasseq.tuning.search import Proposal
 from kerasseq.tuning.trials import Job, Outcome, run_trial
+
+GRACE = 20
+"""Seconds that trials have to write a checkpoint when a sweep is stopped."""
 
 RETRIES = 3
 """How often Ray begins a trial again whose worker died."""
@@ -88,6 +93,8 @@ class OnRay:
         wanted = job.settings.device.threads
         here = wanted or max(1, usable_cores() // options.workers)
         started = {} if options.address else {"num_cpus": here * options.workers}
+        if options.address:
+            _check_reached(options.address)
         try:
             ray.init(
                 address=options.address or None,
@@ -112,7 +119,8 @@ class OnRay:
                 )
         # what a trial may use is what Ray gives it
         changes = {"device.threads": here, "device.strategy": "one_device", "device.replicas": 0}
-        self.job = job._replace(settings=replace(job.settings, changes))
+        settings = replace(job.settings, changes)
+        self.job = job._replace(settings=settings, started=uuid.uuid4().hex)
         self._shared = ray.put(self.job)
         # a process that has had a GPU keeps its memory: Ray then starts one for every trial
         again = {} if options.gpus else {"max_calls": 0}
@@ -147,9 +155,28 @@ class OnRay:
                 return proposal.number, Outcome("failed", reason=reason)
 
     def close(self) -> None:
-        for task in self._tasks:
+        tasks = list(self._tasks)
+        for task in tasks:  # an interrupt: a trial writes a checkpoint
+            self._ray.cancel(task)
+        if tasks:
+            _, tasks = self._ray.wait(tasks, num_returns=len(tasks), timeout=GRACE)
+        for task in tasks:
             self._ray.cancel(task, force=True)
         self._ray.shutdown()
+
+
+def _check_reached(address: str) -> None:
+    """Ray itself tries for minutes, and then ends the process.
+
+    Raises:
+        UserError: if nothing listens at a ``HOST:PORT``.
+    """
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal() and "/" not in host:
+        try:
+            socket.create_connection((host, int(port)), timeout=10).close()
+        except (OSError, OverflowError) as error:
+            raise UserError(f"Ray: no cluster answers at {address}: {error}") from None
 
 
 def _run_on_ray(job: Job, number: str, changes: dict[str, Any], gpus: float) -> Outcome:

@@ -1,6 +1,7 @@
 """The server's paths, with models made on the spot, and as a process under load and signals."""
 
 import asyncio
+import http.client
 import json
 import os
 import random
@@ -37,7 +38,9 @@ class Lengths(tf.Module):
 
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "text")])
         def serve(text):
-            turns = tf.reduce_sum(tf.cos(tf.range(float(slow) * 1e6))) * 0 if slow else 0.0
+            turns = 0.0
+            for turn in tf.range(float(slow)):  # a few milliseconds each
+                turns += 0 * tf.reduce_sum(tf.cos(tf.range(1e6) + turn))
             return {"size": tf.strings.length(text) + self.number + tf.cast(turns, tf.int32)}
 
         @tf.function(
@@ -112,14 +115,14 @@ def test_versions_status_and_metadata(client):
     [
         ("POST", "/v1/models/none:predict", {}, 404, "not found for request: Latest(none)"),
         ("POST", "/v1/models/lengths/versions/7:predict", {}, 404, "Specific(lengths, 7)"),
-        ("GET", "/v1/models/none", None, 404, "Servable not found"),
+        ("GET", "/v1/models/none", None, 404, "Could not find any versions of model none"),
         ("GET", "/v1/models/none/metadata", None, 404, "Servable not found"),
         ("GET", "/nothing", None, 404, "Malformed request: GET /nothing"),
-        ("POST", "/v1/models/lengths/versions/x:predict", {}, 404, "Malformed request"),
-        ("POST", "/v1/models/lengths:run", {}, 404, "Malformed request"),
+        ("POST", "/v1/models/lengths/versions/x:predict", {}, 400, "Malformed request"),
+        ("POST", "/v1/models/lengths:run", {}, 400, "Malformed request"),
         ("POST", "/v1/models/lengths:classify", {}, 400, "use predict"),
-        ("GET", PREDICT, None, 405, "Malformed request: GET"),
-        ("DELETE", "/v1/models/lengths", None, 405, "Malformed request: DELETE"),
+        ("GET", PREDICT, None, 400, "Malformed request: GET"),
+        ("DELETE", "/v1/models/lengths", None, 400, "Malformed request: DELETE"),
         ("POST", PREDICT, {"instances": ["a"] * 9}, 400, "from 1 to 8 examples, got 9"),
         ("POST", PREDICT, {"instances": ["a" * 51]}, 400, "at most 50 characters, got 51"),
         ("POST", PREDICT, {"instances": ["a" * 30_000]}, 413, "at most 20000 bytes"),
@@ -186,8 +189,9 @@ def test_a_token_where_one_is_set(root):
             found = post(client, {"instances": ["a"]}, headers=headers)
             assert found.status_code == 401
             assert found.json() == {"error": "a bearer token is needed"}
-        right = {"Authorization": "Bearer secret"}
-        assert post(client, {"instances": ["a"]}, headers=right).status_code == 200
+        for right in ("Bearer secret", "bearer secret"):
+            headers = {"Authorization": right}
+            assert post(client, {"instances": ["a"]}, headers=headers).status_code == 200
         assert client.get("/metrics").status_code == 401
         assert client.get("/models").status_code == 401
         assert client.get("/healthz").status_code == client.get("/").status_code == 200
@@ -222,11 +226,91 @@ def test_new_versions_are_picked_up_and_old_ones_go(root, client):
     assert until(lambda: client.get("/healthz").json() == {"models": ["lengths"]})
 
 
-def test_a_damaged_version_is_left_out(root, client):
-    (root / "lengths" / "9").mkdir()
-    (root / "lengths" / "9" / "manifest.json").write_text("{}")
-    time.sleep(0.3)
+def test_a_version_that_is_half_there_is_served_once_it_is_whole(root, client):
+    write(root, 3, name="elsewhere")
+    source, target = root / "elsewhere" / "3", root / "lengths" / "9"
+    target.mkdir()
+    for name in ("manifest.json", "saved_model.pb"):
+        shutil.copy(source / name, target / name)
+    time.sleep(0.4)
     assert post(client, {"instances": ["a"]}).json() == {"predictions": [2]}
+    shutil.copytree(source / "variables", target / "variables")
+    assert until(lambda: post(client, {"instances": ["a"]}).json() == {"predictions": [4]})
+
+
+def test_the_newest_version_that_loads_is_served(root):
+    write(root, 2)
+    shutil.copytree(root / "lengths" / "2", root / "lengths" / "5")
+    (root / "lengths" / "5" / "saved_model.pb").write_bytes(b"damaged")
+    (root / "a file").write_text("beside the models")
+    with TestClient(make_app(Server(root, LIMITS, poll=0.05))) as client:
+        assert post(client, {"instances": ["a"]}).json() == {"predictions": [3]}
+        shutil.rmtree(root / "lengths" / "2")
+        assert until(lambda: post(client, {"instances": ["a"]}).json() == {"predictions": [2]})
+
+
+def test_what_nobody_waits_for_is_not_run(tmp_path):
+    """Clients that have gone leave the queue, and time is bounded for those that stay."""
+    write(tmp_path, 1, slow=1000)
+    server = Process(tmp_path, "--max-waiting", "8", "--max-rows", "8", "--max-seconds", "2",
+                     "--batch-threads", "1").ready()  # fmt: skip
+    body = json.dumps({"instances": ["a"] * 8}).encode()
+    head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    try:
+        for _ in range(3):  # each would be refused if those before it were still there
+            with socket.create_connection(("127.0.0.1", server.port)) as one:
+                one.sendall(head + body)
+                time.sleep(0.3)
+            time.sleep(0.2)
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            server.ask({"instances": ["a"]})
+        with refused.value as answer:
+            assert (answer.code, answer.headers["retry-after"]) == (503, "1")
+            assert json.load(answer) == {"error": "no answer within 2 seconds"}
+        with socket.create_connection(("127.0.0.1", server.port)) as one:
+            one.sendall(head + body[:-1])
+            assert b" 408 " in one.recv(100)
+    finally:
+        server.process.kill()
+        server.end()
+    statuses = [json.loads(line).get("status") for line in server.log if line.startswith("{")]
+    assert statuses.count(499) == 3
+
+
+def test_the_time_to_drain_is_bounded(tmp_path):
+    write(tmp_path, 1, slow=3000)
+    server = Process(tmp_path, "--drain", "1").ready()
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(server.ask, {"instances": ["a"]})
+        time.sleep(0.5)
+        start = time.perf_counter()
+        server.end()
+        assert time.perf_counter() - start < 10
+        error = asked.exception()
+        assert isinstance(error, OSError | http.client.HTTPException)
+        if isinstance(error, urllib.error.HTTPError):
+            with error:
+                assert json.load(error) == {"error": "the server has ended"}
+
+
+def test_an_answer_does_not_depend_on_what_it_was_run_with(tmp_path):
+    """Where nothing says how wide an example's own part of an output is."""
+
+    class Letters(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "text")])
+        def serve(self, text):
+            return {"letters": tf.strings.bytes_split(text).to_tensor("")}
+
+    module = Letters()
+    tf.saved_model.save(module, str(tmp_path / "letters" / "1"), {"serving_default": module.serve})
+    (tmp_path / "letters" / "1" / "manifest.json").write_text("{}")
+    limits = Limits(wait=0.3)
+    with TestClient(make_app(Server(tmp_path, limits))) as client, ThreadPoolExecutor(4) as pool:
+        texts = ["a", "bcd", "ef", "ghijk"]
+        path = "/v1/models/letters:predict"
+        asked = [pool.submit(post, client, {"instances": [text]}, path) for text in texts]
+        found = [one.result().json()["predictions"] for one in asked]
+    assert found == [[list(text)] for text in texts]
 
 
 def until(done, seconds=20.0):
@@ -336,6 +420,12 @@ def test_a_kill_loses_only_what_is_in_flight(root):
         (["nowhere"], "nowhere is no folder"),
         ([".", "--max-rows", "0"], "--max-rows is too small"),
         ([".", "--poll", "0"], "--poll must be above 0"),
+        ([".", "--poll", "nan"], "--poll must be above 0"),
+        ([".", "--drain", "-1"], "--drain must be at least 0"),
+        ([".", "--batch-threads", "0"], "--batch-threads must be at least 1"),
+        ([".", "--max-waiting", "4"], "--max-waiting must be at least --max-rows"),
+        ([".", "--port", "99999"], "--port is from 0 to 65535, got 99999"),
+        ([".", "--host", "256.1.1.1"], "cannot listen on 256.1.1.1"),
     ],
 )
 def test_wrong_options_are_one_line(words, message, capsys):
@@ -347,6 +437,14 @@ def test_wrong_options_are_one_line(words, message, capsys):
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_a_model_s_own_folder_is_told_from_a_folder_of_models(root, capsys):
+    from kerasseq.serve.__main__ import main
+
+    with pytest.raises(SystemExit):
+        main([str(root / "lengths")])
+    assert f"holds the versions of one model: serve {root}" in capsys.readouterr().err
 
 
 def test_nothing_is_lost_while_a_version_is_changed(root, client):
@@ -372,7 +470,7 @@ def test_nothing_is_lost_while_a_version_is_changed(root, client):
 
 def test_too_many_at_once_get_503_and_when_to_come_again(tmp_path):
     write(tmp_path, 1, slow=3)
-    limits = Limits(waiting=2, rows=1)
+    limits = Limits(waiting=2, rows=1, seconds=120)
 
     async def go():
         import httpx

@@ -17,6 +17,7 @@ class Model:
     """Says of every text how long it is, and with whom it was run."""
 
     name = "model"
+    alone = frozenset()
 
     def __init__(self, seconds=0.0, fails=()):
         self.seconds, self.fails, self.batches, self.threads = seconds, fails, [], set()
@@ -48,7 +49,7 @@ def together(model, requests, **limits):
                 *(batcher.run(model, one) for one in requests), return_exceptions=True
             ), batcher.waiting
         finally:
-            await batcher.close()
+            batcher.close()
 
     return asyncio.run(go())
 
@@ -109,7 +110,7 @@ def test_one_thread_runs_the_model_and_requests_gather_meanwhile():
         await asyncio.sleep(0)
         gone.cancel()  # its client has gone
         await asyncio.gather(first, *others)
-        await batcher.close()
+        batcher.close()
 
     asyncio.run(go())
     assert [len(texts) for _, texts, _ in model.batches] == [1, 7]
@@ -136,10 +137,10 @@ def test_two_threads_run_two_batches_at_once():
         batcher = Batcher(Limits(), threads=2)
         parts = (request(b"a", k=1), request(b"b", k=2))
         answers = await asyncio.gather(*(batcher.run(model, part) for part in parts))
-        await batcher.close()
+        batcher.close()
         return answers
 
-    model = SimpleNamespace(run=run)
+    model = SimpleNamespace(run=run, alone=frozenset())
     assert [answer["k"].tolist() for answer in asyncio.run(go())] == [[1], [2]]
 
 
@@ -156,7 +157,8 @@ def test_lists_of_words_of_different_lengths_are_padded():
         return Predict("tag", {"tokens": table}, {}, len(rows), True)
 
     answers, _ = together(
-        SimpleNamespace(run=run), [words([b"a"]), words([b"b", b"c", b"d"], [b"e"])]
+        SimpleNamespace(run=run, alone=frozenset()),
+        [words([b"a"]), words([b"b", b"c", b"d"], [b"e"])],
     )
     assert [answer["n"].tolist() for answer in answers] == [[1], [3, 1]]
     assert len(seen) == 1

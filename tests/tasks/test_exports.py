@@ -86,17 +86,30 @@ def without_versions(path):
     path.write_text(json.dumps(manifest))
 
 
+def with_answers(make):
+    return lambda path: path.write_text(json.dumps(make(json.loads(path.read_text()))))
+
+
+def not_a_number(answers):
+    answers[0]["outputs"]["probability"] = [float("nan")]
+    return answers
+
+
 GRAPH, WEIGHTS = "saved_model.pb", "variables/variables.data-00000-of-00001"
 CHANGES = [
     # as if internals had changed so that what was exported no longer fits
-    (GRAPH, replaced(b"probability", b"likelihoods"), "the export answers"),
+    (GRAPH, replaced(b"probability", b"likelihoods"), "the signature serving_default is"),
     (GRAPH, replaced(b"BlockLSTMV2", b"BlockLSTMV9"), "TensorFlow lacks: BlockLSTMV9"),
-    (GRAPH, replaced(b"serving_default", b"serving_changed"), "serving_default"),
+    (GRAPH, replaced(b"serving_default", b"serving_changed"), "the signature serving_changed is"),
     (GRAPH, lambda path: path.write_bytes(path.read_bytes()[:5000]), "cannot be read"),
     (WEIGHTS, zeroed, ""),
     ("manifest.json", without_versions, "lacks versions"),
     ("manifest.json", Path.unlink, "is not an exported version"),
     ("answers.json", Path.unlink, "no readable answers.json"),
+    ("answers.json", with_answers(lambda _: []), "holds no recorded answers"),
+    ("answers.json", with_answers(lambda _: {}), "holds no recorded answers"),
+    ("answers.json", with_answers(lambda _: [1]), "each recorded answer needs inputs, outputs"),
+    ("answers.json", with_answers(not_a_number), "probability differs by inf"),
 ]
 
 

@@ -227,6 +227,8 @@ def test_attempts_are_counted_since_the_last_checkpoint(tmp_path):
     assert [trials._count_attempt(run) for _ in range(3)] == [1, 2, 3]
     run.save_arrays(trials.CHECKPOINT, {}, {})
     assert [trials._count_attempt(run) for _ in range(2)] == [1, 2]
+    # what ended with another start of the sweep did not die by itself
+    assert [trials._count_attempt(run, "second") for _ in range(2)] == [1, 2]
 
 
 @pytest.mark.slow
@@ -269,14 +271,41 @@ def test_it_stops_when_told_to(reviews, tmp_path):
     assert [path.name for path in (folder / "trials").iterdir()] == ["defaults"]
 
 
+@pytest.mark.slow
+def test_workers_that_are_stopped_leave_checkpoints_and_others_go_on(reviews, tmp_path):
+    """Stopped often in the middle of trials, which is no failure; then it goes on with one."""
+    folder = tmp_path / "sweep"
+    words = ["--data", reviews, "--run", folder, *SMALL, "--training.epochs=60",
+             "--training.checkpoint_every=100000", "--max-trials", 2]  # fmt: skip
+    reached = 0
+    for _ in range(4):
+        process = subprocess.Popen(
+            command("tune", *words, "--workers", 2),
+            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        history = folder / "trials/defaults/metrics.jsonl"
+        while not history.exists() or len(history.read_text().splitlines()) <= reached:
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 130, errors
+        assert "stopped; the same command continues the sweep" in errors
+        assert (folder / "trials/defaults/checkpoint.npz").exists()
+        reached = len(history.read_text().splitlines())
+    call("tune", *words)
+    assert [t["status"] for t in report_of(folder)["trials"]] == ["completed"] * 3
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["--max-parameters", -5], "--max-parameters must be 0 or more"),
         (["--max-trials", 0], "--max-trials must be 1 or more"),
         (["--workers", 0], "--workers must be 1 or more"),
         (["--tuner", "magic"], "magic"),
         (["--space", "none.yaml"], "none.yaml cannot be read"),
-        (["--ray-address", "127.0.0.1:1"], "Ray: "),
+        (["--ray-address", "127.0.0.1:1"], "Ray: no cluster answers at 127.0.0.1:1"),
     ],
 )
 def test_bad_options_are_named(reviews, tmp_path, words, message):

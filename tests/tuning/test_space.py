@@ -32,6 +32,8 @@ def test_a_file_changes_adds_and_takes_out(tmp_path):
     }
     checked_space(space, SETTINGS, TASK.data_settings)
     assert read(tmp_path, "model.cell: null\n") == {"model.units": OWN["model.units"]}
+    rates = read(tmp_path, "training.learning_rate: {low: 1e-3, high: 1e-2, log: true}")
+    assert rates["training.learning_rate"] == Range(0.001, 0.01, log=True)
     assert described(space)["model.word_dropout"] == "0.0 to 0.5 when model.cell is lstm"
 
 
