@@ -65,6 +65,7 @@ def test_a_task_trains_on_two_replicas(task, reviews, tmp_path):
     assert np.isfinite(json.loads(history[-1])["loss"])
 
 
+@pytest.mark.slow
 def test_a_task_trains_on_two_workers_of_which_the_first_writes(reviews, tmp_path):
     hosts = [f"127.0.0.1:{port}" for port in free_ports(2)]
     words = ["--data", reviews, *SMALL, QUICK, "--only-train"]
