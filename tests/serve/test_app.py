@@ -251,7 +251,7 @@ def test_the_newest_version_that_loads_is_served(root):
 
 def test_what_nobody_waits_for_is_not_run(tmp_path):
     """Clients that have gone leave the queue, and time is bounded for those that stay."""
-    write(tmp_path, 1, slow=600)
+    write(tmp_path, 1, slow=1000)
     server = Process(tmp_path, "--max-waiting", "8", "--max-rows", "8", "--max-seconds", "2",
                      "--batch-threads", "1").ready()  # fmt: skip
     body = json.dumps({"instances": ["a"] * 8}).encode()
@@ -278,7 +278,7 @@ def test_what_nobody_waits_for_is_not_run(tmp_path):
 
 
 def test_the_time_to_drain_is_bounded(tmp_path):
-    write(tmp_path, 1, slow=600)
+    write(tmp_path, 1, slow=3000)
     server = Process(tmp_path, "--drain", "1").ready()
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(server.ask, {"instances": ["a"]})
