@@ -22,33 +22,39 @@ from kerasseq.text.vocabulary import PAD
 from kerasseq.text.word_features import WordFeatures
 
 
+def text_line(result: Mapping[str, Any]) -> str:
+    """The text of a result."""
+    return result["text"]
+
+
 @dataclass(frozen=True)
 class Elementary:
     """What is exported, and what its client has to give.
 
     Attributes:
-        module: tracks every variable.
+        model: whose variables the functions read.
         functions: by name, each with an input signature of named tensors and a dict of outputs.
         vocabulary: what the client reads, as JSON values.
         client: name of the client, a file of ``kerasseq/export/clients``.
         settings: of the task, with which ``predict`` does what the client does.
-        line: the line that the client is given for a result of ``predict``; None for a result that
-            no line gives.
-        answer: what it must give then.
+        answer: what the client must give for a result of ``predict``.
+        line: the line that it is given then; None for a result that no line gives.
     """
 
-    module: tf.Module
+    model: keras.Model
     functions: Mapping[str, Any]
     vocabulary: Mapping[str, Any]
     client: str
     settings: Any
-    line: Callable[[Mapping[str, Any]], str | None]
     answer: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+    line: Callable[[Mapping[str, Any]], str | None] = text_line
 
-
-def text_line(result: Mapping[str, Any]) -> str:
-    """The text of a result."""
-    return result["text"]
+    def module(self) -> tf.Module:
+        """The functions, and every variable of theirs, as a SavedModel is made of them."""
+        module = tf.Module()
+        module.weights = [variable.value for variable in self.model.variables]
+        module.functions = dict(self.functions)
+        return module
 
 
 def step_by_step(model: keras.Model) -> keras.Model:
@@ -57,13 +63,6 @@ def step_by_step(model: keras.Model) -> keras.Model:
         if isinstance(layer, RecurrentStack):
             layer.kernel, layer.use_cudnn = "loop", False
     return model
-
-
-def _module(model: keras.Model, functions: Mapping[str, Any]) -> tf.Module:
-    module = tf.Module()
-    module.weights = [variable.value for variable in model.variables]
-    module.functions = dict(functions)
-    return module
 
 
 def _ids(name: str, *shape: int | None) -> tf.TensorSpec:
@@ -126,8 +125,7 @@ def classifier(
     def answer(result: Mapping[str, Any]) -> dict[str, Any]:
         return {name: result[name] for name in ("label", "probability")}
 
-    module = _module(model, functions)
-    return Elementary(module, functions, vocabulary, "sentiment", settings, text_line, answer)
+    return Elementary(model, functions, vocabulary, "sentiment", settings, answer)
 
 
 # -- a tagger --------------------------------------------------------------------------------------
@@ -213,8 +211,7 @@ def tagger(
     def answer(result: Mapping[str, Any]) -> dict[str, Any]:
         return {"tokens": result["tokens"], "tags": result["tags"]}
 
-    module = _module(model, functions)
-    return Elementary(module, functions, vocabulary, "pos_tagging", settings, line, answer)
+    return Elementary(model, functions, vocabulary, "pos_tagging", settings, answer, line)
 
 
 # -- a language model ------------------------------------------------------------------------------
@@ -256,8 +253,7 @@ def language_model(model: keras.Model, settings: Any, codec: Codec, count: int) 
     def answer(result: Mapping[str, Any]) -> dict[str, Any]:
         return {"probabilities": [row["probability"] for row in result["next"]]}
 
-    module = _module(model, functions)
-    return Elementary(module, functions, vocabulary, "language_model", settings, text_line, answer)
+    return Elementary(model, functions, vocabulary, "language_model", settings, answer)
 
 
 # -- a translation model ---------------------------------------------------------------------------
@@ -328,5 +324,4 @@ def translator(
     def answer(result: Mapping[str, Any]) -> dict[str, Any]:
         return {"translation": result["translation"]}
 
-    module = _module(model, functions)
-    return Elementary(module, functions, vocabulary, "translation", settings, text_line, answer)
+    return Elementary(model, functions, vocabulary, "translation", settings, answer)

@@ -140,7 +140,7 @@ def _compare(path: Path, recorded: Sequence[Mapping[str, Any]]) -> str:
 
 def _write_litert(made: Elementary, work: Path) -> None:
     with tempfile.TemporaryDirectory() as saved, _quiet():
-        tf.saved_model.save(made.module, saved, signatures=dict(made.functions))
+        tf.saved_model.save(made.module(), saved, signatures=dict(made.functions))
         converter = tf.lite.TFLiteConverter.from_saved_model(
             saved, signature_keys=list(made.functions)
         )

@@ -9,6 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 from google.protobuf import message
+from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.python.framework import op_def_registry
 
 from kerasseq.data.batches import blocks
@@ -25,6 +26,8 @@ from kerasseq.export.versions import (
     run_clean,
 )
 from kerasseq.storage import write_json
+
+SAVED_MODEL = "saved_model.pb"
 
 RECORDED = 2_000
 """Characters of a request, at most, that is recorded with its answer."""
@@ -69,13 +72,16 @@ def export(serving: Serving, folder: Path, manifest: Mapping[str, Any]) -> tuple
             tf.saved_model.save(serving.module, str(version.work), signatures=functions)
         except tf.errors.OpError as error:
             raise UserError(f"{folder} cannot be written: {error}") from None
-        outcome, recorded = _prove(version.work, serving)
+        graphs = meta_graphs(version.work)
+        kinds = _check_ops(graphs)
+        found, recorded = _prove(version.work, serving)
+        outcome = f"{found}; {_core(kinds)}"
         write_json(version.work / ANSWERS, recorded)
         said = {
             "format": FORMAT,
             "kind": "saved_model",
             **manifest,
-            "signatures": _signatures(version.work),
+            "signatures": _signatures(graphs),
             "verification": outcome,
         }
         write_json(version.work / MANIFEST, said)
@@ -94,9 +100,10 @@ def verify(path: Path) -> list[str]:
     """
     recorded = read_answers(path, {"signature", "inputs", "outputs"})
     try:
-        kinds, signatures = _check_ops(path), _signatures(path)
+        graphs = meta_graphs(path)
     except (OSError, message.DecodeError) as error:
-        raise UserError(f"{path / 'saved_model.pb'} cannot be read: {error}") from None
+        raise UserError(f"{path / SAVED_MODEL} cannot be read: {error}") from None
+    kinds, signatures = _check_ops(graphs), _signatures(graphs)
     exported = read_manifest(path).get("signatures", {})
     for name in sorted({*signatures, *exported}):
         was, found = exported.get(name), signatures.get(name)
@@ -112,7 +119,7 @@ def verify(path: Path) -> list[str]:
         worst[name] = max(worst.get(name, 0.0), off)
     counts = {name: sum(one["signature"] == name for one in recorded) for name in worst}
     return [
-        f"{kinds} kinds of op, all of core TensorFlow, none GPU-only",
+        _core(kinds),
         *(
             f"{name}: {counts[name]} recorded answers, largest difference {off:.1e}"
             for name, off in worst.items()
@@ -120,13 +127,13 @@ def verify(path: Path) -> list[str]:
     ]
 
 
-def _check_ops(path: Path) -> int:
+def _check_ops(graphs: Any) -> int:
     """How many kinds of op a SavedModel has.
 
     Raises:
         UserError: if one needs a GPU, or a library beside core TensorFlow.
     """
-    ops = _ops(path)
+    ops = _ops(graphs)
     foreign = sorted(op for op in ops if "Cudnn" in op)
     if foreign:
         raise UserError(f"the SavedModel holds ops that need a GPU: {', '.join(foreign)}")
@@ -134,6 +141,10 @@ def _check_ops(path: Path) -> int:
     if custom:
         raise UserError(f"the SavedModel holds ops that TensorFlow lacks: {', '.join(custom)}")
     return len(ops)
+
+
+def _core(kinds: int) -> str:
+    return f"{kinds} kinds of op, all of core TensorFlow, none GPU-only"
 
 
 def _prove(path: Path, serving: Serving) -> tuple[str, list[dict[str, Any]]]:
@@ -145,9 +156,8 @@ def _prove(path: Path, serving: Serving) -> tuple[str, list[dict[str, Any]]]:
         What was found, in words; and the shorter ones of the requests, with their answers.
 
     Raises:
-        UserError: if it does not load, holds ops that it must not, or answers otherwise.
+        UserError: if it does not load, or answers otherwise.
     """
-    kinds = _check_ops(path)
     requests = [
         (name, batch)
         for name, served in serving.signatures.items()
@@ -177,7 +187,7 @@ def _prove(path: Path, serving: Serving) -> tuple[str, list[dict[str, Any]]]:
         for (name, given), answer in zip(inputs, answers, strict=True)
         if len(json.dumps(given)) <= RECORDED
     ]
-    return f"{found}; {kinds} kinds of op, all of core TensorFlow, none GPU-only", recorded
+    return found, recorded
 
 
 def _batches(items: list[int]) -> list[list[int]]:
@@ -209,15 +219,28 @@ def rows_of(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def _meta_graphs(path: Path) -> Any:
-    from tensorflow.core.protobuf import saved_model_pb2
+def meta_graphs(path: Path) -> Any:
+    """The graphs of a SavedModel, as protocol buffers.
 
+    Raises:
+        OSError, google.protobuf.message.DecodeError: if they cannot be read.
+    """
     saved = saved_model_pb2.SavedModel()
-    saved.ParseFromString((path / "saved_model.pb").read_bytes())
+    saved.ParseFromString((path / SAVED_MODEL).read_bytes())
     return saved.meta_graphs
 
 
-def _signatures(path: Path) -> dict[str, Any]:
+def signature_defs(graphs: Any) -> dict[str, Any]:
+    """The signatures that can be called, by name."""
+    return {
+        name: definition
+        for graph in graphs
+        for name, definition in sorted(graph.signature_def.items())
+        if definition.outputs and not name.startswith("__")
+    }
+
+
+def _signatures(graphs: Any) -> dict[str, Any]:
     """The signatures of a SavedModel: dtype and shape of each input and output."""
 
     def shown(tensors: Mapping[str, Any]) -> dict[str, str]:
@@ -229,16 +252,14 @@ def _signatures(path: Path) -> dict[str, Any]:
 
     return {
         name: {"inputs": shown(signature.inputs), "outputs": shown(signature.outputs)}
-        for graph in _meta_graphs(path)
-        for name, signature in sorted(graph.signature_def.items())
-        if signature.outputs and not name.startswith("__")
+        for name, signature in signature_defs(graphs).items()
     }
 
 
-def _ops(path: Path) -> set[str]:
+def _ops(graphs: Any) -> set[str]:
     """Kinds of op in a SavedModel's graph and functions."""
     found = set()
-    for graph in _meta_graphs(path):
+    for graph in graphs:
         found |= {node.op for node in graph.graph_def.node}
         for function in graph.graph_def.library.function:
             found |= {node.op for node in function.node_def}

@@ -121,11 +121,10 @@ class BagOfNgrams(ExplicitMaskLayer):
             row = ops.minimum(ops.searchsorted(self.keys, flat), self.rows - 1)
             row = ops.reshape(row, ops.shape(keys))
             known = ops.logical_and(ops.equal(ops.take(self.keys, row), keys), valid)
-            vectors = ops.cast(ops.take(self.embeddings, row, axis=0), "float32")
-            total += ops.sum(ops.where(known[..., None], vectors, 0.0), axis=1)
-            count += ops.sum(ops.cast(known, "float32"), axis=1, keepdims=True)
+            more, found = self._sum(row, known)
+            total, count = total + more, count + found
             shifted, valid = _next(shifted), _next(valid)
-        return ops.cast(total / ops.sqrt(ops.maximum(count, 1.0)), self.compute_dtype)
+        return self._scaled(total, count)
 
     def pool(self, rows: Any) -> Any:
         """The output for n-grams that were looked up already.
@@ -133,10 +132,15 @@ class BagOfNgrams(ExplicitMaskLayer):
         Args:
             rows: int `[batch, n-grams]`, rows of the vectors; -1 stands for none.
         """
-        known = ops.cast(rows >= 0, "float32")
-        vectors = ops.cast(ops.take(self.embeddings, ops.maximum(rows, 0), axis=0), "float32")
-        total = ops.sum(vectors * ops.expand_dims(known, -1), axis=1)
-        count = ops.sum(known, axis=1, keepdims=True)
+        return self._scaled(*self._sum(ops.maximum(rows, 0), rows >= 0))
+
+    def _sum(self, rows: Any, known: Any) -> tuple[Any, Any]:
+        """The vectors of the n-grams that are known, summed, and how many they are."""
+        vectors = ops.cast(ops.take(self.embeddings, rows, axis=0), "float32")
+        total = ops.sum(ops.where(known[..., None], vectors, 0.0), axis=1)
+        return total, ops.sum(ops.cast(known, "float32"), axis=1, keepdims=True)
+
+    def _scaled(self, total: Any, count: Any) -> Any:
         return ops.cast(total / ops.sqrt(ops.maximum(count, 1.0)), self.compute_dtype)
 
     def compute_output_shape(self, ids_shape: Any) -> Any:

@@ -15,12 +15,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from google.protobuf import json_format
-from tensorflow.core.protobuf import saved_model_pb2
 
+from kerasseq.export.saved_model import SAVED_MODEL, meta_graphs, signature_defs
 from kerasseq.export.versions import MANIFEST, versions_in
 from kerasseq.serve.protocol import Input
-
-SAVED_MODEL = "saved_model.pb"
 
 LOG = logging.getLogger("kerasseq.serve")
 
@@ -65,16 +63,13 @@ def load(path: Path) -> Served:
         OSError, ValueError, tf.errors.OpError: if it is damaged.
     """
     manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-    saved = saved_model_pb2.SavedModel()
-    saved.ParseFromString((path / SAVED_MODEL).read_bytes())
     shown = {
         name: json_format.MessageToDict(
             definition,
             preserving_proto_field_name=True,
             always_print_fields_with_no_presence=True,
         )
-        for name, definition in saved.meta_graphs[0].signature_def.items()
-        if name != "__saved_model_init_op"
+        for name, definition in signature_defs(meta_graphs(path)).items()
     }
     loaded = tf.saved_model.load(str(path))
     inputs, alone = {}, set()

@@ -3,14 +3,11 @@
 import asyncio
 import http.client
 import json
-import os
 import random
 import shutil
 import signal
 import socket
 import string
-import subprocess
-import sys
 import threading
 import time
 import urllib.error
@@ -25,6 +22,7 @@ from fastapi.testclient import TestClient
 
 from kerasseq.serve.app import Server, make_app
 from kerasseq.serve.limits import Limits
+from tests.serve.process import Process, until
 
 LIMITS = Limits(body=20_000, rows=8, characters=50, waiting=64)
 
@@ -263,7 +261,7 @@ def test_what_nobody_waits_for_is_not_run(tmp_path):
                 time.sleep(0.3)
             time.sleep(0.2)
         with pytest.raises(urllib.error.HTTPError) as refused:
-            server.ask({"instances": ["a"]})
+            server.ask({"instances": ["a"]}, PREDICT)
         with refused.value as answer:
             assert (answer.code, answer.headers["retry-after"]) == (503, "1")
             assert json.load(answer) == {"error": "no answer within 2 seconds"}
@@ -281,7 +279,7 @@ def test_the_time_to_drain_is_bounded(tmp_path):
     write(tmp_path, 1, slow=3000)
     server = Process(tmp_path, "--drain", "1").ready()
     with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(server.ask, {"instances": ["a"]})
+        asked = pool.submit(server.ask, {"instances": ["a"]}, PREDICT)
         time.sleep(0.5)
         start = time.perf_counter()
         server.end()
@@ -313,67 +311,14 @@ def test_an_answer_does_not_depend_on_what_it_was_run_with(tmp_path):
     assert found == [[list(text)] for text in texts]
 
 
-def until(done, seconds=20.0):
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        if done():
-            return True
-        time.sleep(0.05)
-    return False
-
-
 # -- a process of its own --------------------------------------------------------------------------
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
-class Process:
-    """The server as a user starts it."""
-
-    def __init__(self, root, *words, port=None):
-        self.port = port or free_port()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "kerasseq.serve", str(root), "--port", str(self.port), *words],
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        self.log = []
-        self._reader = threading.Thread(target=lambda: self.log.extend(self.process.stderr))
-        self._reader.start()
-
-    def ask(self, body, path=PREDICT):
-        data = json.dumps(body).encode()
-        url = f"http://127.0.0.1:{self.port}{path}"
-        with urllib.request.urlopen(urllib.request.Request(url, data), timeout=30) as found:
-            return json.load(found)
-
-    def ready(self):
-        def healthy():
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=5):
-                    return True
-            except OSError:
-                return False
-
-        assert until(healthy, 60), self.log
-        return self
-
-    def end(self, number=signal.SIGTERM):
-        self.process.send_signal(number)
-        self.process.wait(60)
-        self._reader.join()
-        self.process.stderr.close()
-        return self.process.returncode
 
 
 def test_sigterm_answers_what_has_come_and_takes_no_more(tmp_path):
     write(tmp_path, 1, slow=3)
     server = Process(tmp_path).ready()
     with ThreadPoolExecutor(4) as pool:
-        asked = [pool.submit(server.ask, {"instances": ["abc"]}) for _ in range(4)]
+        asked = [pool.submit(server.ask, {"instances": ["abc"]}, PREDICT) for _ in range(4)]
         time.sleep(0.05)
         assert server.end() in (0, -signal.SIGTERM)
         answers = []
@@ -386,7 +331,7 @@ def test_sigterm_answers_what_has_come_and_takes_no_more(tmp_path):
     lines = [json.loads(line) for line in server.log if line.startswith("{")]
     assert any(line.get("status") == 200 for line in lines)
     with pytest.raises(urllib.error.URLError):
-        server.ask({"instances": ["a"]})
+        server.ask({"instances": ["a"]}, PREDICT)
 
 
 def test_a_kill_loses_only_what_is_in_flight(root):
@@ -396,7 +341,7 @@ def test_a_kill_loses_only_what_is_in_flight(root):
     def client():
         for _ in range(100):
             try:
-                statuses.append(server.ask({"instances": ["abc"]}) == {"predictions": [4]})
+                statuses.append(server.ask({"instances": ["abc"]}, PREDICT) == {"predictions": [4]})
             except OSError:
                 statuses.append(None)
                 time.sleep(0.2)

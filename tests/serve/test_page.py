@@ -3,14 +3,7 @@
 Needs Debian's packages chromium and chromium-driver (apt-get install chromium chromium-driver).
 """
 
-import json
-import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 
 import keras
 import pytest
@@ -25,6 +18,7 @@ from kerasseq.text.vocabulary import Vocabulary
 from kerasseq.text.word_features import WordFeatures
 from kerasseq.training.run_folder import RunFolder
 from tasks import language_model, pos_tagging, sentiment, translation
+from tests.serve.process import Process
 
 pytestmark = pytest.mark.slow
 webdriver = pytest.importorskip("selenium.webdriver")
@@ -89,37 +83,9 @@ def folder(tmp_path_factory):
     return root
 
 
-class Running:
-    """A server, until it is ended."""
-
-    def __init__(self, folder, token=""):
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            self.port = found.getsockname()[1]
-        self.address = f"http://127.0.0.1:{self.port}"
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "kerasseq.serve", str(folder), "--port", str(self.port)],
-            stderr=subprocess.DEVNULL, env={**os.environ, "KERASSEQ_TOKEN": token},
-        )  # fmt: skip
-        for _ in range(600):
-            assert self.process.poll() is None
-            try:
-                with urllib.request.urlopen(f"{self.address}/healthz", timeout=5) as answer:
-                    if json.load(answer)["models"]:
-                        return
-            except OSError:
-                pass
-            time.sleep(0.1)
-        raise AssertionError("the server does not answer")
-
-    def end(self):
-        self.process.terminate()
-        self.process.wait(60)
-
-
 @pytest.fixture(scope="module")
 def server(folder):
-    running = Running(folder)
+    running = Process(folder).ready()
     yield running
     if running.process.poll() is None:
         running.end()
@@ -316,7 +282,7 @@ def test_it_is_light_or_dark_as_the_system_is(page, scheme, dark):
 
 
 def test_a_token_is_asked_for(browser, folder):
-    running = Running(folder, token="secret")
+    running = Process(folder, token="secret").ready()
     try:
         browser.get(running.address)
         wait(browser).until(lambda b: b.find_element(By.ID, "token").is_displayed())
