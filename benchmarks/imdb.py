@@ -26,7 +26,7 @@ def tf_idf() -> dict:
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
 
-    from kerasseq.data.files import read_archive
+    from kerasseq.data.reading import read_archive
 
     start = time.perf_counter()
     splits = read_archive(archive(), "utf-8").splits
@@ -115,11 +115,11 @@ def _ours(accuracy: float) -> tuple[dict, dict]:
 
     import keras
 
-    from kerasseq.evaluation.classifier import Classifier
+    from kerasseq.tasks.sentiment.classifier import Classifier
     from kerasseq.training.run_folder import RunFolder
     from kerasseq.training.settings import TrainingSettings
     from kerasseq.training.trainer import Trainer
-    from tasks.sentiment import Sentiment, SentimentSettings
+    from kerasseq.tasks.sentiment.task import Sentiment, SentimentSettings
 
     start = time.perf_counter()
     task, settings = Sentiment(), SentimentSettings(data=str(archive()))

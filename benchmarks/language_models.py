@@ -197,7 +197,7 @@ def shakespeare_cache() -> None:
 
 def gutenberg(torch_steps: int) -> None:
     """The Mysterious Island by characters, beside the textbook's LSTM-512 on the same text."""
-    from kerasseq.data import texts
+    from kerasseq.tasks.language_model import reading as texts
 
     source = data_folder() / "lm/gutenberg_1268/1268-0.txt.gz"
     book = texts.read_text(source, "utf-8").splits["all"]

@@ -37,7 +37,7 @@ ALONE = 300
 
 def reviews(count: int) -> list[str]:
     """Reviews of the embedded corpus, in a fixed order."""
-    from kerasseq.data.embedded import imdb_reviews
+    from kerasseq.data.packaged import imdb_reviews
 
     texts = imdb_reviews().splits["all"].texts
     return random.Random(1).choices(texts, k=count)

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerasseq.data.files import read_archive
+from kerasseq.data.reading import read_archive
 
 
 def seconds_to(accuracy: float, archive: Path, epochs: int, seed: int) -> dict:

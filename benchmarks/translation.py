@@ -124,7 +124,7 @@ def multi30k_words(source: str, target: str, settings: Sequence[str]) -> list[st
 
 def gain() -> None:
     """What attention is worth: German to English with it and without, paired."""
-    from kerasseq.evaluation.translation import compare
+    from kerasseq.tasks.translation.report import compare
 
     with_attention, report = finished("multi30k-de-en")
     without, _ = train(TASK, "multi30k-de-en-none", *multi30k_words("de", "en", NONE))
@@ -161,7 +161,7 @@ def bible() -> None:
 def finished(name: str) -> tuple[Any, dict[str, Any]]:
     """Settings and test report of a run that was measured before."""
     from kerasseq.config import from_dict
-    from tasks.translation import TranslationSettings
+    from kerasseq.tasks.translation.task import TranslationSettings
 
     run = RunFolder(RUNS / name)
     report = run.read_json("evaluation/test.json")
@@ -173,7 +173,7 @@ def finished(name: str) -> tuple[Any, dict[str, Any]]:
 
 def test_pairs(settings: Any) -> list[Any]:
     """The sentences of a run's test split."""
-    from tasks.translation import Translation
+    from kerasseq.tasks.translation.task import Translation
 
     return Translation().load_data(settings, False).splits["test"].pairs
 
@@ -274,7 +274,7 @@ def numbered(batches: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarra
 
 def translator(sizes: Mapping[str, Any]) -> Any:
     """The kerasseq model of some sizes."""
-    from kerasseq.layers.translator import RecurrentTranslator
+    from kerasseq.tasks.translation.model import RecurrentTranslator
 
     names = (
         "attention", "input_dropout", "encoder_dropout", "decoder_dropout", "label_smoothing",
@@ -311,7 +311,7 @@ def speed_file(path: Path, count: int, changes: Mapping[str, Any]) -> dict[str, 
         The settings.
     """
     from kerasseq.config import replace
-    from tasks.translation import Translation, TranslationSettings
+    from kerasseq.tasks.translation.task import Translation, TranslationSettings
 
     task = Translation()
     data_path = str(data_folder() / SOURCE)
@@ -380,7 +380,7 @@ def train_worker(spec: str) -> None:
     from kerasseq.training import devices
     from kerasseq.training.optimizers import clipped, make_optimizer, merged
     from kerasseq.training.settings import TrainingSettings
-    from kerasseq.training.translation_loss import TranslationLoss
+    from kerasseq.tasks.translation.loss import TranslationLoss
 
     asked = devices.DeviceSettings(precision=PRECISIONS[precision])  # type: ignore[arg-type]
     devices.apply(devices.plan(devices.detect(), asked))
@@ -418,8 +418,8 @@ def check(tolerance: float = 1e-4) -> None:
     python = interpreter("TORCH_PYTHON", "torch")
     import keras
 
-    from kerasseq.data.encoded_pairs import batch_of
-    from kerasseq.training.translation_loss import TranslationLoss
+    from kerasseq.tasks.translation.data import batch_of
+    from kerasseq.tasks.translation.loss import TranslationLoss
 
     random = np.random.default_rng(1)
 
@@ -468,7 +468,7 @@ def beam(name: str, sizes: Sequence[int], repeats: int, seconds: float) -> None:
         repeats, seconds: of the turns.
     """
     python = interpreter("JOEY_PYTHON", "joeynmt")
-    from kerasseq.evaluation.translation import bleu, compare
+    from kerasseq.tasks.translation.report import bleu, compare
     from kerasseq.export.versions import versions_in
 
     settings, _ = finished(name)
@@ -540,10 +540,10 @@ def beam_file(path: Path, name: str, settings: Any) -> tuple[list[str], list[str
         Sources and references in that order, and the codec of the target.
     """
     from kerasseq.data.batches import pad
-    from kerasseq.data.encoded_pairs import encode_sources
-    from kerasseq.runs import load_run
+    from kerasseq.tasks.translation.data import encode_sources
+    from kerasseq.app.runs import load_run
     from kerasseq.text.vocabulary import BOS, EOS, PAD, UNK
-    from tasks.translation import Translation
+    from kerasseq.tasks.translation.task import Translation
 
     trained = load_run(Translation(), RUNS / name)
     pairs = test_pairs(settings)

@@ -1,7 +1,7 @@
 """Settings: frozen dataclasses that are declared once and checked when they are made.
 
 A task's settings are a tree of :class:`Settings`. The command line, ``--help``, ``--config`` and
-``--print_config`` are generated from it (see :mod:`kerasseq.cli`), so a setting's type, default,
+``--print_config`` are generated from it (see :mod:`kerasseq.app.cli`), so a setting's type, default,
 bounds and documentation stand in exactly one place::
 
     @dataclass(frozen=True)

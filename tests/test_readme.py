@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from kerasseq import cli
-from kerasseq.cli import common_verbs
-from tasks.language_model import LanguageModel
-from tasks.pos_tagging import PosTagging
-from tasks.sentiment import Sentiment
-from tasks.translation import Translation
+from kerasseq.app import cli
+from kerasseq.app.cli import common_verbs
+from kerasseq.tasks.language_model.task import LanguageModel
+from kerasseq.tasks.tagging.task import PosTagging
+from kerasseq.tasks.sentiment.task import Sentiment
+from kerasseq.tasks.translation.task import Translation
 
 TASKS = {
-    "tasks.sentiment": Sentiment,
-    "tasks.pos_tagging": PosTagging,
-    "tasks.language_model": LanguageModel,
-    "tasks.translation": Translation,
+    "kerasseq.tasks.sentiment.task": Sentiment,
+    "kerasseq.tasks.tagging.task": PosTagging,
+    "kerasseq.tasks.language_model.task": LanguageModel,
+    "kerasseq.tasks.translation.task": Translation,
 }
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -46,7 +46,7 @@ def test_the_two_commands_come_first():
     first, second = LINES[:2]
     for line in (first, second):
         assert line.startswith("python3 -m venv .venv && .venv/bin/pip install ")
-    assert "tasks.sentiment train" in first
+    assert "kerasseq.tasks.sentiment.task train" in first
     assert ".venv/bin/python -m pytest" in second
 
 

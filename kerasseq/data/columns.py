@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 
-from kerasseq.data.tagged import TaggedSentence
+from kerasseq.data.examples import TaggedSentence
 from kerasseq.errors import UserError
 
 LAYOUTS = {2: ("xpos",), 3: ("xpos", "chunk")}

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from kerasseq.data.tagged import TaggedSentence
+from kerasseq.data.examples import TaggedSentence
 from kerasseq.errors import UserError
 
 FIELDS = 10

@@ -7,12 +7,12 @@ import importlib.util
 import logging
 from typing import Any
 
-from kerasseq.data.files import SPLIT_NAMES, decode
+from kerasseq.data.reading import SPLIT_NAMES, decode
 from kerasseq.data.labelled import Corpus, Examples
-from kerasseq.data.parallel import Pair, ParallelCorpus, pair_of
-from kerasseq.data.tagged import TaggedCorpus, TaggedSentence
-from kerasseq.data.texts import TextCorpus
-from kerasseq.data.treebanks import without_blank_columns
+from kerasseq.tasks.translation.reading import Pair, ParallelCorpus, pair_of
+from kerasseq.data.examples import TaggedCorpus, TaggedSentence
+from kerasseq.tasks.language_model.reading import TextCorpus
+from kerasseq.tasks.tagging.reading import without_blank_columns
 from kerasseq.errors import UserError
 
 

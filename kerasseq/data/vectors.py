@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kerasseq.data.files import decoded_lines, open_lines
+from kerasseq.data.reading import decoded_lines, open_lines
 from kerasseq.errors import UserError
 
 

@@ -1,6 +1,6 @@
 """An encoder-decoder's sequences: by beam search or sampling, and the attention of given ones.
 
-A model is what :class:`kerasseq.layers.translator.RecurrentTranslator` is: ``encode(source, mask)``
+A model is what :class:`kerasseq.tasks.translation.model.RecurrentTranslator` is: ``encode(source, mask)``
 gives the decoder's first state and what its steps read, ``decoder.step(state, tokens, memory)`` the
 next state, logits and attention, and a call the attention of given targets.
 

@@ -221,7 +221,7 @@ def language_model(model: keras.Model, settings: Any, codec: Codec, count: int) 
     """``step(ids [1], state_0 [1, units], ..) -> log_probs [1, V], new_state_0, ..``.
 
     Args:
-        model: a :class:`kerasseq.layers.language_model.RecurrentLanguageModel`.
+        model: a :class:`kerasseq.tasks.language_model.model.RecurrentLanguageModel`.
         settings: of the task.
         codec: text to ids.
         count: next tokens that the client shows.
@@ -271,7 +271,7 @@ def translator(
     state_0, ..) -> log_probs [1, V], attention [1, S], next_state_0, ..``.
 
     Args:
-        model: a :class:`kerasseq.layers.translator.RecurrentTranslator`.
+        model: a :class:`kerasseq.tasks.translation.model.RecurrentTranslator`.
         settings: of the task, with a beam of 1.
         source, target: text to ids and back.
         longest: tokens to which a longer source is cut.

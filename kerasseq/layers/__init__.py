@@ -13,7 +13,6 @@ from kerasseq.layers.crf import CRF as CRF
 from kerasseq.layers.crf import iob2_constraints as iob2_constraints
 from kerasseq.layers.dot_attention import DotAttention as DotAttention
 from kerasseq.layers.gru_cell import GRUCell as GRUCell
-from kerasseq.layers.language_model import RecurrentLanguageModel as RecurrentLanguageModel
 from kerasseq.layers.last_pooling import LastPooling as LastPooling
 from kerasseq.layers.locked_dropout import LockedDropout as LockedDropout
 from kerasseq.layers.losses import CRFLoss as CRFLoss
@@ -31,6 +30,5 @@ from kerasseq.layers.recurrent_stack import RecurrentStack as RecurrentStack
 from kerasseq.layers.sampled_softmax import SampledSoftmax as SampledSoftmax
 from kerasseq.layers.simple_rnn_cell import SimpleRNNCell as SimpleRNNCell
 from kerasseq.layers.tied_embedding import TiedEmbedding as TiedEmbedding
-from kerasseq.layers.translator import RecurrentTranslator as RecurrentTranslator
 from kerasseq.layers.uniform_attention import UniformAttention as UniformAttention
 from kerasseq.layers.word_dropout import WordDropout as WordDropout

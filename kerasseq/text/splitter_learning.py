@@ -34,7 +34,7 @@ MIN_COUNT = 3
 
 
 class Sentence(Protocol):
-    """What is needed of a training sentence (:class:`kerasseq.data.tagged.TaggedSentence`)."""
+    """What is needed of a training sentence (:class:`kerasseq.data.examples.TaggedSentence`)."""
 
     @property
     def words(self) -> list[str]: ...

@@ -46,7 +46,7 @@ class WordFeatureOps(tf.Module):
 
         Returns:
             Positions int32 ``[N, (words)]``, from 1; and ``words``, ``characters`` and ``affixes``
-            as :meth:`kerasseq.data.encoded_tags.WordTable.inputs` gives them, 0 being padding.
+            as :meth:`kerasseq.tasks.tagging.data.WordTable.inputs` gives them, 0 being padding.
         """
         distinct, position = tf.unique(words.values)
         codes, rows = nfc(distinct)

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from tensorboard.plugins.hparams import api as hparams
 
-from kerasseq.evaluation import sweep_plots
+from kerasseq.tuning import plots as sweep_plots
 from kerasseq.training.progress import clock
 from kerasseq.tuning.board import shown, shown_changes
 from kerasseq.tuning.space import Choice, Range, Space

@@ -14,10 +14,10 @@ import yaml
 
 from kerasseq.config import replace
 from kerasseq.errors import UserError
-from kerasseq.evaluation import sweep_plots
-from kerasseq.runs import check_same_data, prepare, say
+from kerasseq.tuning import plots as sweep_plots
+from kerasseq.app.runs import check_same_data, prepare, say
 from kerasseq.storage import write_json
-from kerasseq.task import Task, TaskSettings
+from kerasseq.app.task import Task, TaskSettings
 from kerasseq.training.run_folder import JOURNAL, RunFolder, versions
 from kerasseq.training.trainer import InterruptedRunError
 from kerasseq.tuning import report

@@ -17,9 +17,9 @@ import tensorflow as tf
 
 from kerasseq.config import replace
 from kerasseq.errors import StorageError, UserError
-from kerasseq.runs import Prepared, build, fit, set_up
+from kerasseq.app.runs import Prepared, build, fit, set_up
 from kerasseq.storage import write_json
-from kerasseq.task import Task, TaskSettings
+from kerasseq.app.task import Task, TaskSettings
 from kerasseq.training import devices
 from kerasseq.training.run_folder import CHECKPOINT, SUMMARY, RunFolder
 from kerasseq.training.trainer import InterruptedRunError, PrunedError

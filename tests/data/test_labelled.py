@@ -3,7 +3,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from kerasseq.data.encoded import TextSettings, encode_corpus, encode_split
+from kerasseq.tasks.sentiment.data import TextSettings, encode_corpus, encode_split
 from kerasseq.data.labelled import (
     Corpus,
     Examples,

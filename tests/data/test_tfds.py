@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from kerasseq.data.parallel import Pair
+from kerasseq.tasks.translation.reading import Pair
 from kerasseq.data.tfds import read_labelled, read_parallel, read_tagged, read_text
 from kerasseq.errors import UserError
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kerasseq.data.batches import pad
 from kerasseq.decoding.encoder_decoder import Ends, attention_of, draw, search
-from kerasseq.layers.translator import RecurrentTranslator
+from kerasseq.tasks.translation.model import RecurrentTranslator
 from tests.decoding.beam_reference import beam_reference
 from tests.decoding.models import log_softmax
 

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from kerasseq.evaluation import classification, plots
+from kerasseq.evaluation import classification
+from kerasseq import plots
 
 
 def example(count=200, classes=3, seed=0):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
 
-from kerasseq.layers.language_model import RecurrentLanguageModel
+from kerasseq.tasks.language_model.model import RecurrentLanguageModel
 from tests.layers import recurrent_reference as reference
 from tests.layers.gradients import gradients
 

@@ -8,7 +8,7 @@ import pytest
 from keras import ops
 
 from kerasseq.layers.attention_decoder import ATTENTIONS
-from kerasseq.layers.translator import RecurrentTranslator
+from kerasseq.tasks.translation.model import RecurrentTranslator
 from tests.layers import recurrent_reference as reference
 from tests.layers.gradients import gradients
 from tests.layers.test_attention import reference as attend_by_hand

@@ -14,10 +14,10 @@ import pytest
 import tensorflow as tf
 
 import kerasseq.export.__main__
-import kerasseq.runs
-import kerasseq.verbs
-from kerasseq import cli
-from tasks.sentiment import Sentiment
+import kerasseq.app.runs
+import kerasseq.app.verbs
+from kerasseq.app import cli
+from kerasseq.tasks.sentiment.task import Sentiment
 
 ROOT = Path(__file__).parent.parent.parent
 SENTIMENT = Sentiment()
@@ -82,13 +82,13 @@ def given(monkeypatch, content):
     monkeypatch.setattr(sys, "stdin", stream)
 
 
-load_run = functools.cache(kerasseq.runs.load_run)
+load_run = functools.cache(kerasseq.app.runs.load_run)
 load_saved_model = functools.cache(tf.saved_model.load)
 
 
 def load_once(monkeypatch, module):
     """Has a task's verbs load each run and export once, which else would take most of the time."""
-    for place in (module, kerasseq.verbs):
+    for place in (module, kerasseq.app.verbs):
         monkeypatch.setattr(place, "load_run", load_run)
     monkeypatch.setattr(tf.saved_model, "load", load_saved_model)
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from kerasseq.data.files import read_archive
+from kerasseq.data.reading import read_archive
 from kerasseq.data.labelled import cut_splits
-from tasks.language_model import LanguageModel, LanguageModelSettings
-from tasks.pos_tagging import PosTagging
+from kerasseq.tasks.language_model.task import LanguageModel, LanguageModelSettings
+from kerasseq.tasks.tagging.task import PosTagging
 from tests.tasks.conftest import spawn
 
 

@@ -7,9 +7,9 @@ import subprocess
 import numpy as np
 import pytest
 
-from tasks.language_model import LanguageModel
-from tasks.pos_tagging import PosTagging
-from tasks.translation import Translation
+from kerasseq.tasks.language_model.task import LanguageModel
+from kerasseq.tasks.tagging.task import PosTagging
+from kerasseq.tasks.translation.task import Translation
 from tests.tasks import test_language_model, test_pos_tagging, test_translation
 from tests.tasks.conftest import ROOT, SENTIMENT, SMALL, command
 from tests.training.test_update import free_ports

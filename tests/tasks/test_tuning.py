@@ -15,10 +15,10 @@ import yaml
 import kerasseq.tuning.trials as trials
 from kerasseq.config import replace
 from kerasseq.tuning.trials import parameters
-from tasks.language_model import LanguageModel
-from tasks.pos_tagging import PosTagging
-from tasks.sentiment import Sentiment
-from tasks.translation import Translation
+from kerasseq.tasks.language_model.task import LanguageModel
+from kerasseq.tasks.tagging.task import PosTagging
+from kerasseq.tasks.sentiment.task import Sentiment
+from kerasseq.tasks.translation.task import Translation
 from tests.tasks.conftest import ROOT, SMALL, call, command
 
 QUICK = [*SMALL, "--training.epochs=2"]

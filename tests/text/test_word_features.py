@@ -6,7 +6,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kerasseq.data.encoded_tags import WordTable
+from kerasseq.tasks.tagging.data import WordTable
 from kerasseq.text.vocabulary import PAD, UNK
 from kerasseq.text.word_features import WordFeatures, WordSettings, affixes_of, normal_form
 from kerasseq.text.word_features_graph import WordFeatureOps

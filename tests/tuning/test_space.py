@@ -4,7 +4,7 @@ import pytest
 
 from kerasseq.errors import UserError
 from kerasseq.tuning.space import Choice, Range, When, checked_space, described, read_space
-from tasks.sentiment import Sentiment, SentimentSettings
+from kerasseq.tasks.sentiment.task import Sentiment, SentimentSettings
 
 TASK, SETTINGS = Sentiment(), SentimentSettings()
 OWN = {"model.cell": Choice(("gru", "lstm")), "model.units": Choice((32, 64))}
@@ -116,9 +116,9 @@ def test_numbers_get_the_types_of_their_settings():
 
 
 def test_every_task_has_a_space_that_can_be_searched():
-    from tasks.language_model import LanguageModel
-    from tasks.pos_tagging import PosTagging
-    from tasks.translation import Translation
+    from kerasseq.tasks.language_model.task import LanguageModel
+    from kerasseq.tasks.tagging.task import PosTagging
+    from kerasseq.tasks.translation.task import Translation
 
     for task in (Sentiment(), PosTagging(), LanguageModel(), Translation()):
         checked_space(task.search_space, task.settings_class(), task.data_settings)

@@ -1,0 +1,270 @@
+"""One run of any task: trained in its folder, and read back from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+import yaml
+
+import kerasseq.layers  # noqa: F401 (registers the layers that a saved model names)
+from kerasseq.config import from_dict
+from kerasseq.errors import UserError
+from kerasseq import plots
+from kerasseq.storage import write_json
+from kerasseq.app.task import Task, TaskSettings
+from kerasseq.training import devices
+from kerasseq.training.memory import peak_memory_mib
+from kerasseq.training.progress import clock
+from kerasseq.training.replicas import Replicas
+from kerasseq.training.run_folder import CHECKPOINT, MODEL, SUMMARY, RunFolder, versions
+from kerasseq.training.trainer import Trainer, Watch
+
+SHOWN = 25
+"""Most labels in a data report for people."""
+
+
+def say(text: str = "") -> None:
+    """Prints a line at once, whatever reads it."""
+    print(text, flush=True)
+
+
+class Trained(NamedTuple):
+    """A finished run."""
+
+    run: RunFolder
+    settings: Any
+    assets: Any
+    model: keras.Model
+    summary: dict[str, Any]
+
+
+def load_run(task: Task, path: Path) -> Trained:
+    """Reads a finished run. Its model computes in float32, as an export does, whatever it was
+    trained in.
+
+    Raises:
+        UserError: if there is none at ``path``, or it is another task's, or not finished.
+    """
+    run = RunFolder(path)
+    record = run.record(task.name)
+    settings = from_dict(task.settings_class, record["settings"])
+    devices.apply(devices.plan_alone(devices.detect(), settings.device))
+    summary = run.read_json(SUMMARY)
+    if summary is None:
+        raise UserError(f"{path} is not trained to the end: the train command continues it")
+    try:
+        model = keras.models.load_model(run / MODEL, compile=False)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{run / MODEL} cannot be loaded: {error}") from None
+    assets = task.load_assets(run)
+    keras.mixed_precision.set_dtype_policy("float32")
+    if any(layer.compute_dtype != "float32" for layer in model._flatten_layers()):
+        weights = model.get_weights()
+        model = build(task, settings, assets)
+        model.set_weights(weights)
+    return Trained(run, settings, assets, model, summary)
+
+
+def check_same_data(run: RunFolder, report: dict[str, Any]) -> None:
+    """Raises:
+    UserError: if the data is not what the run was trained on.
+    """
+    before = run.read_json("data.json")
+    for split, summary in report["splits"].items():
+        if before is None or before["splits"].get(split, {}).get("sha256") != summary["sha256"]:
+            raise UserError(
+                f"{report['source']}: the {split} split is not the one that {run.path} was trained "
+                "with; the data has changed since"
+            )
+
+
+def split_data(
+    task: Task, run: RunFolder, settings: TaskSettings, split: str, download: bool
+) -> Any:
+    """The data of a run, read anew for one of its splits.
+
+    Raises:
+        UserError: if there is no such split, or the data has changed since.
+    """
+    splits = run.need_json("data.json")["splits"]
+    if split not in splits:
+        raise UserError(f"the run's data has no {split} split; it has {', '.join(splits)}")
+    data = task.load_data(settings, download)
+    check_same_data(run, task.data_report(data))
+    return data
+
+
+def build(task: Task, settings: TaskSettings, assets: Any, portable: bool = False) -> keras.Model:
+    """The task's model.
+
+    Raises:
+        UserError: if the settings do not fit together.
+    """
+    try:
+        return task.build_model(settings, assets, portable)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+
+
+class Prepared(NamedTuple):
+    """What training starts from.
+
+    Attributes:
+        plan: of the devices; None if another process trains, which makes its own.
+        data, assets: of the task.
+    """
+
+    plan: devices.DevicePlan | None
+    data: Any
+    assets: Any
+
+
+def prepare(task: Task, settings: TaskSettings, download: bool, trains: bool = True) -> Prepared:
+    """Sets up the devices and reads the data; says both. Nothing is written yet.
+
+    Args:
+        task, settings: what is to be trained.
+        download: whether to fetch what is missing.
+        trains: whether this process trains; else it leaves the GPUs alone.
+    """
+    monitor = settings.training.monitor  # type: ignore[attr-defined]
+    if monitor not in task.goals:
+        raise UserError(
+            f"training.monitor: no metric {monitor!r}; there are {', '.join(task.goals)}"
+        )
+    task.check(settings)
+    plan = None
+    if trains:
+        plan = set_up(settings.device)
+    else:
+        devices.hide_gpus()
+    data = task.load_data(settings, download)
+    for line in data_lines(task.data_report(data)):
+        say(f"  {line}")
+    return Prepared(plan, data, task.assets(data))
+
+
+def set_up(settings: devices.DeviceSettings) -> devices.DevicePlan:
+    """Plans for the devices of this process, puts it into effect, and says it."""
+    plan = devices.plan(devices.detect(), settings)
+    devices.apply(plan)
+    Replicas.of(plan.strategy, plan.replicas)  # several workers must meet before any op
+    for line in plan.lines():
+        say(f"  {line}")
+    return plan
+
+
+def fit(
+    task: Task,
+    settings: TaskSettings,
+    run: RunFolder,
+    prepared: Prepared,
+    watch: Watch | None = None,
+) -> dict[str, Any]:
+    """Trains in an open run folder and writes the final model.
+
+    Args:
+        task, settings: what is trained.
+        run: open.
+        prepared: from :func:`prepare`, with a plan.
+        watch: may stop it after any validation.
+
+    Returns:
+        The summary, as ``training.json`` holds it; of a worker that is not the chief, nothing.
+    """
+    plan, data, assets = prepared
+    assert plan is not None
+    replicas = Replicas.of(plan.strategy, plan.replicas)
+    replicas.check_same("settings or data", [settings.to_dict(), task.data_report(data)])
+    if (run / CHECKPOINT).exists():
+        check_same_data(run, task.data_report(data))
+    run.write_text("settings.yaml", yaml.safe_dump(settings.to_dict(), sort_keys=False))
+    if run.writes:
+        write_json(run / "data.json", task.data_report(data))
+        write_json(run / "samples.json", task.samples(data))
+        write_json(run / "devices.json", plan.lines())
+        task.save_assets(assets, run)
+
+    training = settings.training  # type: ignore[attr-defined]
+    parts = replicas.count * training.accumulate
+    keras.utils.set_random_seed(settings.seed)
+    with replicas.scope():
+        model = build(task, settings, assets)
+        adapted = task.adapt(model, settings, data)
+        loss = task.loss(model, settings, parts)
+    for line in adapted:
+        say(f"  {line}")
+    for name, kernel in recurrent_kernels(model):
+        say(f"  {name}: {kernel}")
+    say(f"  parameters: {model.count_params():,}")
+    trainer = Trainer(
+        model,
+        loss,
+        task.batches(settings, data, parts),
+        task.validator(model, settings, data),
+        task.goals,
+        training,
+        run,
+        watch,
+        replicas,
+    )
+    for line in trainer.lines():
+        say(f"  {line}")
+    result = trainer.fit()
+    if not run.writes:
+        return {}
+    model.save(run / MODEL)
+    history = run.history()
+    plots.learning_curves(history, result.best_step, run / "curves.png", f"{task.title}")
+    summary = {
+        "validation": result.metrics,
+        "best_step": result.best_step,
+        "steps": result.steps,
+        "seconds": result.seconds,
+        "tokens_per_second": result.tokens_per_second,
+        "peak_memory_mib": peak_memory_mib(),
+        "parameters": model.count_params(),
+        "devices": [*plan.lines(), *trainer.lines()],
+        "kernels": [f"{name}: {kernel}" for name, kernel in recurrent_kernels(model)],
+        "versions": versions(),
+    }
+    write_json(run / SUMMARY, summary)
+    for path in (run / CHECKPOINT, *run.path.glob("best-*.npz")):
+        path.unlink(missing_ok=True)
+    say(
+        f"trained {result.steps} steps in {clock(result.seconds)}; kept step {result.best_step}: "
+        + ", ".join(f"validation {name} {value:.4f}" for name, value in result.metrics.items())
+    )
+    return summary
+
+
+def recurrent_kernels(model: keras.Model) -> list[tuple[str, Any]]:
+    """The recurrent layers of a model and the kernel each runs on."""
+    found = [layer for layer in model._flatten_layers() if hasattr(layer, "kernel_plan")]
+    parts = {id(part) for layer in found for part in layer._flatten_layers(include_self=False)}
+    return [
+        (f"kernel of {layer.name}", layer.kernel_plan())
+        for layer in found
+        if id(layer) not in parts  # of a layer that says how it runs them
+    ]
+
+
+def data_lines(report: dict[str, Any]) -> list[str]:
+    """A data report for people."""
+    lines = [f"data: {report['source']}", *(f"  {note}" for note in report["notes"])]
+    for name, split in report["splits"].items():
+        counts = [f"{label} {count:,}" for label, count in split["labels"].items()]
+        more = [f"{len(counts) - SHOWN} more"] if len(counts) > SHOWN else []
+        labels = f" ({', '.join(counts[:SHOWN] + more)})" if counts else ""
+        cut = f"cut {split['cut_share']:.1%}, " if "cut_share" in split else ""
+        spread = " ".join(f"{p} {n}" for p, n in split["length_percentiles"].items())
+        lines.append(
+            f"  {name}: {split['examples']:,}{labels}, {split['tokens']:,} tokens; lengths "
+            f"{spread}; {cut}unknown {split['unknown_share']:.1%}"
+        )
+    for name, value in report.get("batches", {}).items():
+        lines.append(f"  {name}: {value}")
+    lines.append(f"  vocabulary: {report['vocabulary']:,}")
+    return lines

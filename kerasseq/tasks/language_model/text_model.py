@@ -1,0 +1,306 @@
+"""What a language model is used for, from Python: it reads, goes on, and says how likely a text is.
+
+:mod:`kerasseq.tasks.language_model.export` is the same inside one graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerasseq.decoding.beam_search import beam_search
+from kerasseq.decoding.sampling import choose
+from kerasseq.decoding.step import without
+from kerasseq.tasks.language_model.scorer import Scorer, perplexity, state_specs
+from kerasseq.tasks.language_model.export import DEFAULT_K, TextGenerator
+from kerasseq.export.serving import EDGE_CASES, Serving, Signature, text_signature
+from kerasseq.text.codec import Codec, StreamDecoder
+from kerasseq.text.vocabulary import EOS, SPECIAL_TOKENS, UNK
+
+PIECE = 512
+"""Tokens of a prompt or a line that are read at once."""
+
+
+class Sampling(NamedTuple):
+    """How the next token is drawn; see :func:`kerasseq.decoding.sampling.truncated`."""
+
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    seed: int = 0
+
+
+class Continuation(NamedTuple):
+    """A text that was generated.
+
+    Attributes:
+        text: the prompt, as the model reads it, and what follows.
+        tokens: how many follow, a stop token counted.
+        log_prob: of these, given the prompt and that none of them is the unknown word.
+    """
+
+    text: str
+    tokens: int
+    log_prob: float
+
+
+class TextModel:
+    """A language model with its codec. A text begins like a line: after EOS, in a zero state.
+
+    Unknown words can be read and scored; they are never generated.
+
+    Args:
+        model: a :class:`kerasseq.tasks.language_model.model.RecurrentLanguageModel`.
+        codec: text to ids and back.
+    """
+
+    def __init__(self, model: keras.Model, codec: Codec):
+        self.model, self.codec = model, codec
+        self._scorer = Scorer(model)
+        ids, token = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)
+        state = state_specs(model)
+        known = without(model.step, [UNK])
+        self._read = tf.function(
+            lambda ids, states: model(ids, states, training=False)[2], input_signature=[ids, state]
+        )
+        self._next = tf.function(model.step, input_signature=[token, state])
+        self._step = tf.function(known, input_signature=[token, state])
+        number = tf.TensorSpec([], tf.int64)
+
+        def draw(
+            token: Any, state: Any, temperature: Any, top_k: Any, top_p: Any, seed: Any, at: Any
+        ) -> Any:
+            log_probs, state = known(token, state)
+            chosen = choose(log_probs, temperature, top_k, top_p, seed, at)
+            return chosen, tf.gather(log_probs, chosen, batch_dims=1), state
+
+        real = tf.TensorSpec([], tf.float32)
+        self._draw = tf.function(
+            draw,
+            input_signature=[token, state, real, tf.TensorSpec([], tf.int32), real, number, number],
+        )
+
+    def read(self, ids: np.ndarray) -> tuple[Any, Any]:
+        """The last token of a context, int32 `[1]`, and the state before it is read.
+
+        Args:
+            ids: of the text, int32 `[T]`; may be empty.
+        """
+        context = np.concatenate([[EOS], ids]).astype(np.int32)
+        states = self.model.initial_state(1)
+        for start in range(0, len(ids), PIECE):
+            piece = context[None, start : min(start + PIECE, len(ids))]
+            states = self._read(tf.constant(piece), states)
+        return tf.constant(context[-1:]), states
+
+    def unknown(self, text: str) -> int:
+        """How many tokens of a text the model does not know."""
+        return int(np.count_nonzero(self.codec.encode(text) == UNK))
+
+    def next(self, text: str, k: int) -> list[tuple[str, float]]:
+        """The `k` likeliest next tokens and their probabilities, likeliest first.
+
+        A line end is `"\\n"`, an unknown word `"<unk>"`.
+        """
+        token, states = self.read(self.codec.encode(text))
+        log_probs, _ = self._next(token, states)
+        found = tf.math.top_k(log_probs[0], min(k, int(self.model.embedding.predictable.sum())))
+        return [
+            (self.codec.spellings[i], float(np.exp(p)))
+            for i, p in zip(found.indices.numpy().tolist(), found.values.numpy(), strict=True)
+        ]
+
+    def stream(
+        self, text: str, length: int, sampling: Sampling, stop: Sequence[int] = ()
+    ) -> Iterator[tuple[str, float]]:
+        """Goes on with a text, token by token.
+
+        Args:
+            text: may be empty.
+            length: most tokens to generate.
+            sampling: how they are drawn.
+            stop: ids that end it.
+
+        Yields:
+            The text that each token adds, and its log-probability (given that it is not the
+            unknown word), whatever the temperature. First comes the prompt as the model reads it,
+            with 0.
+        """
+        ids = self.codec.encode(text)
+        decoder = StreamDecoder(self.codec)
+        yield "".join(decoder.push(int(token)) for token in ids), 0.0
+        token, states = self.read(ids)
+        for at in range(length):
+            token, log_prob, states = self._draw(
+                token, states, sampling.temperature, sampling.top_k, sampling.top_p,
+                sampling.seed, at,
+            )  # fmt: skip
+            chosen = int(token[0])
+            yield decoder.push(chosen), float(log_prob[0])
+            if chosen in stop:
+                break
+
+    def generate(
+        self, text: str, length: int, sampling: Sampling, stop: Sequence[int] = ()
+    ) -> Continuation:
+        """The whole of :meth:`stream`."""
+        (prompt, _), *rest = self.stream(text, length, sampling, stop)
+        return Continuation(
+            prompt + "".join(added for added, _ in rest), len(rest), sum(p for _, p in rest)
+        )
+
+    def beams(
+        self,
+        text: str,
+        length: int,
+        width: int,
+        n_best: int = 1,
+        alpha: float = 1.0,
+        stop: Sequence[int] = (EOS,),
+    ) -> list[Continuation]:
+        """The continuations of lowest perplexity that a beam finds; see
+        :func:`kerasseq.decoding.beam_search.beam_search`.
+
+        Args:
+            text: may be empty.
+            length: most tokens of a continuation.
+            width: of the beam.
+            n_best: how many are returned.
+            alpha: strength of the length normalisation; 1 ranks by perplexity.
+            stop: ids that end a continuation.
+        """
+        ids = self.codec.encode(text)
+        token, states = self.read(ids)
+        found = beam_search(
+            self._step, states, token, width, length, list(stop), alpha, n_best, "average"
+        )
+        return [
+            Continuation(self.codec.decode([*ids, *tokens[:count]]), int(count), float(log_prob))
+            for tokens, count, log_prob in zip(
+                found.tokens[0].numpy().tolist(),
+                found.lengths[0].numpy().tolist(),
+                found.log_probs[0].numpy(),
+                strict=True,
+            )
+            if count
+        ]
+
+    def score(self, lines: Iterable[str]) -> Iterator[dict[str, Any]]:
+        """Log-probability and perplexity of each line, by the chain rule, its end counted.
+
+        A line of any length is read in pieces, with the state carried.
+
+        Yields:
+            ``text``, ``log_prob`` in nats, ``perplexity``, ``tokens``, ``unknown`` (how many of
+            them the model does not know) and ``token_log_probs``, pairs of token and log_prob.
+        """
+        for line in lines:
+            ids = np.append(self.codec.encode(line), np.int32(EOS))
+            nll = self._scorer.nll(ids)
+            total = float(nll.sum(dtype=np.float64))
+            yield {
+                "text": line,
+                "log_prob": -total,
+                "perplexity": perplexity(total / len(ids)),
+                "tokens": len(ids),
+                "unknown": int(np.count_nonzero(ids == UNK)),
+                "token_log_probs": _Pairs(self.codec, ids, nll),
+            }
+
+
+class _Pairs:
+    """Tokens and their log-probabilities, spelled only if they are asked for."""
+
+    def __init__(self, codec: Codec, ids: np.ndarray, nll: np.ndarray):
+        self._codec, self._ids, self._nll = codec, ids, nll
+
+    def __iter__(self) -> Iterator[tuple[str, float]]:
+        for token, nll in zip(self._ids.tolist(), self._nll.tolist(), strict=True):
+            yield self._codec.spellings[token], -nll
+
+
+def next_result(text: str, tokens: Iterable[str], shares: Iterable[float]) -> dict[str, Any]:
+    """A text with its likeliest next tokens, as JSON values."""
+    rows = [{"token": t, "probability": p} for t, p in zip(tokens, shares, strict=True)]
+    return {"text": text, "next": rows}
+
+
+SERVED: dict[str, Any] = {"length": 12, "temperature": 0.8, "top_k": 50, "top_p": 0.95, "seed": 7}
+"""How the exported ``generate`` is called where it is compared with the model."""
+
+
+def serving(model: keras.Model, codec: Codec, samples: list[str]) -> Serving:
+    """The exported form of a language model, compared with :class:`TextModel`.
+
+    Args:
+        model: without GPU kernels.
+        codec: text to ids and back.
+        samples: texts to compare on, beside awkward ones.
+    """
+    reader, module = TextModel(model, codec), TextGenerator(model, codec)
+
+    def next_of(texts: list[str], k: int) -> list[dict[str, Any]]:
+        rows = [reader.next(text, k) for text in texts]
+        return [
+            {
+                "tokens": [token for token, _ in row],
+                "probabilities": [probability for _, probability in row],
+                "unknown": reader.unknown(text),
+            }
+            for text, row in zip(texts, rows, strict=True)
+        ]
+
+    def generated(texts: list[str]) -> list[dict[str, Any]]:
+        sampling = Sampling(*(SERVED[name] for name in Sampling._fields))
+        made = [reader.generate(text, SERVED["length"], sampling) for text in texts]
+        return [
+            {
+                "text": one.text,
+                "generated": one.tokens,
+                "log_prob": one.log_prob,
+                "unknown": reader.unknown(text),
+            }
+            for text, one in zip(texts, made, strict=True)
+        ]
+
+    def scored(texts: list[str]) -> list[dict[str, Any]]:
+        names = ("log_prob", "perplexity", "tokens", "unknown")
+        return [{name: row[name] for name in names} for row in reader.score(texts)]
+
+    texts = [*EDGE_CASES, *samples]
+    signatures = {
+        "serving_default": text_signature(
+            module.serve, lambda texts: next_of(texts, DEFAULT_K), samples
+        ),
+        "next_token": Signature(
+            module.next_token,
+            lambda block: {"text": block, "k": 3},
+            lambda texts: next_of(texts, 3),
+            texts,
+        ),
+        "generate": Signature(
+            module.generate, lambda block: {"text": block, **SERVED}, generated, texts
+        ),
+        "score": text_signature(module.score, scored, samples),
+    }
+    return Serving(module, signatures)
+
+
+def stop_ids(codec: Codec, stops: Iterable[str]) -> list[int]:
+    """The ids of stop tokens; `"\\n"` is the line end.
+
+    Raises:
+        ValueError: for what is not one known token.
+    """
+    found = []
+    for stop in stops:
+        ids = codec.encode(stop)
+        if len(ids) != 1 or ids[0] == UNK:
+            known = ", ".join(map(repr, codec.vocabulary.tokens[len(SPECIAL_TOKENS) :][:5]))
+            raise ValueError(f"{stop!r} is not a token of the vocabulary (such as {known})")
+        found.append(int(ids[0]))
+    return found

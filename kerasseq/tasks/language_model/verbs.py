@@ -1,0 +1,273 @@
+"""The verbs of language models: ``next``, ``generate``, ``score`` and ``cache``."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import Namespace
+
+from kerasseq.decoding.beam_search import check_beam
+from kerasseq.decoding.sampling import check_sampling
+from kerasseq.errors import UserError
+from kerasseq.tasks.language_model import neural_cache
+from kerasseq.tasks.language_model.scorer import perplexity
+from kerasseq.export import saved_model
+from kerasseq.export.versions import read_manifest_of
+from kerasseq.tasks.language_model.text_model import Continuation, Sampling, TextModel, next_result, stop_ids
+from kerasseq.app.runs import Trained, load_run, say, split_data
+from kerasseq.storage import write_json
+from kerasseq.text.shortened import shortened
+from kerasseq.text.vocabulary import EOS
+from kerasseq.app.verbs import read_texts
+
+LARGEST = 2**31 - 1
+"""Whole number that an exported version takes."""
+
+LEAST = 1e-8
+"""Temperature and top_p from which on a smaller one makes no difference."""
+
+
+def text_model(trained: Trained) -> TextModel:
+    """What a run is used with."""
+    return TextModel(trained.model, trained.assets.codec)
+
+
+# -- next ------------------------------------------------------------------------------------------
+
+
+def next(task: Any, options: Namespace) -> None:
+    """Prints the likeliest next tokens of each text."""
+    if options.k < 1:
+        raise UserError(f"--k must be 1 or more, got {options.k}")
+    k = min(options.k, LARGEST)
+    texts = read_texts(options)
+    find = _next_by_saved_model if options.saved_model else _next_by_run
+    for result in find(task, texts, k, options):
+        say(json.dumps(result, ensure_ascii=False) if options.json else next_lines(result))
+
+
+def _next_by_run(
+    task: Any, texts: Iterable[str], k: int, options: Namespace
+) -> Iterator[dict[str, Any]]:
+    model = text_model(load_run(task, Path(options.run)))
+    for text in _known(model, texts):
+        yield next_result(text, *zip(*model.next(text, k), strict=True))
+
+
+def _next_by_saved_model(
+    task: Any, texts: Iterable[str], k: int, options: Namespace
+) -> Iterator[dict[str, Any]]:
+    path = _version(task, options)
+    for text, answer in saved_model.run(
+        path, texts, "next_token", lambda block: {"text": block, "k": k}
+    ):
+        _say_unknown(text, answer["unknown"])
+        yield next_result(text, answer["tokens"], answer["probabilities"])
+
+
+def next_lines(result: dict[str, Any]) -> str:
+    """A text with its next tokens, for people."""
+    rows = (f"  {row['probability']:.4f}  {_shown(row['token'])}\n" for row in result["next"])
+    return f"{shortened(result['text'])} ...\n{''.join(rows)}"
+
+
+# -- generate --------------------------------------------------------------------------------------
+
+
+def generate(task: Any, options: Namespace) -> None:
+    """Goes on with a text."""
+    if options.samples < 1:
+        raise UserError(f"--samples must be 1 or more, got {options.samples}")
+    prompts = options.prompt or [""]
+    if len(prompts) > 1:
+        raise UserError("give one prompt, in quotes if it has blanks")
+    prompt = prompts[0].encode("utf-8", "replace").decode()
+    check_sampling(options.temperature, options.top_k, options.top_p, options.length)
+    _check_seeds(options.seed, options.samples)
+    drawing = (options.temperature, options.top_k, options.top_p, options.samples) != (1, 0, 1, 1)
+    if (options.beam is not None) + options.greedy + drawing > 1:
+        raise UserError(
+            "give --beam, --greedy, or how to draw (temperature, top-k, top-p, samples)"
+        )
+    if options.beam is not None:
+        check_beam(options.beam, options.n_best, options.length)
+    elif (options.n_best, options.length_penalty) != (1, 1):
+        raise UserError("--n-best and --length-penalty are for --beam; --samples draws several")
+    if not math.isfinite(options.length_penalty):
+        raise UserError(f"--length-penalty must be a finite number, got {options.length_penalty}")
+    if options.saved_model:
+        _generate_by_saved_model(task, prompt, options)
+        return
+    model = text_model(load_run(task, Path(options.run)))
+    (prompt,) = _known(model, [prompt])
+    try:
+        # a shell passes a line end on as the two characters \n
+        stop = stop_ids(model.codec, [s.replace("\\n", "\n") for s in options.stop or ()])
+    except ValueError as error:
+        raise UserError(f"--stop: {error}") from None
+    if options.beam is not None:
+        found = model.beams(
+            prompt, options.length, options.beam, options.n_best, options.length_penalty,
+            stop or [EOS],
+        )  # fmt: skip
+        for continuation in found:
+            _show(prompt, continuation, options.json, title=True)
+        return
+    for number in range(options.samples):
+        top_k = 1 if options.greedy else min(options.top_k, LARGEST)
+        sampling = Sampling(options.temperature, top_k, options.top_p, options.seed + number)
+        if options.json:
+            made = model.generate(prompt, options.length, sampling, stop)
+            _show(prompt, made, as_json=True)
+            continue
+        for added, _ in model.stream(prompt, options.length, sampling, stop):
+            print(added, end="", flush=True)
+        say("\n" if options.samples > 1 else "")
+
+
+def _generate_by_saved_model(task: Any, prompt: str, options: Namespace) -> None:
+    if options.beam is not None or options.stop:
+        raise UserError("an exported version draws or is greedy; --beam and --stop need a --run")
+    path = _version(task, options)
+    for number in range(options.samples):
+        inputs = {
+            "length": options.length,
+            # float32 there, where smaller numbers are 0
+            "temperature": max(options.temperature, LEAST),
+            "top_k": 1 if options.greedy else min(options.top_k, LARGEST),
+            "top_p": max(options.top_p, LEAST),
+            "seed": options.seed + number,
+        }
+        for _, answer in saved_model.run(
+            path, [prompt], "generate",
+            lambda block: {"text": block, **inputs},  # noqa: B023 (used at once)
+        ):  # fmt: skip
+            if number == 0:
+                _say_unknown(prompt, answer["unknown"])
+            made = Continuation(answer["text"], answer["generated"], answer["log_prob"])
+            _show(prompt, made, options.json)
+
+
+def _check_seeds(first: int, count: int) -> None:
+    if not -(2**63) <= first <= 2**63 - count:
+        raise UserError(f"--seed must be a number of 64 bits, with all {count} samples")
+
+
+def _show(prompt: str, made: Continuation, as_json: bool, title: bool = False) -> None:
+    each = perplexity(-made.log_prob / max(1, made.tokens))
+    if as_json:
+        row = {"prompt": prompt, **made._asdict(), "perplexity": each}
+        say(json.dumps(row, ensure_ascii=False))
+        return
+    if title:
+        say(f"perplexity {each:.2f}, log-probability {made.log_prob:.2f}:")
+    say(made.text.rstrip("\n"))
+
+
+# -- score -----------------------------------------------------------------------------------------
+
+
+def score(task: Any, options: Namespace) -> None:
+    """Prints how likely each line is."""
+    texts = read_texts(options)
+    if options.saved_model:
+        if options.tokens:
+            raise UserError("an exported version scores whole lines; --tokens needs a --run")
+        path = _version(task, options)
+        scored: Iterator[dict[str, Any]] = (
+            {"text": text, **answer}
+            for text, answer in saved_model.run(path, texts, "score", lambda block: {"text": block})
+        )
+    else:
+        scored = text_model(load_run(task, Path(options.run))).score(texts)
+    lines, tokens, total = 0, 0, 0.0
+    for row in scored:
+        pairs = row.pop("token_log_probs", ())
+        if options.json:
+            each = {"token_log_probs": [list(p) for p in pairs]} if options.tokens else {}
+            say(json.dumps({**row, **each}, ensure_ascii=False))
+        else:
+            say(score_line(row))
+            if options.tokens:
+                for token, log_prob in pairs:
+                    say(f"  {log_prob:>10.4f}  {_shown(token)}")
+        lines, tokens, total = lines + 1, tokens + row["tokens"], total + row["log_prob"]
+    if lines > 1:
+        print(
+            f"{lines:,} lines, {tokens:,} tokens with line ends: log-probability {total:.2f}, "
+            f"perplexity {perplexity(-total / tokens):.2f}",
+            file=sys.stderr,
+        )
+
+
+def score_line(row: dict[str, Any]) -> str:
+    """A scored line for people."""
+    unknown = f", {row['unknown']} unknown" if row["unknown"] else ""
+    return (
+        f"{row['log_prob']:>12.4f}  perplexity {row['perplexity']:>10.2f}  "
+        f"{row['tokens']:>4} tokens{unknown}  {shortened(row['text'])}"
+    )
+
+
+# -- cache -----------------------------------------------------------------------------------------
+
+
+def cache(task: Any, options: Namespace) -> None:
+    """Evaluates a run with a neural cache, whose settings the validation split chooses."""
+    if options.size < 1:
+        raise UserError(f"--size must be 1 or more, got {options.size}")
+    trained = load_run(task, Path(options.run))
+    if trained.settings.streams.mode == "sentences":
+        raise UserError("a neural cache remembers what was read before; this run reads sentences")
+    data = split_data(task, trained.run, trained.settings, options.split, options.download)
+
+    def read(split: str, thetas: Sequence[float]) -> neural_cache.Cached:
+        return neural_cache.read(trained.model, data.splits[split], options.size, thetas)
+
+    chosen = read("validation", neural_cache.THETAS)
+    theta, weight = neural_cache.choose(chosen)
+    if options.split != "validation":
+        chosen = read(options.split, [theta])
+    report = neural_cache.report(chosen, theta, weight, options.size)
+    (trained.run / "evaluation").mkdir(exist_ok=True)
+    path = trained.run / f"evaluation/{options.split}-cache.json"
+    write_json(path, report)
+    say(
+        f"{options.split} split, {report['tokens']:,} tokens: "
+        f"perplexity {report['perplexity']:.2f}, "
+        f"with a cache of {options.size:,} positions {report['perplexity_with_cache']:.2f} "
+        f"(theta {report['theta']:g}, lambda {report['lambda']:g}: best on validation)"
+    )
+    say(f"  written to {path}")
+
+
+# -- shared ----------------------------------------------------------------------------------------
+
+
+def _version(task: Any, options: Namespace) -> Path:
+    """The exported version that was named, made sure to be this task's."""
+    path = Path(options.saved_model)
+    read_manifest_of(path, task.name)
+    return path
+
+
+def _known(model: TextModel, texts: Iterable[str]) -> Iterator[str]:
+    """The texts; says how many of their tokens the model does not know."""
+    for text in texts:
+        _say_unknown(text, model.unknown(text))
+        yield text
+
+
+def _say_unknown(text: str, count: int) -> None:
+    if count:
+        print(f"tokens of {shortened(text)!r} that the model does not know: {count}",
+              file=sys.stderr)  # fmt: skip
+
+
+def _shown(token: str) -> str:
+    return {"\n": "(line end)", " ": "(blank)", "\t": "(tab)"}.get(token, token)

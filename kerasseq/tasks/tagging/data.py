@@ -1,0 +1,232 @@
+"""Tagged sentences as ids: each distinct word is encoded once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kerasseq.data.batches import (
+    SequenceBatches,
+    TokenBatchSettings,
+    lengths_of,
+    pad,
+    token_batches,
+)
+from kerasseq.data.splits import length_percentiles
+from kerasseq.data.examples import TaggedCorpus, TaggedSentence
+from kerasseq.data.vectors import digest, read_vectors
+from kerasseq.tasks.tagging.baseline import MostFrequentTag
+from kerasseq.text.vocabulary import UNK
+from kerasseq.text.word_features import Encoded, WordFeatures, WordSettings, normal_form
+
+UNKNOWN_TAG = -1
+"""Index of a tag that training does not have."""
+
+
+class WordTable:
+    """Distinct words with their features, and sentences as rows of this table.
+
+    Row 0 stands for padding, so that sentences can be padded like ids.
+
+    Args:
+        features: encodes words.
+        sentences: the words of each sentence.
+    """
+
+    def __init__(self, features: WordFeatures, sentences: Iterable[Sequence[str]]):
+        rows: dict[str, int] = {}
+        self.sequences = [
+            np.array([rows.setdefault(word, len(rows) + 1) for word in sentence], np.int32)
+            for sentence in sentences
+        ]
+        encoded = features.encode(list(rows))
+        self._features = Encoded(*(np.pad(part, ((1, 0), *[(0, 0)] * (part.ndim - 1)))
+                                   for part in encoded))  # fmt: skip
+        self._spelled = np.count_nonzero(self._features.characters, axis=1)
+
+    def unknown(self, sequence: np.ndarray) -> int:
+        """How many words of a sentence have no id of their own."""
+        return int(np.count_nonzero(self._features.words[sequence] == UNK))
+
+    def inputs(self, sequences: Sequence[np.ndarray], multiple: int = 1) -> dict[str, np.ndarray]:
+        """A model's inputs for some sentences.
+
+        Args:
+            sequences: rows of this table, each with at least one word.
+            multiple: sentences are padded to a multiple of this.
+
+        Returns:
+            ``index`` int32 ``[B, T]``, positions in what follows, 0 being padding; and the
+            features of the batch's distinct words: ``words`` ``[U]``, ``characters`` ``[U, C]``,
+            ``affixes`` ``[U, A]``.
+        """
+        padded, _ = pad(sequences, multiple)
+        rows, index = np.unique(np.append(padded, 0), return_inverse=True)
+        words, characters, affixes = (part[rows] for part in self._features)
+        width = max(1, int(self._spelled[rows].max()))
+        return {
+            "index": index[:-1].reshape(padded.shape).astype(np.int32),
+            "words": words,
+            "characters": characters[:, :width],
+            "affixes": affixes,
+        }
+
+
+@dataclass(frozen=True)
+class TaggedSplit:
+    """A split's sentences, their words as rows of a table, and the indices of their tags."""
+
+    sentences: list[TaggedSentence]
+    table: WordTable
+    tags: list[np.ndarray]
+
+    def __len__(self) -> int:
+        return len(self.sentences)
+
+    def rows(self, column: str) -> tuple[list[list[str]], list[list[str]]]:
+        """The words, and the tags of a column, of every sentence."""
+        return (
+            [sentence.words for sentence in self.sentences],
+            [sentence.columns[column] for sentence in self.sentences],
+        )
+
+
+@dataclass(frozen=True)
+class TaggedData:
+    """Encoded splits with what is needed to encode more."""
+
+    splits: dict[str, TaggedSplit]
+    features: WordFeatures
+    names: list[str]
+    """Of the tags."""
+    baseline: MostFrequentTag
+    """Of the train split: what to compare with, and which words training saw."""
+    report: dict[str, Any]
+    vectors: dict[str, np.ndarray] = field(default_factory=dict)
+    """Word vectors that were given, by the form of the word."""
+
+
+def encode_split(
+    sentences: list[TaggedSentence], features: WordFeatures, names: list[str], column: str
+) -> tuple[TaggedSplit, dict[str, Any]]:
+    """Encodes a split and says what it holds.
+
+    A tag that is not among the names becomes :data:`UNKNOWN_TAG`.
+    """
+    table = WordTable(features, [sentence.words for sentence in sentences])
+    index = {name: position for position, name in enumerate(names)}
+    tags = [
+        np.array([index.get(tag, UNKNOWN_TAG) for tag in sentence.columns[column]], np.int32)
+        for sentence in sentences
+    ]
+    lengths = lengths_of(sentences)
+    counts = Counter(tag for sentence in sentences for tag in sentence.columns[column])
+    unknown = sum(map(table.unknown, table.sequences))
+    return TaggedSplit(sentences, table, tags), {
+        "examples": len(sentences),
+        "labels": dict(counts.most_common()),
+        "tokens": int(lengths.sum()),
+        "unknown_share": round(unknown / int(lengths.sum()), 4),
+        "length_percentiles": length_percentiles(lengths),
+        "sha256": _digest(sentences, column),
+    }
+
+
+def encode_corpus(corpus: TaggedCorpus, column: str, settings: WordSettings) -> TaggedData:
+    """Builds vocabularies and the set of tags from the train split and encodes every split.
+
+    Args:
+        corpus: with the splits train, validation and test.
+        column: what is learned.
+        settings: of the vocabularies.
+    """
+    train = corpus.splits["train"]
+    words, notes, vectors = [sentence.words for sentence in train], list(corpus.notes), {}
+    if settings.vectors:
+        path = Path(settings.vectors)
+        seen = {normal_form(word) for sentence in words for word in sentence}
+        vectors = read_vectors(path, normal_form, seen, settings.vocabulary_size)
+        covered = len(seen & vectors.keys())
+        notes.append(
+            f"word vectors of {path} (SHA-256 {digest(path)[:12]}...): {covered:,} of "
+            f"{len(seen):,} words of train have one"
+        )
+    features = WordFeatures.from_sentences(words, settings, vectors)
+    names = sorted({tag for sentence in train for tag in sentence.columns[column]})
+    splits, reports = {}, {}
+    for name, sentences in corpus.splits.items():
+        splits[name], reports[name] = encode_split(sentences, features, names, column)
+    report = {
+        "source": corpus.source,
+        "notes": notes,
+        "classes": names,
+        "vocabulary": len(features.words),
+        "splits": reports,
+    }
+    baseline = MostFrequentTag(*splits["train"].rows(column))
+    return TaggedData(splits, features, names, baseline, report, vectors)
+
+
+def encode_test(
+    corpus: TaggedCorpus,
+    split: str,
+    column: str,
+    features: WordFeatures,
+    names: list[str],
+    baseline: MostFrequentTag,
+) -> TaggedData:
+    """Encodes a split of other data for a trained model, as ``test``.
+
+    Args:
+        corpus: as it was read.
+        split: the split's name there.
+        column: what was learned.
+        features, names, baseline: of the training data.
+    """
+    encoded, summary = encode_split(corpus.splits[split], features, names, column)
+    report = {
+        "source": corpus.source,
+        "notes": corpus.notes,
+        "vocabulary": len(features.words),
+        "splits": {split: summary},
+    }
+    return TaggedData({"test": encoded}, features, names, baseline, report)
+
+
+def _digest(sentences: list[TaggedSentence], column: str) -> str:
+    digest = hashlib.sha256()
+    for sentence in sentences:
+        rows = zip(sentence.words, sentence.columns[column], strict=True)
+        digest.update("\n".join("\t".join(row) for row in rows).encode("utf-8", "surrogatepass"))
+        digest.update(b"\n\n")
+    return digest.hexdigest()
+
+
+class TaggedBatches(SequenceBatches):
+    """Training batches by a budget of tokens: a model's inputs, and the tags.
+
+    Args:
+        split: the training data.
+        settings: budget, pool and padding.
+        seed: of the order.
+    """
+
+    def __init__(self, split: TaggedSplit, settings: TokenBatchSettings, seed: int):
+        super().__init__(lengths_of(split.table.sequences), seed)
+        self._split, self._settings = split, settings
+
+    def epoch(self, number: int) -> list[np.ndarray]:
+        """The positions that make up each batch of an epoch."""
+        return token_batches(self._lengths, self._settings, self._seed, number)
+
+    def fetch(self, item: np.ndarray) -> dict[str, np.ndarray]:
+        """:meth:`WordTable.inputs`, and ``tags`` int32 ``[B, T]``, 0 at padding."""
+        split, multiple = self._split, self._settings.pad_to_multiple
+        inputs = split.table.inputs([split.table.sequences[i] for i in item], multiple)
+        return {**inputs, "tags": pad([split.tags[i] for i in item], multiple)[0]}

@@ -1,0 +1,293 @@
+"""Corpora of tagged sentences from local files: CoNLL-U, columns, and the Brown corpus."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from kerasseq.data import conllu
+from kerasseq.data.columns import (
+    LAYOUTS,
+    parse_columns,
+    parse_slashed,
+    simplify_brown,
+    split_blanks,
+)
+from kerasseq.data.reading import archive_files, decoded_lines, open_lines, split_files
+from kerasseq.tasks.tagging.iob import iob2, is_iob
+from kerasseq.data.splits import shared_notes
+from kerasseq.data.examples import COLUMNS, TaggedCorpus, TaggedSentence
+from kerasseq.errors import UserError
+
+Parser = Callable[[Iterable[str], str], Iterator[TaggedSentence]]
+
+_SNIFFED_SUFFIXES = (".txt", ".conll", ".tsv", ".pos")
+_SUFFIXES = (".conllu", *_SNIFFED_SUFFIXES)
+_BROWN_FILE = re.compile(r"c[a-r][0-9]{2}")
+_FORMATS = (
+    "CoNLL-U (10 columns, separated by tabs), WORD POS CHUNK or WORD TAG (a token a line), "
+    "word/tag word/tag (a sentence a line)"
+)
+# in CoNLL-U alone; a CoNLL-2000 file may begin with the token "#"
+_COMMENT = re.compile(r"#\s*(?:newdoc|newpar|[\w.:]+(?:\s+\w+)?\s*=\s)")
+_SLASHED = re.compile(r".+/[^/]+")
+
+
+def read_tagged(path: Path, encoding: str) -> TaggedCorpus:
+    """Reads tagged sentences from a file or folder in one of the known layouts.
+
+    Args:
+        path: a ``.conllu`` file, or a ``.txt``, ``.conll``, ``.tsv`` or ``.pos`` file whose first
+            line tells the format (each also ``.gz``); a folder of them with ``train`` and maybe
+            ``dev`` and ``test`` in their names; or the Brown corpus, unpacked or as ``.tar.gz``.
+        encoding: of text files.
+
+    Returns:
+        The splits that the source has; a file alone and the Brown corpus are the split ``all``.
+
+    Raises:
+        UserError: if the path is missing, damaged, or in no known layout.
+    """
+    try:
+        if path.is_dir():
+            return _read_folder(path, encoding)
+        if not path.exists():
+            raise UserError(f"{path} does not exist")
+        if path.name.endswith((".tar.gz", ".tgz")):
+            return _read_brown_archive(path, encoding)
+        if _BROWN_FILE.fullmatch(path.name):
+            return _brown_corpus(str(path), _brown_files([path]), encoding)
+        if _suffix(path):
+            return _corpus(path, {"all": path}, encoding)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error}") from None
+    raise UserError(f"{path}: not a {', '.join(_SUFFIXES)} file (or .gz of one), nor a .tar.gz")
+
+
+def cut_splits(corpus: TaggedCorpus, fraction: float, seed: int) -> TaggedCorpus:
+    """Completes a corpus to train, validation and test.
+
+    A split that the source has stays what it is, but for the one that is cut: there, sentences
+    with the same words are removed first, so that none stands on both sides of a cut.
+
+    Args:
+        corpus: with the splits its source has.
+        fraction: share of the validation split, and of the test split where there is none.
+        seed: of the cut.
+
+    Raises:
+        UserError: if a split would be empty.
+    """
+    splits, notes = dict(corpus.splits), list(corpus.notes)
+    train = splits.pop("all" if "all" in splits else "train", [])
+    missing = [name for name in ("validation", "test") if name not in splits]
+    if missing:
+        distinct = _without_repeats(train)
+        if len(distinct) < len(train):
+            notes.append(
+                f"{len(train) - len(distinct):,} repeated sentences removed before cutting"
+            )
+        order = np.random.default_rng(seed).permutation(len(distinct))
+        cuts = np.round(np.cumsum([fraction] * len(missing)) * len(distinct)).astype(int)
+        *held_out, rest = np.split(order, cuts)
+        for name, positions in zip(missing, held_out, strict=True):
+            splits[name] = [distinct[i] for i in sorted(positions)]
+        train = [distinct[i] for i in sorted(rest)]
+    splits["train"] = train
+    for name, part in splits.items():
+        if not part:
+            raise UserError(f"{corpus.source}: no sentence is left for the {name} split")
+    ordered = {name: splits[name] for name in ("train", "validation", "test")}
+    words = {name: {tuple(sentence.words) for sentence in part} for name, part in ordered.items()}
+    notes += shared_notes(words, "sentences")
+    return TaggedCorpus(corpus.source, ordered, notes)
+
+
+def with_column(corpus: TaggedCorpus, column: str) -> TaggedCorpus:
+    """The corpus, made sure to have a column of tags; IOB1 tags become IOB2.
+
+    Raises:
+        UserError: if a split lacks the column.
+    """
+    columns = {split: part[0].columns for split, part in corpus.splits.items() if part}
+    for split, present in columns.items():
+        if column not in present:
+            some = any(column in others for others in columns.values())
+            where = f" in its {split} split" if some else ""
+            raise UserError(
+                f"{corpus.source} has no column {column!r}{where}; it has "
+                f"{', '.join(present) or 'none'} (the setting column chooses)"
+            )
+    sentences = itertools.chain.from_iterable(corpus.splits.values())
+    if not is_iob({tag for sentence in sentences for tag in sentence.columns[column]}):
+        return corpus
+    changed = 0
+    splits: dict[str, list[TaggedSentence]] = {}
+    for split, part in corpus.splits.items():
+        splits[split] = []
+        for sentence in part:
+            tags = iob2(sentence.columns[column])
+            changed += sum(a != b for a, b in zip(tags, sentence.columns[column], strict=True))
+            splits[split].append(replace(sentence, columns={**sentence.columns, column: tags}))
+    if not changed:
+        return corpus
+    note = f"{changed:,} IOB1 tags written as IOB2"
+    return TaggedCorpus(corpus.source, splits, [*corpus.notes, note])
+
+
+def without_blank_columns(corpus: TaggedCorpus) -> TaggedCorpus:
+    """The corpus without the columns in which every value is ``_``, which its notes name."""
+    sentences = list(itertools.chain.from_iterable(corpus.splits.values()))
+    blank = [
+        name
+        for name in COLUMNS
+        if any(name in sentence.columns for sentence in sentences)
+        and all(set(sentence.columns.get(name, ())) <= {"_"} for sentence in sentences)
+    ]
+    if not blank:
+        return corpus
+
+    def kept(sentence: TaggedSentence) -> TaggedSentence:
+        columns = {name: tags for name, tags in sentence.columns.items() if name not in blank}
+        return replace(sentence, columns=columns)
+
+    splits = {split: [kept(sentence) for sentence in part] for split, part in corpus.splits.items()}
+    notes = [f"column {name} is left out: every value is _" for name in blank]
+    return TaggedCorpus(corpus.source, splits, corpus.notes + notes)
+
+
+def _without_repeats(sentences: list[TaggedSentence]) -> list[TaggedSentence]:
+    """The first of all sentences with the same words."""
+    first: dict[tuple[str, ...], TaggedSentence] = {}
+    for sentence in sentences:
+        first.setdefault(tuple(sentence.words), sentence)
+    return list(first.values())
+
+
+def _suffix(path: Path) -> str | None:
+    name = path.name.removesuffix(".gz")
+    return next((suffix for suffix in _SUFFIXES if name.endswith(suffix)), None)
+
+
+def _read_folder(path: Path, encoding: str) -> TaggedCorpus:
+    files = sorted(file for file in path.iterdir() if file.is_file())
+    brown = [file for file in files if _BROWN_FILE.fullmatch(file.name)]
+    if brown:
+        return _brown_corpus(str(path), _brown_files(brown), encoding)
+    if any(_suffix(file) == ".conllu" for file in files):
+        # releases of Universal Dependencies have the raw text beside it, as .txt
+        files = [file for file in files if _suffix(file) == ".conllu"]
+    chosen = split_files(
+        path,
+        (file for file in files if _suffix(file) and not file.name.startswith(".")),
+        lambda name: re.split(r"[^a-z]+", name),  # en_ewt-ud-dev.conllu.gz
+    )
+    if "train" not in chosen:
+        raise UserError(
+            f"{path}: no {', '.join(_SUFFIXES)} file (or .gz of one) with train in its name, "
+            "and no file of the Brown corpus (ca01 ... cr09)"
+        )
+    return _corpus(path, chosen, encoding)
+
+
+def _corpus(source: Path, files: dict[str, Path], encoding: str) -> TaggedCorpus:
+    skipped: Counter[str] = Counter()
+    splits: dict[str, list[TaggedSentence]] = {
+        split: _read_file(files[split], encoding, skipped)
+        for split in ("all", "train", "validation", "test")
+        if split in files
+    }
+    notes = [f"{count:,} {what}" for what, count in skipped.items() if count]
+    return without_blank_columns(TaggedCorpus(str(source), splits, notes))
+
+
+def _read_file(path: Path, encoding: str, skipped: Counter[str]) -> list[TaggedSentence]:
+    """All sentences of a file; what is skipped is counted."""
+
+    def parse_conllu(lines: Iterable[str], where: str) -> Iterator[TaggedSentence]:
+        for sentence in conllu.parse(lines, where):
+            skipped["multi-word tokens skipped (their words are kept)"] += len(sentence.multiword)
+            skipped["empty nodes skipped"] += sentence.empty_nodes
+            yield sentence.tagged()
+
+    with open_lines(path) as stream:
+        lines: Iterator[str] = decoded_lines(stream, encoding, str(path))
+        parser: Parser = parse_conllu
+        if _suffix(path) != ".conllu":
+            parser, lines = _sniffed(lines, str(path), parse_conllu)
+        sentences = list(parser(lines, str(path)))
+    if not sentences:
+        raise UserError(f"{path} has no sentence")
+    return sentences
+
+
+def _sniffed(
+    lines: Iterator[str], where: str, parse_conllu: Parser
+) -> tuple[Parser, Iterator[str]]:
+    """The parser for what the first line with a token looks like, and all lines."""
+    seen: list[str] = []
+    for line in lines:
+        seen.append(line)
+        fields = split_blanks(line)
+        if not fields or fields[0] == "-DOCSTART-" or _COMMENT.match(line):
+            continue
+        if line.count("\t") == conllu.FIELDS - 1:
+            parser = parse_conllu
+        elif all(_SLASHED.fullmatch(field) for field in fields):
+            parser = parse_slashed
+        elif len(fields) in LAYOUTS:
+            parser = parse_columns
+        elif len(fields) == conllu.FIELDS and fields[0][0].isdigit():
+            parser = parse_conllu  # blanks took the place of tabs
+        else:
+            raise UserError(
+                f"{where}:{len(seen)}: {len(fields)} columns, which is none of the formats known: "
+                f"{_FORMATS}"
+            )
+        return parser, itertools.chain(seen, lines)
+    raise UserError(f"{where} has no sentence")
+
+
+def _brown_files(files: list[Path]) -> Iterator[tuple[str, list[bytes]]]:
+    for file in files:
+        with open_lines(file) as stream:
+            yield str(file), list(stream)
+
+
+def _read_brown_archive(path: Path, encoding: str) -> TaggedCorpus:
+    """Reads the Brown corpus from its archive."""
+
+    def wanted(name: PurePosixPath) -> bool:
+        return bool(_BROWN_FILE.fullmatch(name.name))
+
+    files = (
+        (f"{path}: {name}", list(io.BytesIO(content)))
+        for name, content in archive_files(path, wanted)
+    )
+    return _brown_corpus(str(path), files, encoding)
+
+
+def _brown_corpus(
+    source: str, files: Iterator[tuple[str, list[bytes]]], encoding: str
+) -> TaggedCorpus:
+    simplified = lru_cache(maxsize=4096)(simplify_brown)
+    sentences: list[TaggedSentence] = []
+    published: set[str] = set()
+    for where, lines in files:
+        for sentence in parse_slashed(decoded_lines(lines, encoding, where), where):
+            tags = sentence.columns["xpos"]
+            published.update(tags)
+            sentences.append(replace(sentence, columns={"xpos": [simplified(t) for t in tags]}))
+    if not sentences:
+        raise UserError(f"{source}: no sentence of the Brown corpus (files ca01 ... cr09)")
+    left = {simplified(tag) for tag in published}
+    note = f"tags without FW-, -HL, -TL and -NC: {len(left):,} of {len(published):,} are left"
+    return TaggedCorpus(f"{source} (Brown corpus)", {"all": sentences}, [note])

@@ -1,0 +1,128 @@
+"""The verb ``tag``: texts, words or CoNLL-U in; a table, JSON lines or CoNLL-U out; as a stream."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jsonargparse import Namespace
+
+from kerasseq.data import conllu
+from kerasseq.data.columns import split_blanks
+from kerasseq.errors import UserError
+from kerasseq.export import saved_model
+from kerasseq.export.serving import collate_texts
+from kerasseq.tasks.tagging.export import pad_tokens
+from kerasseq.export.versions import read_manifest_of
+from kerasseq.app.runs import load_run, say
+from kerasseq.app.verbs import read_texts
+
+
+class Item(NamedTuple):
+    """One sentence that was given.
+
+    Attributes:
+        text: as it was written, to be split into words.
+        words: its words, if they were given.
+        source: its lines, if it came as CoNLL-U.
+    """
+
+    text: str = ""
+    words: list[str] | None = None
+    source: conllu.ConlluSentence | None = None
+
+
+Answered = Iterator[tuple[Item, Mapping[str, Any]]]
+
+
+def tag(task: Any, options: Namespace) -> None:
+    """Tags sentences, with a run or an exported version, and prints them.
+
+    Args:
+        task: a task with a method ``tag`` and assets with a ``splitter``.
+        options: what :func:`kerasseq.app.options.tag_verb` parsed.
+    """
+    items = _items(read_texts(options), options)
+    if options.saved_model:
+        path = Path(options.saved_model)
+        column = read_manifest_of(path, task.name)["settings"]["column"]
+        answered = _by_saved_model(path, items, options.input == "text")
+    else:
+        trained = load_run(task, Path(options.run))
+        column = trained.settings.column
+        answered = _by_run(task, trained, items)
+    if options.output == "conllu" and column not in conllu.COLUMNS:
+        raise UserError(
+            f"--output conllu has no place for the column {column!r}; give table or json"
+        )
+    show = {"table": _table, "json": _json, "conllu": _conllu(column)}[options.output]
+    for item, answer in answered:
+        if answer["tokens"] or options.output != "conllu":  # CoNLL-U has no empty sentences
+            say(show(item, answer))
+
+
+def _items(lines: Iterator[str], options: Namespace) -> Iterator[Item]:
+    if options.input == "conllu":
+        if options.texts:
+            raise UserError("--input conllu reads a --file or standard input, no arguments")
+        for sentence in conllu.parse(lines, options.file or "standard input"):
+            yield Item(words=sentence.tagged().words, source=sentence)
+    elif options.input == "tokens":
+        for line in lines:
+            yield Item(words=split_blanks(line))
+    else:
+        for line in lines:
+            yield Item(text=line)
+
+
+def _by_run(task: Any, trained: Any, items: Iterable[Item]) -> Answered:
+    def words(item: Item) -> list[str]:
+        return trained.assets.splitter.split(item.text) if item.words is None else item.words
+
+    given, read = itertools.tee(items)
+    tagged = task.tag(trained.model, trained.assets, map(words, read))
+    return zip(given, tagged, strict=True)
+
+
+def _by_saved_model(path: Path, items: Iterable[Item], from_text: bool) -> Answered:
+    if from_text:
+        return saved_model.run(
+            path, items, "serving_default", lambda block: collate_texts([i.text for i in block])
+        )
+    return saved_model.run(
+        path, items, "tag_tokens", lambda block: pad_tokens([i.words or [] for i in block])
+    )
+
+
+def _rows(answer: Mapping[str, Any]) -> list[tuple[str, str, float]]:
+    return list(zip(answer["tokens"], answer["tags"], answer["probabilities"], strict=True))
+
+
+def _table(item: Item, answer: Mapping[str, Any]) -> str:
+    """A word a line, aligned, and an empty line behind the sentence."""
+    rows = _rows(answer)
+    width = min(40, max((len(word) for word, _, _ in rows), default=0))
+    tags = max((len(tag) for _, tag, _ in rows), default=0)
+    return "".join(f"{word:<{width}}  {tag:<{tags}}  {share:.4f}\n" for word, tag, share in rows)
+
+
+def _json(item: Item, answer: Mapping[str, Any]) -> str:
+    row = {} if item.words is not None else {"text": item.text}
+    row |= {name: answer[name] for name in ("tokens", "tags", "probabilities")}
+    return json.dumps(row, ensure_ascii=False)
+
+
+def _conllu(column: str) -> Callable[[Item, Mapping[str, Any]], str]:
+    def show(item: Item, answer: Mapping[str, Any]) -> str:
+        shares = [f"TagProbability={share:.4f}" for share in answer["probabilities"]]
+        if item.source:
+            lines = item.source.with_column(column, answer["tags"], shares)
+        else:
+            text = None if item.words is not None else item.text
+            lines = conllu.from_words(answer["tokens"], column, answer["tags"], text, shares)
+        return "".join(f"{line}\n" for line in lines)
+
+    return show

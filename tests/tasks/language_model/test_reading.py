@@ -1,0 +1,301 @@
+import gzip
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from kerasseq.data.packaged import review_texts
+from kerasseq.tasks.language_model.reading import TextCorpus, cut_text, read_text
+from kerasseq.errors import UserError
+
+BOOK = """\ufeffThe Project Gutenberg eBook of A Title
+
+*** START OF THE PROJECT GUTENBERG EBOOK A TITLE ***
+
+
+
+A TITLE
+
+It was ***
+a night.
+
+
+*** END OF THE PROJECT GUTENBERG EBOOK A TITLE ***
+
+*** START: FULL LICENSE ***
+"""
+OLD_BOOK = """Project Gutenberg's Other
+
+*** START OF THIS PROJECT GUTENBERG EBOOK OTHER, OR,
+THE LONG TITLE ***
+
+OTHER
+
+End of the Project Gutenberg EBook of Other, by One
+
+*** END OF THIS PROJECT GUTENBERG EBOOK OTHER ***
+"""
+
+
+def write(path, content):
+    content = content.encode() if isinstance(content, str) else content
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.tokens", "novel", "a.txt.gz"])
+def test_a_file_of_any_name(tmp_path, name):
+    path = write(tmp_path / name, "\ufeffone\r\n two  \r\n\r\nthree\r\x85")
+    corpus = read_text(path, "utf-8")
+    assert corpus == TextCorpus(str(path), {"all": "one\n two  \n\nthree\r\x85"}, [])
+
+
+def test_another_encoding(tmp_path):
+    path = write(tmp_path / "a.txt", "é\r\nß".encode("utf-16"))
+    assert read_text(path, "utf-16").splits == {"all": "é\nß"}
+    with pytest.raises(UserError, match=r"not utf-8: byte 0xff at offset 0.*--encoding"):
+        read_text(path, "utf-8")
+    write(path, "e\n".encode("utf-16-le"))
+    with pytest.raises(UserError, match=r"not a text file: NUL character at offset 1.*--encoding"):
+        read_text(path, "utf-8")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("ptb.train.txt", "ptb.valid.txt.gz", "ptb.test.txt"),
+        ("wiki.train.tokens.gz", "wiki.valid.tokens", "wiki.test.tokens"),
+        ("train.txt", "dev.txt", "test.txt"),
+        ("train", "val", "test"),
+        ("the-test-train.raw", "the-test.validation", "the.test"),
+    ],
+)
+def test_a_folder_of_splits(tmp_path, names):
+    for name, text in zip(names, ("a\n", "b\n", "c\n"), strict=True):
+        write(tmp_path / name, text)
+    for other in ("README.md", ".train.txt", "train.json", "SHA256SUMS"):
+        write(tmp_path / other, "x\n")
+    corpus = read_text(tmp_path, "utf-8")
+    assert corpus.splits == {"train": "a\n", "validation": "b\n", "test": "c\n"}
+    assert list(corpus.splits) == ["train", "validation", "test"]
+    assert corpus.notes == []
+    assert cut_text(corpus, 0.1, 0.1, "lines") == corpus
+
+
+def test_other_texts_beside_splits_are_named(tmp_path):
+    for name in ("train.txt", "The_Tempest.txt", "Emma.txt"):
+        write(tmp_path / name, "x\n")
+    with pytest.raises(UserError, match=r"train\.txt is taken for the train split"):
+        read_text(tmp_path, "utf-8")
+    write(tmp_path / "valid.txt", "x\n")
+    corpus = read_text(tmp_path, "utf-8")
+    assert list(corpus.splits) == ["train", "validation"]
+    assert corpus.notes == ["left out, being no split by their names: Emma.txt, The_Tempest.txt"]
+
+
+def test_books_are_joined_in_order(tmp_path):
+    write(tmp_path / "b.txt", OLD_BOOK.replace("\n", "\r\n"))
+    write(tmp_path / "a.txt.gz", BOOK)
+    write(tmp_path / "c.txt", "no end")
+    write(tmp_path / "cover.jpg", b"\0")
+    corpus = read_text(tmp_path, "utf-8")
+    assert corpus.splits == {"all": "A TITLE\n\nIt was ***\na night.\nOTHER\nno end\n"}
+    assert corpus.notes[0] == "3 files joined: a.txt.gz, b.txt, c.txt"
+    first = "a.txt.gz: header and footer of Project Gutenberg left out (178 of 207 characters)"
+    assert len(corpus.notes) == 3
+    assert corpus.notes[1] == first
+
+
+def test_books_in_one_file_are_all_kept(tmp_path):
+    path = write(tmp_path / "both.txt", BOOK + OLD_BOOK)
+    assert read_text(path, "utf-8").splits["all"] == "A TITLE\n\nIt was ***\na night.\nOTHER\n"
+
+
+def test_a_text_about_gutenberg_is_left_alone(tmp_path):
+    text = "I like Project Gutenberg.\n\n*** START ***\n\nPROJECT GUTENBERG\n\n"
+    corpus = read_text(write(tmp_path / "a.txt", text), "utf-8")
+    assert (corpus.splits["all"], corpus.notes) == (text, [])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.txt", "", "is empty"),
+        ("a.txt", "\ufeff \r\n\n", "is empty"),
+        ("a.txt.gz", "", "is empty"),
+        (
+            "a.txt",
+            BOOK.replace("A TITLE\n\nIt was ***\na night.", ""),
+            "has no text but the header",
+        ),
+        ("a.txt", b"caf\xe9\n", "is not utf-8: byte 0xe9 at offset 3"),
+        ("a.txt", b"\x89PNG\r\n\x1a\n\0\0", "is not utf-8: byte 0x89 at offset 0"),
+        ("a.txt", b"PK\x03\x04\0\0", "is not a text file: NUL character at offset 4"),
+    ],
+)
+def test_bad_files_are_named(tmp_path, name, content, message):
+    path = write(tmp_path / name, content)
+    for source in (path, tmp_path):
+        with pytest.raises(UserError) as caught:
+            read_text(source, "utf-8")
+        assert message in str(caught.value)
+        assert str(path) in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_damaged_gz(tmp_path):
+    path = tmp_path / "a.txt.gz"
+    path.write_bytes(b"not gzip")
+    with pytest.raises(UserError, match="damaged or truncated"):
+        read_text(path, "utf-8")
+    content = gzip.compress(os.urandom(2000).hex().encode())
+    for size in range(1, len(content), 101):
+        path.write_bytes(content[:size])
+        with pytest.raises(UserError, match="damaged or truncated"):
+            read_text(path, "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ([], "no text file"),
+        (["a.png", "b.json"], "no text file"),
+        (["test.txt", "b.txt"], "test.txt is taken for the test split, but no text file has train"),
+        (["train.txt", "train.txt.gz"], "both train.txt and train.txt.gz could be the train split"),
+        (["train.txt", "dev.txt", "valid.txt"], "could be the validation split"),
+    ],
+)
+def test_folders_that_cannot_be_told(tmp_path, names, message):
+    for name in names:
+        write(tmp_path / name, "x\n")
+    with pytest.raises(UserError, match=message):
+        read_text(tmp_path, "utf-8")
+
+
+def test_missing_path_and_unknown_encoding(tmp_path):
+    with pytest.raises(UserError, match="does not exist"):
+        read_text(tmp_path / "nowhere", "utf-8")
+    with pytest.raises(UserError, match="unknown encoding 'klingon'"):
+        read_text(write(tmp_path / "a.txt", "x"), "klingon")
+
+
+def cut(text, validation=0.1, test=0.1, unit="characters"):
+    return cut_text(TextCorpus("source", {"all": text}), validation, test, unit)
+
+
+def test_characters_are_cut_exactly():
+    text = "".join(chr(0x4E00 + i) for i in range(1_003))
+    splits = cut(text).splits
+    assert list(splits) == ["train", "validation", "test"]
+    assert splits["test"] == text[int(1_003 * 0.9) :]
+    assert splits["validation"] == text[int(1_003 * (1 - 0.1 - 0.1)) : int(1_003 * 0.9)]
+    assert "".join(splits.values()) == text
+    without = cut(text, test=0)
+    assert without.splits == {"train": text[:902], "validation": text[902:]}
+    assert without.notes[-1] == "there is no test split"
+
+
+def test_lines_are_cut_at_line_ends():
+    text = "".join(f"line {i}\n" for i in range(100))  # 7 characters each for 10, then 8
+    splits = cut(text, unit="lines").splits
+    assert "".join(splits.values()) == text
+    assert all(part.endswith("\n") for part in splits.values())
+    assert [part.count("\n") for part in splits.values()] == [81, 10, 9]
+    # a cut that falls on the start of a line stays there
+    even = "abcd\n" * 20
+    assert [len(part) for part in cut(even, unit="lines").splits.values()] == [80, 10, 10]
+    assert [len(part) for part in cut(even, 0.12, 0.08, "lines").splits.values()] == [80, 15, 5]
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_a_single_line_is_cut_at_blanks(end):
+    text = "word " * 99 + "word" + end
+    splits = cut(text, unit="lines").splits
+    assert "".join(splits.values()) == text
+    assert [len(part.split()) for part in splits.values()] == [80, 10, 10]
+
+
+def test_validation_is_cut_from_train_and_a_missing_test_split_stays_missing():
+    train = "abcd\n" * 20
+    corpus = cut_text(TextCorpus("s", {"train": train, "test": "t\n"}), 0.1, 0.5, "lines")
+    assert corpus.splits == {"train": train[:90], "validation": train[90:], "test": "t\n"}
+    assert corpus.notes == [
+        "cut from the end of train, by position: 0.1 validation (shares of its characters)"
+    ]
+    corpus = cut_text(TextCorpus("s", {"train": train, "validation": "v\n"}, ["n"]), 0, 0, "lines")
+    assert corpus.splits == {"train": train, "validation": "v\n"}
+    assert corpus.notes == ["n", "there is no test split"]
+
+
+@pytest.mark.parametrize(
+    ("text", "validation", "test", "unit", "split"),
+    [
+        ("a b c d e f", 0, 0.2, "characters", "validation"),
+        ("a b c d e f", 0.5, 0.5, "characters", "train"),
+        ("a b c d e f", 0.9, 0.9, "lines", "train"),
+        ("a\nb\n", 0.1, 0.1, "lines", "validation"),
+        ("abcdefghijkl", 0.1, 0.1, "lines", "validation"),
+        ("abc" + " " * 90 + "abc", 0.1, 0.1, "characters", "validation"),
+    ],
+)
+def test_nothing_left(text, validation, test, unit, split):
+    with pytest.raises(UserError, match=f"source: no text is left for the {split} split"):
+        cut(text, validation, test, unit)
+
+
+def test_a_text_of_50_mb_is_read_and_cut_in_time(tmp_path):
+    path = write(tmp_path / "big.txt", "some words of a line\r\n" * 2_300_000)
+    start = time.perf_counter()
+    corpus = cut_text(read_text(path, "utf-8"), 0.1, 0.1, "lines")
+    assert sum(map(len, corpus.splits.values())) == 21 * 2_300_000
+    assert time.perf_counter() - start < 10
+
+
+def test_the_embedded_reviews():
+    corpus = review_texts()
+    lines = corpus.splits["all"].split("\n")
+    assert lines.pop() == ""
+    assert len(lines) == len(set(lines)) == 24_902
+    assert not any("<br />" in line or "  " in line or line != line.strip() for line in lines)
+    assert corpus.notes[1] == "98 repeated reviews removed"
+    assert review_texts() == corpus
+    # the first of the package is not the first here: both labels are everywhere
+    first = next(i for i, line in enumerate(lines) if line.startswith("I rented I AM CURIOUS-YELL"))
+    assert first > 100
+
+
+@pytest.fixture
+def real():
+    def path(name):
+        folder = os.environ.get("KERASSEQ_DATA")
+        found = Path(folder or ".") / "lm" / name
+        if not folder or not found.exists():
+            pytest.skip(f"set KERASSEQ_DATA to a folder with lm/{name}")
+        return found
+
+    return path
+
+
+def test_the_mysterious_island(real):
+    path = real("gutenberg_1268/1268-0.txt.gz")
+    text = read_text(path, "utf-8").splits["all"]
+    with gzip.open(path, "rt", encoding="utf-8") as stream:
+        whole = stream.read()
+    book = whole[whole.find("THE MYSTERIOUS ISLAND") : whole.find("End of the Project Gutenberg")]
+    assert (len(book), len(set(book))) == (1_112_350, 80)
+    # the book takes the end of the header's own line, and the empty lines at both ends
+    assert book == "THE MYSTERIOUS ISLAND ***" + "\n" * 5 + text + "\n" * 5
+    assert (len(text), len(set(text))) == (1_112_315, 79)
+
+
+def test_tinyshakespeare(real):
+    corpus = read_text(real("tinyshakespeare/input.txt.gz"), "utf-8")
+    text = corpus.splits["all"]
+    assert (len(text), len(set(text))) == (1_115_394, 65)
+    splits = cut_text(corpus, 0.1, 0, "characters").splits
+    assert {name: len(part) for name, part in splits.items()} == {
+        "train": 1_003_854,
+        "validation": 111_540,
+    }
+    assert cut_text(corpus, 0.1, 0.1, "characters").splits["test"] == text[int(len(text) * 0.9) :]

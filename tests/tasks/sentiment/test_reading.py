@@ -1,0 +1,169 @@
+import gzip
+import io
+import json
+import tarfile
+
+import pytest
+
+from kerasseq.data.reading import read_path, read_table
+from kerasseq.errors import UserError
+
+ROWS = [('a fine, "odd" film\nover two lines', "pos"), ("ßad", "neg"), ("so so", "meh")]
+
+
+def read(path, **changes):
+    options = {"text_column": "text", "label_column": "label", "encoding": "utf-8"} | changes
+    return read_path(path, **options)
+
+
+def write(path, content, compress=False):
+    content = content.encode() if isinstance(content, str) else content
+    path.write_bytes(gzip.compress(content) if compress else content)
+    return path
+
+
+@pytest.mark.parametrize("compress", [False, True])
+@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl"])
+def test_tables_with_any_number_of_classes(tmp_path, kind, compress):
+    rows = [(t.replace("\n", " "), label) for t, label in ROWS] if kind == "tsv" else ROWS
+    if kind == "csv":
+        text = "label,text\n" + "".join(
+            '{},"{}"\n'.format(label, text.replace('"', '""')) for text, label in rows
+        )
+    elif kind == "tsv":
+        text = "text\tlabel\n" + "".join(f"{text}\t{label}\n" for text, label in rows)
+    else:
+        text = "".join(json.dumps({"text": t, "label": label}) + "\n" for t, label in rows)
+    path = write(tmp_path / f"rows.{kind}{'.gz' * compress}", "\ufeff" + text, compress)
+    examples = read(path).splits["all"]
+    assert list(zip(examples.texts, examples.labels, strict=True)) == rows
+
+
+def test_folder_of_tables_keeps_its_splits(tmp_path):
+    for name in ("train", "dev", "test"):
+        write(tmp_path / f"{name}.csv", f"text,label\n{name},x\n")
+    splits = read(tmp_path).splits
+    assert {name: part.texts for name, part in splits.items()} == {
+        "train": ["train"],
+        "validation": ["dev"],
+        "test": ["test"],
+    }
+
+
+def test_a_text_of_10_mb_is_read(tmp_path):
+    path = write(tmp_path / "big.csv", f"text,label\n{'word ' * 2_000_000},x\nb,y\n")
+    assert len(read(path).splits["all"].texts[0]) == 10_000_000
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", "", "is empty"),
+        ("a.csv", " \n", "is empty"),
+        ("a.csv", "text,label\n", "has a header but no rows"),
+        ("a.csv", "review,label\nx,y\n", "no column 'text'; it has 'review', 'label'"),
+        ("a.csv", "text,label\nok,x\nshort\n", "a.csv:3: no value in column 'label'"),
+        ("a.csv", "text,label\nfine,x\nodd, \n", "a.csv:3: no value in column 'label'"),
+        ("a.jsonl", '{"text": "\\ud800", "label": 1}\n', "a.jsonl:1: not JSON"),
+        ("a.jsonl", "[" * 100_000, "a.jsonl:1: not JSON"),
+        ("a.csv", 'text,label\n"open,x\n', "a.csv:2: unexpected end"),
+        ("a.csv", b"text,label\ncaf\xe9,x\n", "not utf-8: byte 0xe9 at offset 14"),
+        ("a.jsonl", '{"text": "a", "label": 1}\n{oops\n', "a.jsonl:2: not JSON"),
+        ("a.jsonl", "[1]\n", "a.jsonl:1: expected a JSON object"),
+        ("a.txt", "hello", "not an aclImdb .tar.gz"),
+        ("a.csv.gz", b"not gzip", "damaged or truncated"),
+        ("a.tar.gz", b"\x1f\x8b\x08\x00garbage", "damaged or truncated"),
+    ],
+)
+def test_bad_files_are_named(tmp_path, name, content, message):
+    with pytest.raises(UserError, match=r".") as caught:
+        read(write(tmp_path / name, content))
+    assert message in str(caught.value)
+    assert str(tmp_path / name) in str(caught.value)
+
+
+def test_missing_paths_and_columns(tmp_path):
+    with pytest.raises(UserError, match="does not exist"):
+        read(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="neither an aclImdb folder"):
+        read(tmp_path)
+    path = write(tmp_path / "a.csv", "body,stars\nfine,5\n".encode("utf-16"))
+    with pytest.raises(UserError, match="--encoding"):
+        read(path, text_column="body", label_column="stars")
+    found = read(path, text_column="body", label_column="stars", encoding="utf-16")
+    assert found.splits["all"].labels == ["5"]
+    with pytest.raises(UserError, match="unknown encoding 'klingon'"):
+        read(path, encoding="klingon")
+
+
+def acl_archive(path, extra=()):
+    names = [
+        f"aclImdb/{split}/{label}/{i}_{rating}.txt"
+        for split in ("train", "test")
+        for label, rating in (("pos", 9), ("neg", 2))
+        for i in range(3)
+    ]
+    with tarfile.open(path, "w:gz") as archive:
+        for name in [*names, "aclImdb/README", "aclImdb/train/unsup/0_0.txt", *extra]:
+            content = f"text of {name} <br />".encode() * 50
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return path
+
+
+def test_acl_imdb_archive_and_folder_agree(tmp_path):
+    path = acl_archive(tmp_path / "acl.tar.gz")
+    before = set(tmp_path.iterdir())
+    streamed = read(path)
+    assert set(tmp_path.iterdir()) == before  # nothing is unpacked
+    with tarfile.open(path) as archive:
+        archive.extractall(tmp_path, filter="data")
+    unpacked = read(tmp_path / "aclImdb")
+    for split in ("train", "test"):
+        assert len(streamed.splits[split]) == 6
+        pairs = [
+            sorted(zip(c.splits[split].texts, c.splits[split].labels, strict=True))
+            for c in (streamed, unpacked)
+        ]
+        assert pairs[0] == pairs[1]
+        assert {label for _, label in pairs[0]} == {"positive", "negative"}
+
+
+def test_an_archive_cut_anywhere_is_refused(tmp_path):
+    content = acl_archive(tmp_path / "acl.tar.gz").read_bytes()
+    cut = tmp_path / "cut.tar.gz"
+    for size in range(1, len(content), 7):
+        cut.write_bytes(content[:size])
+        with pytest.raises(UserError, match="damaged or truncated"):
+            read(cut)
+
+
+def test_an_archive_with_a_flipped_bit_is_refused(tmp_path):
+    content = acl_archive(tmp_path / "acl.tar.gz").read_bytes()
+    damaged = tmp_path / "damaged.tar.gz"
+    # from behind the gzip header, whose name and time fields mean nothing
+    for position in range(24, len(content), 5):
+        damaged.write_bytes(
+            content[:position] + bytes([content[position] ^ 4]) + content[position + 1 :]
+        )
+        with pytest.raises(UserError):
+            read(damaged)
+
+
+@pytest.mark.parametrize("name", ["../../etc/train/pos/1_9.txt", "/train/pos/1_9.txt"])
+def test_paths_that_climb_out_are_refused(tmp_path, name):
+    with pytest.raises(UserError, match="unsafe path"):
+        read(acl_archive(tmp_path / "acl.tar.gz", [name]))
+
+
+def test_archive_without_reviews(tmp_path):
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz"):
+        pass
+    with pytest.raises(UserError, match="no reviews under"):
+        read(tmp_path / "a.tar.gz")
+
+
+def test_tsv_keeps_quotes(tmp_path):
+    path = write(tmp_path / "a.tsv", 'text\tlabel\n" unbalanced\t1\n')
+    assert read_table(path, "text", "label", "utf-8").texts == ['" unbalanced']
