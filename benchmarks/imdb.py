@@ -116,10 +116,10 @@ def _ours(accuracy: float) -> tuple[dict, dict]:
     import keras
 
     from kerasseq.tasks.sentiment.classifier import Classifier
+    from kerasseq.tasks.sentiment.task import Sentiment, SentimentSettings
     from kerasseq.training.run_folder import RunFolder
     from kerasseq.training.settings import TrainingSettings
     from kerasseq.training.trainer import Trainer
-    from kerasseq.tasks.sentiment.task import Sentiment, SentimentSettings
 
     start = time.perf_counter()
     task, settings = Sentiment(), SentimentSettings(data=str(archive()))

@@ -118,8 +118,8 @@ def throughput(repeats: int) -> None:
         from nltk.tag.perceptron import PerceptronTagger
     except ImportError:
         sys.exit("this figure compares with NLTK: pip install nltk")
-    from kerasseq.tasks.tagging.reading import read_tagged
     from kerasseq.tasks.tagging.export import pad_tokens
+    from kerasseq.tasks.tagging.reading import read_tagged
 
     corpus = read_tagged(data_folder() / "pos/ud_english_ewt", "utf-8")
     rows = {

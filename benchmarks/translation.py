@@ -377,10 +377,10 @@ def train_worker(spec: str) -> None:
     path, precision = spec.rsplit(",", 1)
     import tensorflow as tf
 
+    from kerasseq.tasks.translation.loss import TranslationLoss
     from kerasseq.training import devices
     from kerasseq.training.optimizers import clipped, make_optimizer, merged
     from kerasseq.training.settings import TrainingSettings
-    from kerasseq.tasks.translation.loss import TranslationLoss
 
     asked = devices.DeviceSettings(precision=PRECISIONS[precision])  # type: ignore[arg-type]
     devices.apply(devices.plan(devices.detect(), asked))
@@ -468,8 +468,8 @@ def beam(name: str, sizes: Sequence[int], repeats: int, seconds: float) -> None:
         repeats, seconds: of the turns.
     """
     python = interpreter("JOEY_PYTHON", "joeynmt")
-    from kerasseq.tasks.translation.report import bleu, compare
     from kerasseq.export.versions import versions_in
+    from kerasseq.tasks.translation.report import bleu, compare
 
     settings, _ = finished(name)
     saved = RUNS / "saved_models" / name / TASK
@@ -539,11 +539,11 @@ def beam_file(path: Path, name: str, settings: Any) -> tuple[list[str], list[str
     Returns:
         Sources and references in that order, and the codec of the target.
     """
+    from kerasseq.app.runs import load_run
     from kerasseq.data.batches import pad
     from kerasseq.tasks.translation.data import encode_sources
-    from kerasseq.app.runs import load_run
-    from kerasseq.text.vocabulary import BOS, EOS, PAD, UNK
     from kerasseq.tasks.translation.task import Translation
+    from kerasseq.text.vocabulary import BOS, EOS, PAD, UNK
 
     trained = load_run(Translation(), RUNS / name)
     pairs = test_pairs(settings)

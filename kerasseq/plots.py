@@ -113,64 +113,6 @@ def confusion(
     save(confusion_figure(matrix, names, title), path)
 
 
-def frequency_bands(bands: Sequence[dict[str, Any]], path: Path, title: str) -> None:
-    """Perplexity, and share of the whole nll, of tokens by how often they occur in training.
-
-    Args:
-        bands: as :func:`kerasseq.tasks.language_model.scorer.bands` gives them.
-        path: of the PNG.
-        title: of the figure.
-    """
-    names = [f"{band['frequency']}\n({band['tokens']:,} tokens)" for band in bands]
-    figure = Figure(figsize=(9.2, 0.55 * len(bands) + 1.6), layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True)
-    places = np.arange(len(bands))
-    left.barh(places, [band["perplexity"] for band in bands], color="tab:blue")
-    left.set_xscale("log")
-    left.set_xlabel("perplexity")
-    left.set_yticks(places, names)
-    left.set_ylabel("occurrences in training")
-    left.invert_yaxis()
-    right.barh(places - 0.2, [band["nll_share"] for band in bands], 0.4, label="of the nll")
-    right.barh(places + 0.2, [band["share"] for band in bands], 0.4, label="of the tokens")
-    right.set_xlabel("share")
-    right.legend()
-    for axis in (left, right):
-        axis.grid(alpha=0.3, axis="x")
-    figure.suptitle(title)
-    save(figure, path)
-
-
-def length_curves(curves: dict[str, Sequence[dict[str, Any]]], path: Path, title: str) -> None:
-    """BLEU of systems by the length of the source sentence, over bars of how many sentences it is.
-
-    Args:
-        curves: for each system the rows that
-            :func:`kerasseq.tasks.translation.report.by_length` gives, of the same sentences.
-        path: of the PNG.
-        title: of the figure.
-    """
-    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
-    axis = figure.subplots()
-    counts = axis.twinx()
-    rows = next(iter(curves.values()))
-    places = np.arange(len(rows))
-    counts.bar(places, [row["sentences"] for row in rows], 0.6, color="0.9")
-    counts.set_axis_off()  # the numbers stand below
-    for name, curve in curves.items():
-        axis.plot(places, [row["bleu"] for row in curve], "o-", label=name)
-    axis.set_zorder(counts.get_zorder() + 1)  # the lines over the bars
-    axis.patch.set_visible(False)
-    axis.set_ylim(0, 1.08 * max(axis.get_ylim()[1], 1e-6))
-    axis.set_ylabel("BLEU")
-    axis.set_xticks(places, [f"{row['words']}\n({row['sentences']:,})" for row in rows])
-    axis.set_xlabel("words of the source sentence (number of sentences)")
-    axis.grid(alpha=0.3, axis="y")
-    figure.legend(loc="outside lower center", ncols=min(3, len(curves)))
-    figure.suptitle(title)
-    save(figure, path)
-
-
 def _fonts(text: str) -> tuple[list[str], set[str]]:
     """Families of installed fonts that show a text, and the characters that none of them shows."""
 

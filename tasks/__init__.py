@@ -1,1 +1,1 @@
-"""The tasks of the suite; each is a module to run, as in ``python -m tasks.sentiment``."""
+"""The tasks of the suite as modules to run, from a checkout: ``python -m tasks.sentiment``."""

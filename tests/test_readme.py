@@ -10,8 +10,8 @@ import pytest
 from kerasseq.app import cli
 from kerasseq.app.cli import common_verbs
 from kerasseq.tasks.language_model.task import LanguageModel
-from kerasseq.tasks.tagging.task import PosTagging
 from kerasseq.tasks.sentiment.task import Sentiment
+from kerasseq.tasks.tagging.task import PosTagging
 from kerasseq.tasks.translation.task import Translation
 
 TASKS = {

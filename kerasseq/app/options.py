@@ -1,220 +1,210 @@
-"""Verbs that only some tasks have: their options. What they do is imported when they are called."""
+"""The verbs that every task has, their options, and options that several verbs share.
+
+What the verbs do is in :mod:`kerasseq.app.verbs`, which is imported when one is called.
+"""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import importlib
+import os
+import tempfile
+from typing import Any
 
-from kerasseq.app.cli import download_option, input_options, json_option, late, run_option
-from kerasseq.app.task import Verb
+from jsonargparse import Namespace
 
-
-def tag_verb(name: str) -> Verb:
-    """``tag``, for tasks that label words.
-
-    Args:
-        name: of the task.
-    """
-
-    def options(parser: argparse.ArgumentParser) -> None:
-        parser.usage = f"python -m tasks.{name} tag [options] [texts ...]"
-        input_options(parser)
-        parser.add_argument(
-            "--input",
-            choices=["text", "tokens", "conllu"],
-            default="text",
-            help="Raw text, words separated by blanks, or CoNLL-U (default: %(default)s).",
-        )
-        parser.add_argument(
-            "--output",
-            choices=["table", "json", "conllu"],
-            default="table",
-            help="A word a line, a JSON object a sentence, or CoNLL-U with the probability in MISC "
-            "(default: %(default)s).",
-        )
-        run_option(parser, name)
-
-    return Verb("tag", "Tag texts, words or CoNLL-U.", late("tag", "kerasseq.tasks.tagging.verbs"), options)
+from kerasseq.app.task import Task, Verb
 
 
-def language_verbs(name: str) -> tuple[Verb, ...]:
-    """``next``, ``generate``, ``score`` and ``cache``, for language models.
+def run_option(parser: argparse.ArgumentParser, task: Task, more: str = "") -> None:
+    """Adds ``--run``, a run folder, by default ``runs/TASK``.
 
     Args:
-        name: of the task.
+        parser: of the verb.
+        task: that the run is of.
+        more: what the default ends with.
     """
+    folder = f"runs/{task.name}{more}"
+    parser.add_argument("--run", default=folder, help="Run folder (default: %(default)s).")
 
-    def texts_options(verb: str) -> Callable[[argparse.ArgumentParser], None]:
-        def add(parser: argparse.ArgumentParser) -> None:
-            parser.usage = f"python -m tasks.{name} {verb} [options] [texts ...]"
-            input_options(parser)
-            json_option(parser)
-            run_option(parser, name)
 
-        return add
-
-    def next_options(parser: argparse.ArgumentParser) -> None:
-        texts_options("next")(parser)
-        parser.add_argument(
-            "--k", type=int, default=10, help="How many tokens (default: %(default)s)."
-        )
-
-    def score_options(parser: argparse.ArgumentParser) -> None:
-        texts_options("score")(parser)
-        parser.add_argument("--tokens", action="store_true", help="Show every token too.")
-
-    def generate_options(parser: argparse.ArgumentParser) -> None:
-        parser.usage = f"python -m tasks.{name} generate [options] [prompt]"
-        parser.add_argument(
-            "prompt",
-            nargs="*",
-            default=[],
-            help="What to go on with, in quotes; none for the start of a line.",
-        )
-        parser.add_argument("--saved-model", help="Use an exported version instead of a run.")
-        json_option(parser)
-        run_option(parser, name)
-        parser.add_argument(
-            "--length",
-            type=int,
-            default=100,
-            help="Most tokens to generate (default: %(default)s).",
-        )
-        parser.add_argument(
-            "--stop",
-            action="append",
-            metavar="TOKEN",
-            help=r"End after this token; may be given several times; \n is the line end (default: "
-            "none; for a beam the line end).",
-        )
-        parser.add_argument(
-            "--temperature",
-            type=float,
-            default=1.0,
-            help="Below 1 likelier tokens are preferred, above 1 unlikelier ones get a chance "
-            "(default: %(default)s).",
-        )
-        parser.add_argument(
-            "--top-k", type=int, default=0, help="Draw from so many likeliest tokens; 0: from all."
-        )
-        parser.add_argument(
-            "--top-p",
-            type=float,
-            default=1.0,
-            help="Draw from the fewest likeliest tokens that have this probability together "
-            "(default: %(default)s, from all).",
-        )
-        parser.add_argument(
-            "--seed", type=int, default=1, help="Same seed, same text (default: %(default)s)."
-        )
-        parser.add_argument(
-            "--samples",
-            type=int,
-            default=1,
-            help="Texts, with the seed and the numbers after it (default: %(default)s).",
-        )
-        parser.add_argument(
-            "--greedy", action="store_true", help="Take the likeliest token each time."
-        )
-        parser.add_argument(
-            "--beam", type=int, metavar="WIDTH", help="Beam search instead of drawing."
-        )
-        parser.add_argument(
-            "--n-best", type=int, default=1, help="Texts of a beam (default: %(default)s)."
-        )
-        parser.add_argument(
-            "--length-penalty",
-            type=float,
-            default=1.0,
-            help="Of a beam: log-probabilities are divided by length to this power; 1 ranks by "
-            "perplexity, 0 prefers short texts (default: %(default)s).",
-        )
-
-    def cache_options(parser: argparse.ArgumentParser) -> None:
-        run_option(parser, name)
-        parser.add_argument(
-            "--size",
-            type=int,
-            default=2000,
-            help="Positions that the cache remembers (default: %(default)s).",
-        )
-        parser.add_argument(
-            "--split",
-            choices=["test", "validation"],
-            default="test",
-            help="Split to report on (default: %(default)s).",
-        )
-        download_option(parser)
-
-    def verb(name: str, about: str, options: Callable[[argparse.ArgumentParser], None]) -> Verb:
-        return Verb(name, about, late(name, "kerasseq.tasks.language_model.verbs"), options)
-
-    return (
-        verb("next", "Show the likeliest next tokens.", next_options),
-        verb("generate", "Go on with a text: by sampling, greedily, or by beam.", generate_options),
-        verb("score", "Log-probability and perplexity of lines.", score_options),
-        verb("cache", "Evaluate with a neural cache, its settings from validation.", cache_options),
+def download_option(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--download``."""
+    parser.add_argument(
+        "--download", action="store_true", help="Fetch a tfds:NAME that is not prepared yet."
     )
 
 
-def translation_verbs(name: str) -> tuple[Verb, ...]:
-    """``translate`` and ``compare``, for translation.
+def json_option(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--json``."""
+    parser.add_argument("--json", action="store_true", help="Print a JSON object a line.")
 
-    Args:
-        name: of the task.
-    """
 
-    def translate_options(parser: argparse.ArgumentParser) -> None:
-        parser.usage = f"python -m tasks.{name} translate [options] [texts ...]"
-        input_options(parser)
-        json_option(parser)
-        run_option(parser, name)
-        parser.add_argument(
-            "--beam",
-            type=int,
-            metavar="WIDTH",
-            help="Width of the beam; 1 is greedy (default: the run's).",
-        )
-        parser.add_argument(
-            "--n-best",
-            type=int,
-            default=1,
-            help="Translations of each text, with their scores (default: %(default)s).",
-        )
-        parser.add_argument(
-            "--length-penalty", type=float, help="Of the beam (default: the run's)."
-        )
-        parser.add_argument(
-            "--coverage-penalty", type=float, help="Of the beam (default: the run's)."
-        )
-        parser.add_argument(
-            "--sample", type=float, metavar="TEMPERATURE", help="Draw a translation at random."
-        )
-        parser.add_argument(
-            "--seed",
-            type=int,
-            default=1,
-            help="Of --sample: same seed, same translation (default: %(default)s).",
-        )
-        parser.add_argument(
-            "--plot-attention", metavar="PNG", help="Draw the attention of the first translation."
-        )
-
-    def compare_options(parser: argparse.ArgumentParser) -> None:
-        run_option(parser, name)
-        parser.add_argument("--with", dest="other", metavar="RUN", help="The other run.")
-        parser.add_argument(
-            "--split",
-            choices=["test", "validation"],
-            default="test",
-            help="Split that both are scored on (default: %(default)s).",
-        )
-        download_option(parser)
-
-    def verb(name: str, about: str, options: Callable[[argparse.ArgumentParser], None]) -> Verb:
-        return Verb(name, about, late(name, "kerasseq.tasks.translation.verbs"), options)
-
-    return (
-        verb("translate", "Translate texts.", translate_options),
-        verb("compare", "Compare the scores of two runs.", compare_options),
+def input_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that :func:`kerasseq.app.verbs.read_texts` reads."""
+    parser.add_argument(
+        "texts",
+        nargs="*",
+        default=[],
+        help="Texts; a text a line from standard input if none.",
     )
+    parser.add_argument("--saved-model", help="Use an exported version instead of a run.")
+    parser.add_argument("--file", help="Text file, a text a line (.gz too).")
+    parser.add_argument("--encoding", default="utf-8", help="Of the file.")
+
+
+def late(name: str, module: str = "kerasseq.app.verbs") -> Any:
+    """A verb in a module that imports tensorflow, imported when it is called."""
+
+    def call(task: Task, options: Namespace) -> None:
+        _import_tensorflow()
+        getattr(importlib.import_module(module), name)(task, options)
+
+    return call
+
+
+def _import_tensorflow() -> None:
+    """Imports tensorflow without its chatter, part of which no setting of its own can stop."""
+    has_gpu = os.path.exists("/dev/nvidiactl")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if has_gpu else "3")
+    with tempfile.TemporaryFile() as chatter:
+        stderr = os.dup(2)
+        os.dup2(chatter.fileno(), 2)
+        try:
+            import tensorflow  # noqa: F401
+        except BaseException:
+            chatter.seek(0)
+            os.write(stderr, chatter.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+
+
+# -- the verbs that every task has -----------------------------------------------------------------
+
+
+def saved_models_option(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--saved-models``."""
+    parser.add_argument(
+        "--saved-models",
+        default="saved_models",
+        help="Folder for exports; a version lands in SAVED_MODELS/TASK/VERSION "
+        "(default: %(default)s).",
+    )
+
+
+def train_options(parser: argparse.ArgumentParser, task: Task) -> None:
+    """Adds the options of ``train``."""
+    run_option(parser, task)
+    download_option(parser)
+    saved_models_option(parser)
+    parser.add_argument(
+        "--only-train",
+        action="store_true",
+        help="Stop after training: no test score, no examples, no export.",
+    )
+
+
+def evaluate_options(parser: argparse.ArgumentParser, task: Task) -> None:
+    """Adds the options of ``evaluate``."""
+    run_option(parser, task)
+    download_option(parser)
+    parser.add_argument(
+        "--split",
+        choices=["test", "validation", "train"],
+        help="Split of the data (default: test; validation, if there is no test split).",
+    )
+    parser.add_argument(
+        "--on", metavar="DATA", help="Other labelled data instead: a path or tfds:NAME."
+    )
+    parser.add_argument("--encoding", help="Of that data, if it is not the run's own.")
+
+
+def predict_options(parser: argparse.ArgumentParser, task: Task) -> None:
+    """Adds the options of ``predict``."""
+    input_options(parser)
+    json_option(parser)
+    run_option(parser, task)
+
+
+def export_options(parser: argparse.ArgumentParser, task: Task) -> None:
+    """Adds the options of ``export``."""
+    run_option(parser, task)
+    saved_models_option(parser)
+    parser.add_argument(
+        "--format",
+        choices=["saved_model", "litert", "onnx"],
+        default="saved_model",
+        help="What it is for: TensorFlow, which takes texts (default), or LiteRT and ONNX "
+        "Runtime, which take ids: a vocabulary and a client in NumPy are put beside the model, "
+        "in SAVED_MODELS/TASK-FORMAT/VERSION.",
+    )
+
+
+def tune_options(parser: argparse.ArgumentParser, task: Task) -> None:
+    """Adds the options of ``tune``."""
+    run_option(parser, task, "-sweep")
+    download_option(parser)
+    parser.add_argument(
+        "--tuner",
+        choices=["random", "bayesian", "hyperband", "grid"],
+        default="random",
+        help="How settings are chosen (default: %(default)s).",
+    )
+    parser.add_argument(
+        "--max-trials", type=int, default=10, help="Most trials (default: %(default)s)."
+    )
+    parser.add_argument(
+        "--space",
+        metavar="FILE",
+        help="YAML file that changes what is varied: settings by "
+        "name, each with a list of values, with {low, high, log or step}, or null.",
+    )
+    parser.add_argument(
+        "--prune",
+        action="store_true",
+        help="Stop a trial that is worse than the median of the completed ones so far.",
+    )
+    parser.add_argument(
+        "--max-parameters",
+        type=int,
+        default=0,
+        help="Fail trials of larger models, before they are built (default: any size).",
+    )
+    _cluster_options(parser)
+
+
+def _cluster_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=1,
+        help="Trials at once, as Ray tasks if more than 1 (default: %(default)s).",
+    )
+    parser.add_argument(
+        "--ray-address", default="", help="Of a Ray cluster that is there, such as auto."
+    )
+    parser.add_argument(
+        "--gpus-per-trial",
+        type=float,
+        default=0.0,
+        help="GPUs that Ray gives a trial, or a part of one (default: %(default)s).",
+    )
+
+
+COMMON_VERBS = (
+    Verb("train", "Train, score on test, show examples, export.", late("train"),
+         train_options, settings=True),
+    Verb("evaluate", "Report on a split, or on other labelled data.", late("evaluate"),
+         evaluate_options),
+    Verb("predict", "Predict for arguments, a file or standard input.", late("predict"),
+         predict_options, "[texts ...]"),
+    Verb("tune", "Search the task's space for better settings.", late("tune"),
+         tune_options, settings=True),
+    Verb("export", "Write a SavedModel or another format, and verify it.", late("export"),
+         export_options),
+    Verb("describe", "Print settings, model and device plan.", late("describe"),
+         run_option, settings=True),
+)  # fmt: skip
+"""``train``, ``evaluate``, ``predict``, ``tune``, ``export`` and ``describe``."""

@@ -1,42 +1,52 @@
-"""One run of any task: trained in its folder, and read back from it."""
+"""One run of any task: its data prepared, trained in its folder, and read back from it."""
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras
 import yaml
 
-import kerasseq.layers  # noqa: F401 (registers the layers that a saved model names)
+from kerasseq import plots
+from kerasseq.app.task import Data, Task, TaskSettings, Use
 from kerasseq.config import from_dict
 from kerasseq.errors import UserError
-from kerasseq import plots
 from kerasseq.storage import write_json
-from kerasseq.app.task import Task, TaskSettings
 from kerasseq.training import devices
 from kerasseq.training.memory import peak_memory_mib
-from kerasseq.training.progress import clock
+from kerasseq.training.progress import clock, say
 from kerasseq.training.replicas import Replicas
-from kerasseq.training.run_folder import CHECKPOINT, MODEL, SUMMARY, RunFolder, versions
-from kerasseq.training.trainer import Trainer, Watch
+from kerasseq.training.run_folder import (
+    CHECKPOINT,
+    DATA,
+    MODEL,
+    SAMPLES,
+    SUMMARY,
+    RunFolder,
+    versions,
+)
+from kerasseq.training.trainer import FitResult, Trainer, Watch
 
 SHOWN = 25
 """Most labels in a data report for people."""
 
 
-def say(text: str = "") -> None:
-    """Prints a line at once, whatever reads it."""
-    print(text, flush=True)
-
-
 class Trained(NamedTuple):
-    """A finished run."""
+    """A finished run.
+
+    Attributes:
+        run: its folder.
+        settings, assets: of the task.
+        use: of its model.
+        summary: of its training, as ``training.json`` holds it.
+    """
 
     run: RunFolder
     settings: Any
     assets: Any
-    model: keras.Model
+    use: Any
     summary: dict[str, Any]
 
 
@@ -54,45 +64,32 @@ def load_run(task: Task, path: Path) -> Trained:
     summary = run.read_json(SUMMARY)
     if summary is None:
         raise UserError(f"{path} is not trained to the end: the train command continues it")
-    try:
-        model = keras.models.load_model(run / MODEL, compile=False)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{run / MODEL} cannot be loaded: {error}") from None
-    assets = task.load_assets(run)
+    assets = task.assets_class.load(run, settings)
     keras.mixed_precision.set_dtype_policy("float32")
-    if any(layer.compute_dtype != "float32" for layer in model._flatten_layers()):
-        weights = model.get_weights()
-        model = build(task, settings, assets)
-        model.set_weights(weights)
-    return Trained(run, settings, assets, model, summary)
+    model = build(task, settings, assets)
+    try:
+        model.load_weights(run / MODEL)
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise UserError(f"{run / MODEL} cannot be loaded: {error}") from None
+    return Trained(run, settings, assets, task.use(model, settings, assets), summary)
 
 
-def check_same_data(run: RunFolder, report: dict[str, Any]) -> None:
-    """Raises:
-    UserError: if the data is not what the run was trained on.
-    """
-    before = run.read_json("data.json")
-    for split, summary in report["splits"].items():
-        if before is None or before["splits"].get(split, {}).get("sha256") != summary["sha256"]:
-            raise UserError(
-                f"{report['source']}: the {split} split is not the one that {run.path} was trained "
-                "with; the data has changed since"
-            )
+def read_data(task: Task, settings: TaskSettings, download: bool) -> Data:
+    """The data of a run, encoded."""
+    return task.prepare(settings, task.read(settings, settings.data, download))
 
 
-def split_data(
-    task: Task, run: RunFolder, settings: TaskSettings, split: str, download: bool
-) -> Any:
+def split_data(task: Task, trained: Trained, split: str, download: bool) -> Data:
     """The data of a run, read anew for one of its splits.
 
     Raises:
         UserError: if there is no such split, or the data has changed since.
     """
-    splits = run.need_json("data.json")["splits"]
+    splits = trained.run.need_json(DATA)["splits"]
     if split not in splits:
         raise UserError(f"the run's data has no {split} split; it has {', '.join(splits)}")
-    data = task.load_data(settings, download)
-    check_same_data(run, task.data_report(data))
+    data = read_data(task, trained.settings, download)
+    trained.run.check_data(data.report)
     return data
 
 
@@ -113,12 +110,11 @@ class Prepared(NamedTuple):
 
     Attributes:
         plan: of the devices; None if another process trains, which makes its own.
-        data, assets: of the task.
+        data: of the task.
     """
 
     plan: devices.DevicePlan | None
-    data: Any
-    assets: Any
+    data: Data
 
 
 def prepare(task: Task, settings: TaskSettings, download: bool, trains: bool = True) -> Prepared:
@@ -129,7 +125,7 @@ def prepare(task: Task, settings: TaskSettings, download: bool, trains: bool = T
         download: whether to fetch what is missing.
         trains: whether this process trains; else it leaves the GPUs alone.
     """
-    monitor = settings.training.monitor  # type: ignore[attr-defined]
+    monitor = settings.training.monitor
     if monitor not in task.goals:
         raise UserError(
             f"training.monitor: no metric {monitor!r}; there are {', '.join(task.goals)}"
@@ -140,10 +136,10 @@ def prepare(task: Task, settings: TaskSettings, download: bool, trains: bool = T
         plan = set_up(settings.device)
     else:
         devices.hide_gpus()
-    data = task.load_data(settings, download)
-    for line in data_lines(task.data_report(data)):
+    data = read_data(task, settings, download)
+    for line in data_lines(data.report):
         say(f"  {line}")
-    return Prepared(plan, data, task.assets(data))
+    return Prepared(plan, data)
 
 
 def set_up(settings: devices.DeviceSettings) -> devices.DevicePlan:
@@ -174,62 +170,23 @@ def fit(
     Returns:
         The summary, as ``training.json`` holds it; of a worker that is not the chief, nothing.
     """
-    plan, data, assets = prepared
+    plan, data = prepared
     assert plan is not None
     replicas = Replicas.of(plan.strategy, plan.replicas)
-    replicas.check_same("settings or data", [settings.to_dict(), task.data_report(data)])
+    replicas.check_same("settings or data", [settings.to_dict(), data.report])
     if (run / CHECKPOINT).exists():
-        check_same_data(run, task.data_report(data))
-    run.write_text("settings.yaml", yaml.safe_dump(settings.to_dict(), sort_keys=False))
-    if run.writes:
-        write_json(run / "data.json", task.data_report(data))
-        write_json(run / "samples.json", task.samples(data))
-        write_json(run / "devices.json", plan.lines())
-        task.save_assets(assets, run)
-
-    training = settings.training  # type: ignore[attr-defined]
-    parts = replicas.count * training.accumulate
-    keras.utils.set_random_seed(settings.seed)
-    with replicas.scope():
-        model = build(task, settings, assets)
-        adapted = task.adapt(model, settings, data)
-        loss = task.loss(model, settings, parts)
-    for line in adapted:
-        say(f"  {line}")
-    for name, kernel in recurrent_kernels(model):
-        say(f"  {name}: {kernel}")
-    say(f"  parameters: {model.count_params():,}")
-    trainer = Trainer(
-        model,
-        loss,
-        task.batches(settings, data, parts),
-        task.validator(model, settings, data),
-        task.goals,
-        training,
-        run,
-        watch,
-        replicas,
-    )
+        run.check_data(data.report)
+    _write_start(run, settings, plan, data)
+    trainer = _make_trainer(task, settings, run, data, replicas, watch)
     for line in trainer.lines():
         say(f"  {line}")
     result = trainer.fit()
     if not run.writes:
         return {}
+    model = trainer.model
     model.save(run / MODEL)
-    history = run.history()
-    plots.learning_curves(history, result.best_step, run / "curves.png", f"{task.title}")
-    summary = {
-        "validation": result.metrics,
-        "best_step": result.best_step,
-        "steps": result.steps,
-        "seconds": result.seconds,
-        "tokens_per_second": result.tokens_per_second,
-        "peak_memory_mib": peak_memory_mib(),
-        "parameters": model.count_params(),
-        "devices": [*plan.lines(), *trainer.lines()],
-        "kernels": [f"{name}: {kernel}" for name, kernel in recurrent_kernels(model)],
-        "versions": versions(),
-    }
+    plots.learning_curves(run.history(), result.best_step, run / "curves.png", task.title)
+    summary = _summary(result, model, [*plan.lines(), *trainer.lines()])
     write_json(run / SUMMARY, summary)
     for path in (run / CHECKPOINT, *run.path.glob("best-*.npz")):
         path.unlink(missing_ok=True)
@@ -238,6 +195,68 @@ def fit(
         + ", ".join(f"validation {name} {value:.4f}" for name, value in result.metrics.items())
     )
     return summary
+
+
+def _write_start(
+    run: RunFolder, settings: TaskSettings, plan: devices.DevicePlan, data: Data
+) -> None:
+    """Writes what there is before training."""
+    run.write_text("settings.yaml", yaml.safe_dump(settings.to_dict(), sort_keys=False))
+    if run.writes:
+        write_json(run / DATA, data.report)
+        write_json(run / SAMPLES, data.samples)
+        write_json(run / "devices.json", plan.lines())
+        data.assets.save(run)
+
+
+def _make_trainer(
+    task: Task,
+    settings: TaskSettings,
+    run: RunFolder,
+    data: Data,
+    replicas: Replicas,
+    watch: Watch | None,
+) -> Trainer:
+    """The trainer of a model that is made here; says what it is made of."""
+    parts = replicas.count * settings.training.accumulate
+    keras.utils.set_random_seed(settings.seed)
+    with replicas.scope():
+        model = build(task, settings, data.assets)
+        adapted = task.adapt(model, settings, data)
+        loss = task.loss(model, settings, parts)
+    for line in adapted:
+        say(f"  {line}")
+    for name, kernel in recurrent_kernels(model):
+        say(f"  {name}: {kernel}")
+    say(f"  parameters: {model.count_params():,}")
+    batches = task.batches(settings, data, parts)
+    use: Use = task.use(model, settings, data.assets)
+    return Trainer(
+        model,
+        loss,
+        batches,
+        lambda: use.validate(data),
+        task.goals,
+        settings.training,
+        run,
+        watch,
+        replicas,
+    )
+
+
+def _summary(result: FitResult, model: keras.Model, lines: list[str]) -> dict[str, Any]:
+    return {
+        "validation": result.metrics,
+        "best_step": result.best_step,
+        "steps": result.steps,
+        "seconds": result.seconds,
+        "tokens_per_second": result.tokens_per_second,
+        "peak_memory_mib": peak_memory_mib(),
+        "parameters": model.count_params(),
+        "devices": lines,
+        "kernels": [f"{name}: {kernel}" for name, kernel in recurrent_kernels(model)],
+        "versions": versions(),
+    }
 
 
 def recurrent_kernels(model: keras.Model) -> list[tuple[str, Any]]:

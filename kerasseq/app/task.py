@@ -1,4 +1,4 @@
-"""What a task declares. The verbs that every task has are in :mod:`kerasseq.app.verbs`."""
+"""What a task declares; what every task can do with that is in the other modules of this room."""
 
 # No `from __future__ import annotations` here: jsonargparse would resolve the names below
 # TYPE_CHECKING to read the settings' types, and import tensorflow for every --help.
@@ -6,38 +6,100 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
-from kerasseq.config import Settings, group, setting
-from kerasseq.export.serving import Serving
-from kerasseq.training.devices import DeviceSettings
+from kerasseq.training.settings import TaskSettings
 
 if TYPE_CHECKING:  # tensorflow takes seconds to import, and --help needs none of it
     import argparse
 
     import keras
 
+    from kerasseq.data.corpus import Corpus
     from kerasseq.export.elementary import Elementary
+    from kerasseq.export.serving import Serving
     from kerasseq.training.run_folder import RunFolder
     from kerasseq.training.trainer import Batches, Loss
 
 
+class Assets(Protocol):
+    """What a model needs beside its weights, such as vocabulary and class names."""
+
+    def save(self, run: "RunFolder") -> None:
+        """Writes them to a run folder."""
+
+    @classmethod
+    def load(cls, run: "RunFolder", settings: Any) -> Any:
+        """Reads what :meth:`save` wrote.
+
+        Raises:
+            UserError: if a file is missing or damaged.
+        """
+
+    @classmethod
+    def assumed(cls, settings: Any) -> Any:
+        """Made-up ones, of the largest size that the settings allow where they bound it, for
+        ``describe`` before training."""
+
+
+S = TypeVar("S", bound=TaskSettings)
+A = TypeVar("A", bound=Assets)
+P = TypeVar("P")
+
+
 @dataclass(frozen=True)
-class TaskSettings(Settings):
-    """What every task's settings have."""
+class Data(Generic[P, A]):
+    """Encoded data.
 
-    data: str = "embedded"
-    """Where the data is: embedded (a corpus inside a Python package), a path, or tfds:NAME."""
-    encoding: str = "utf-8"
-    """Encoding of text files."""
-    seed: int = setting(1, ge=0, le=2**32 - 1)
-    """The one seed: of splits, initial weights, order of batches and dropout."""
-    device: DeviceSettings = group(DeviceSettings)
+    Attributes:
+        splits: the encoded examples by split; other data than the run's own is ``test``.
+        assets: what a model for it needs beside its weights.
+        report: where it came from and what it holds, as the run folder's ``data.json``.
+        samples: some held-out texts, to verify exports with and to show; none of other data.
+    """
+
+    splits: Mapping[str, P]
+    assets: A
+    report: dict[str, Any]
+    samples: Sequence[str] = ()
 
 
-T = TypeVar("T", bound=TaskSettings)
-D = TypeVar("D")
-A = TypeVar("A")
+D = TypeVar("D", bound=Data)
+
+
+class Use(ABC, Generic[D]):
+    """A model in use: what every task can do with one.
+
+    Attributes:
+        model: whose weights at the time of a call are used.
+    """
+
+    model: "keras.Model"
+
+    @abstractmethod
+    def validate(self, data: D) -> dict[str, float]:
+        """The metrics of :attr:`Task.goals` on the validation split."""
+
+    @abstractmethod
+    def evaluate(self, data: D, split: str) -> dict[str, Any]:
+        """The full report on one split, as JSON values."""
+
+    @abstractmethod
+    def predict(self, texts: Iterable[str]) -> Iterator[dict[str, Any]]:
+        """Results for texts, in order, in constant memory."""
+
+    @abstractmethod
+    def serving(self, samples: Sequence[str]) -> "Serving":
+        """The exported form of a model built with ``portable=True``.
+
+        Args:
+            samples: texts to verify it with, beside awkward ones.
+        """
+
+    @abstractmethod
+    def elementary(self) -> "Elementary":
+        """What is exported for runtimes without strings, of a model built with ``portable=True``
+        that is used for nothing else."""
 
 
 @dataclass(frozen=True)
@@ -47,39 +109,46 @@ class Verb:
     Attributes:
         name, help: as the command line shows them.
         run: called with the task and the parsed options.
-        options: adds the verb's own options to its parser.
+        options: adds the verb's own options to its parser; called with that and the task.
+        arguments: what stands behind the options in the usage line.
         settings: whether the verb takes the task's settings (else it reads them from a run).
     """
 
     name: str
     help: str
     run: Callable[["Task", Any], None]
-    options: Callable[["argparse.ArgumentParser"], None] = field(default=lambda parser: None)
+    options: Callable[["argparse.ArgumentParser", "Task"], None] = field(
+        default=lambda parser, task: None
+    )
+    arguments: str = ""
     settings: bool = False
 
 
-class Task(ABC, Generic[T, D, A]):
-    """A task: its settings, data, model, metrics, search space, serving signature and report.
+class Task(ABC, Generic[S, D, A]):
+    """A task: its settings, data, model, use, search space and report.
 
-    Type parameters: the settings, the loaded data, and the assets. Assets are what a model needs
-    beside its weights (vocabulary, class names); they are saved in the run folder.
+    Type parameters: the settings, the encoded data, and the assets.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
-    settings_class: type[T]
+    label: ClassVar[str]
+    """A word or two, for the tab of a page."""
+    settings_class: type[S]
+    assets_class: type[A]
     goals: ClassVar[Mapping[str, Literal["max", "min"]]]
     """Validation metrics, and which way is better."""
     search_space: ClassVar[Mapping[str, Any]] = {}
     """Settings to tune, by dotted name; see :mod:`kerasseq.tuning.space`."""
     data_settings: ClassVar[tuple[str, ...]] = ("data", "encoding", "seed", "device")
-    """Settings, and groups of them, that :meth:`load_data` reads and the machine's: they are the
-    same in all trials of a sweep, which prepares the data once."""
-    extra_verbs: ClassVar[tuple[Verb, ...]] = ()
+    """Settings, and groups of them, that :meth:`read` and :meth:`prepare` take, and the machine's:
+    they are the same in all trials of a sweep, which prepares the data once."""
+    verbs: ClassVar[tuple[Verb, ...]] = ()
+    """Beside those that every task has."""
 
     # -- data ------------------------------------------------------------------------------------
 
-    def check(self, settings: T) -> None:
+    def check(self, settings: S) -> None:
         """Checks, before training reads its data, what only training needs.
 
         Raises:
@@ -87,46 +156,38 @@ class Task(ABC, Generic[T, D, A]):
         """
 
     @abstractmethod
-    def load_data(self, settings: T, download: bool) -> D:
-        """Reads, splits and encodes the data."""
+    def read(
+        self, settings: S, source: str, download: bool, assets: A | None = None
+    ) -> "Corpus[Any]":
+        """Reads a corpus, as it is.
+
+        Args:
+            settings: of the run.
+            source: as ``--data`` takes it.
+            download: whether to fetch what is missing.
+            assets: of the run, if the corpus is not its own.
+        """
 
     @abstractmethod
-    def data_report(self, data: D) -> dict[str, Any]:
-        """What was read: source, notes, counts of every split."""
+    def prepare(self, settings: S, corpus: "Corpus[Any]") -> D:
+        """Cleans and cuts the corpus of a run, learns its assets from train, and encodes it."""
 
     @abstractmethod
-    def samples(self, data: D) -> list[str]:
-        """A few held-out texts, to verify exports with."""
-
-    @abstractmethod
-    def assets(self, data: D) -> A:
-        """What a model for this data needs beside its weights."""
-
-    @abstractmethod
-    def save_assets(self, assets: A, run: "RunFolder") -> None:
-        """Writes the assets to a run folder."""
-
-    @abstractmethod
-    def load_assets(self, run: "RunFolder") -> A:
-        """Reads what :meth:`save_assets` wrote."""
-
-    @abstractmethod
-    def assumed_assets(self, settings: T) -> A:
-        """Made-up assets, of the largest size that the settings allow where they bound it, for
-        ``describe`` before training."""
+    def encode(self, settings: S, corpus: "Corpus[Any]", split: str, assets: A) -> D:
+        """Encodes one split of other labelled data for a trained model, as ``test``."""
 
     # -- model and training ----------------------------------------------------------------------
 
     @abstractmethod
-    def build_model(self, settings: T, assets: A, portable: bool = False) -> "keras.Model":
+    def build_model(self, settings: S, assets: A, portable: bool = False) -> "keras.Model":
         """The untrained model; ``portable`` keeps kernels out of it that need a GPU."""
 
-    def adapt(self, model: "keras.Model", settings: T, data: D) -> list[str]:
+    def adapt(self, model: "keras.Model", settings: S, data: D) -> list[str]:
         """Sets what layers take from the training data before training; says what it did."""
         return []
 
     @abstractmethod
-    def loss(self, model: "keras.Model", settings: T, parts: int = 1) -> "Loss":
+    def loss(self, model: "keras.Model", settings: S, parts: int = 1) -> "Loss":
         """The training loss; each update takes ``parts`` batches.
 
         Raises:
@@ -134,56 +195,26 @@ class Task(ABC, Generic[T, D, A]):
         """
 
     @abstractmethod
-    def batches(self, settings: T, data: D, parts: int = 1) -> "Batches":
+    def batches(self, settings: S, data: D, parts: int = 1) -> "Batches":
         """The training batches; each update takes ``parts`` of them, one after the other."""
-
-    @abstractmethod
-    def validator(
-        self, model: "keras.Model", settings: T, data: D
-    ) -> Callable[[], dict[str, float]]:
-        """A function that gives the metrics of :attr:`goals` on the validation split."""
 
     # -- use -------------------------------------------------------------------------------------
 
     @abstractmethod
-    def evaluate(self, model: "keras.Model", settings: T, data: D, split: str) -> dict[str, Any]:
-        """The full report on one split, as JSON values."""
-
-    @abstractmethod
-    def labelled_file(
-        self, settings: T, assets: A, source: str, split: str | None, download: bool
-    ) -> D:
-        """A split of other labelled data than the run's own, as a split named ``test``."""
+    def use(self, model: "keras.Model", settings: S, assets: A) -> Use[D]:
+        """The model in use."""
 
     @abstractmethod
     def show_report(self, report: dict[str, Any], name: str, folder: Path) -> list[str]:
-        """Lines to print for a report; also draws its pictures into a folder."""
-
-    @abstractmethod
-    def predict(
-        self, model: "keras.Model", settings: T, assets: A, texts: Iterable[str]
-    ) -> Iterator[dict[str, Any]]:
-        """Results for texts, in order, in constant memory."""
+        """Lines to print for what :meth:`Use.evaluate` gave; also draws its pictures into a
+        folder."""
 
     @abstractmethod
     def show_prediction(self, result: dict[str, Any]) -> str:
-        """One result as a line for people."""
-
-    def examples(self, run: "RunFolder") -> Sequence[str]:
-        """Inputs that ``train`` shows predictions for."""
-        return ()
-
-    @abstractmethod
-    def serving(self, model: "keras.Model", settings: T, assets: A, run: "RunFolder") -> Serving:
-        """The exported form of a model built with ``portable=True``."""
-
-    @abstractmethod
-    def elementary(self, model: "keras.Model", settings: T, assets: A) -> "Elementary":
-        """What is exported for runtimes without strings, of a model built with ``portable=True``
-        that is used for nothing else."""
+        """One result of :meth:`Use.predict` as a line for people."""
 
     @abstractmethod
     def served_result(
         self, text: str, outputs: Mapping[str, Any], manifest: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """What :meth:`predict` gives for a text, from the exported model's outputs."""
+        """What :meth:`Use.predict` gives for a text, from the exported model's outputs."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gzip
 import io
 import json
 import os
@@ -18,12 +17,6 @@ from jsonargparse import Namespace
 from rich.console import Console
 from rich.table import Table
 
-from kerasseq.config import replace
-from kerasseq.data.reading import decoded_lines, open_lines
-from kerasseq.errors import UserError
-from kerasseq.export import formats, saved_model
-from kerasseq.export.serving import collate_texts
-from kerasseq.export.versions import read_manifest_of
 from kerasseq.app.runs import (
     Trained,
     build,
@@ -32,13 +25,23 @@ from kerasseq.app.runs import (
     load_run,
     prepare,
     recurrent_kernels,
-    say,
     split_data,
 )
-from kerasseq.storage import write_json
 from kerasseq.app.task import Task
+from kerasseq.config import replace
+from kerasseq.data.corpus import chosen_split
+from kerasseq.data.reading import decoded_lines, text_lines
+from kerasseq.errors import UserError
+from kerasseq.export import formats, saved_model
+from kerasseq.export.serving import collate_texts
+from kerasseq.export.versions import read_manifest_of
+from kerasseq.storage import write_json
 from kerasseq.training import devices
-from kerasseq.training.run_folder import SUMMARY, RunFolder, versions
+from kerasseq.training.progress import say
+from kerasseq.training.run_folder import DATA, SAMPLES, SUMMARY, RunFolder, versions
+
+EXAMPLES = 3
+"""Held-out samples that ``train`` shows predictions for."""
 
 # -- train -----------------------------------------------------------------------------------------
 
@@ -65,7 +68,7 @@ def train(task: Task, options: Namespace) -> None:
         trained = load_run(task, run.path)
         data = prepared.data if prepared else None
         _evaluate_split(task, trained, _reported(run), options.download, data)
-        if examples := task.examples(run):
+        if examples := run.need_json(SAMPLES)[:EXAMPLES]:
             say("\nexamples:")
             _predict_and_show(task, trained, iter(examples), as_json=False)
         say()
@@ -85,17 +88,19 @@ def evaluate(task: Task, options: Namespace) -> None:
     settings = trained.settings
     if options.encoding:
         settings = replace(settings, {"encoding": options.encoding})
-    data = task.labelled_file(settings, trained.assets, options.on, options.split, options.download)
-    for line in data_lines(task.data_report(data)):
+    corpus = task.read(settings, options.on, options.download, trained.assets)
+    split = chosen_split(corpus, options.split)
+    data = task.encode(settings, corpus, split, trained.assets)
+    for line in data_lines(data.report):
         say(f"  {line}")
-    report = task.evaluate(trained.model, settings, data, "test")
+    report = trained.use.evaluate(data, "test")
     name = "other-" + "".join(c if c.isalnum() else "-" for c in options.on)[-60:]
     _keep_report(task, trained.run, {"data": options.on, **report}, name, options.on)
 
 
 def _reported(run: RunFolder) -> str:
     """The split that stands for a run: test, or validation where the data has no test split."""
-    return "test" if "test" in run.need_json("data.json")["splits"] else "validation"
+    return "test" if "test" in run.need_json(DATA)["splits"] else "validation"
 
 
 def _evaluate_split(
@@ -105,8 +110,8 @@ def _evaluate_split(
     report = trained.run.read_json(f"evaluation/{split}.json")
     if report is None:
         if data is None:
-            data = split_data(task, trained.run, trained.settings, split, download)
-        report = task.evaluate(trained.model, trained.settings, data, split)
+            data = split_data(task, trained, split, download)
+        report = trained.use.evaluate(data, split)
     _keep_report(task, trained.run, report, split, f"{split} split")
 
 
@@ -136,7 +141,7 @@ def predict(task: Task, options: Namespace) -> None:
 
 
 def _predict_and_show(task: Task, trained: Trained, texts: Iterator[str], as_json: bool) -> None:
-    for result in task.predict(trained.model, trained.settings, trained.assets, texts):
+    for result in trained.use.predict(texts):
         _show(task, result, as_json)
 
 
@@ -165,10 +170,7 @@ def file_lines(path: Path, encoding: str) -> Iterator[str]:
         UserError: if it cannot be read or a line is not in the encoding.
     """
     try:
-        with open_lines(path) as stream:
-            yield from decoded_lines(stream, encoding, str(path))
-    except gzip.BadGzipFile as error:
-        raise UserError(f"{path} is damaged: {error}") from None
+        yield from text_lines(path, encoding)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
 
@@ -186,35 +188,43 @@ def export(task: Task, options: Namespace) -> None:
 
 def _export(task: Task, trained: Trained, folder: Path, kind: Any = "saved_model") -> None:
     say("exporting: building a model without GPU kernels, saving, verifying in a clean process")
+    settings, assets, samples = trained.settings, trained.assets, trained.run.need_json(SAMPLES)
     # as it will be served: on a CPU; in float32 it is already
     with tf.device("/CPU:0"):
-        portable = build(task, trained.settings, trained.assets, portable=True)
-        portable.set_weights(trained.model.get_weights())
-    manifest = {
-        "task": task.name,
-        "settings": trained.settings.to_dict(),
-        "data": trained.run.read_json("data.json"),
-        "training": trained.summary,
-        "evaluation": trained.run.read_json(f"evaluation/{_reported(trained.run)}.json"),
-        "versions": versions(),
-    }
-    settings, assets = trained.settings, trained.assets
-    with tf.device("/CPU:0"):
+        portable = build(task, settings, assets, portable=True)
+        portable.set_weights(trained.use.model.get_weights())
+        use = task.use(portable, settings, assets)
         if kind == "saved_model":
-            serving = task.serving(portable, settings, assets, trained.run)
-            path, outcome = saved_model.export(serving, folder / task.name, manifest)
+            place = folder / task.name
+            serving = use.serving(samples)
+            path, outcome = saved_model.export(serving, place, _manifest(task, trained))
         else:
-            elementary = task.elementary(portable, settings, assets)
+            place = folder / f"{task.name}-{kind}"
+            elementary = use.elementary()
+            reference = task.use(trained.use.model, elementary.settings, assets)
 
             def predict(texts: list[str]) -> list[dict[str, Any]]:
                 with contextlib.redirect_stderr(io.StringIO()):  # what is cut is no news here
-                    return list(task.predict(trained.model, elementary.settings, assets, texts))
+                    return list(reference.predict(texts))
 
-            samples = trained.run.need_json("samples.json")
-            place = folder / f"{task.name}-{kind}"
-            path, outcome = formats.export(kind, elementary, samples, predict, place, manifest)
+            made = kind, elementary, samples, predict
+            path, outcome = formats.export(*made, place, _manifest(task, trained))
     say(f"  {outcome}")
     say(f"exported to {path}/")
+
+
+def _manifest(task: Task, trained: Trained) -> dict[str, Any]:
+    """What an export says of the run that it is of."""
+    run = trained.run
+    return {
+        "task": task.name,
+        "label": task.label,
+        "settings": trained.settings.to_dict(),
+        "data": run.read_json(DATA),
+        "training": trained.summary,
+        "evaluation": run.read_json(f"evaluation/{_reported(run)}.json"),
+        "versions": versions(),
+    }
 
 
 # -- describe --------------------------------------------------------------------------------------
@@ -225,9 +235,9 @@ def describe(task: Task, options: Namespace) -> None:
     settings = options.settings
     run = RunFolder(options.run)
     if (run / "run.json").exists() and run.record(task.name)["settings"] == settings.to_dict():
-        assets, whose = task.load_assets(run), f"vocabulary of {run.path}/"
+        assets, whose = task.assets_class.load(run, settings), f"vocabulary of {run.path}/"
     else:
-        assets, whose = task.assumed_assets(settings), "vocabulary of an assumed size"
+        assets, whose = task.assets_class.assumed(settings), "vocabulary of an assumed size"
     say("settings:")
     say(yaml.safe_dump(settings.to_dict(), sort_keys=False).rstrip().replace("\n", "\n  ")
         .join(["  ", ""]))  # fmt: skip
@@ -262,6 +272,7 @@ def tune(task: Task, options: Namespace) -> None:
     """Searches the task's space; reports, and writes the best settings."""
     if devices.cluster(os.environ)[0] > 1:
         raise UserError("a sweep's trials train on one machine each: --workers, not TF_CONFIG")
+    from kerasseq.app.sweeps import SweptTask
     from kerasseq.tuning.space import read_space
     from kerasseq.tuning.sweep import SweepOptions, sweep
     from kerasseq.tuning.trials import Rules
@@ -279,4 +290,5 @@ def tune(task: Task, options: Namespace) -> None:
         cluster = ClusterOptions(options.workers, options.ray_address, options.gpus_per_trial)
     rules = Rules(options.max_parameters, options.prune)
     how = SweepOptions(options.tuner, options.max_trials, rules, cluster)
-    sweep(task, options.settings, space, Path(options.run), how, options.download)
+    subject = SweptTask(task, options.download, trains=cluster is None)
+    sweep(subject, options.settings, space, Path(options.run), how)

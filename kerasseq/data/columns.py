@@ -1,4 +1,4 @@
-"""Tagged sentences as plain columns (CoNLL-2000) and as ``word/tag`` (Brown)."""
+"""Tagged sentences as plain columns (CoNLL-2000, CoNLL-2003) and as ``word/tag`` (Brown)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator
 from kerasseq.data.examples import TaggedSentence
 from kerasseq.errors import UserError
 
-LAYOUTS = {2: ("xpos",), 3: ("xpos", "chunk")}
-"""What stands behind the word, by the number of columns."""
+LAYOUTS = {2: ("xpos",), 3: ("xpos", "chunk"), 4: ("xpos", "chunk", "ner")}
+"""What stands behind the word, by the number of columns. Of two columns, the second may as well be
+named entities."""
 _BLANKS = re.compile(r"[ \t]+")
 # cut short in the published files: fw-in+at-t, ppss+ber-n
 _BROWN_MARKS = re.compile(r"(?<=.)(?:-(?:HL?|TL?|NC?))+$")
@@ -23,7 +24,8 @@ def split_blanks(line: str) -> list[str]:
 
 
 def parse_columns(lines: Iterable[str], where: str) -> Iterator[TaggedSentence]:
-    """Reads a token a line, ``WORD POS CHUNK`` or ``WORD TAG``, and a blank line after a sentence.
+    """Reads a token a line, ``WORD TAG``, ``WORD POS CHUNK`` or ``WORD POS CHUNK ENTITY``, and a
+    blank line after a sentence.
 
     ``-DOCSTART-`` lines are skipped. ``#`` is a word here (CoNLL-2000 has it), not a comment.
 
@@ -41,7 +43,8 @@ def parse_columns(lines: Iterable[str], where: str) -> Iterator[TaggedSentence]:
         if fields and fields[0] != "-DOCSTART-":
             if not width and len(fields) not in LAYOUTS:
                 raise UserError(
-                    f"{where}:{number}: {len(fields)} columns; expected WORD TAG or WORD POS CHUNK"
+                    f"{where}:{number}: {len(fields)} columns; expected WORD TAG, WORD POS CHUNK "
+                    "or WORD POS CHUNK ENTITY"
                 )
             width = width or len(fields)
             if len(fields) != width:
@@ -58,7 +61,10 @@ def parse_columns(lines: Iterable[str], where: str) -> Iterator[TaggedSentence]:
 
 def _sentence(rows: list[list[str]]) -> TaggedSentence:
     words, *columns = map(list, zip(*rows, strict=True))
-    return TaggedSentence(words, dict(zip(LAYOUTS[len(rows[0])], columns, strict=True)))
+    named = dict(zip(LAYOUTS[len(rows[0])], columns, strict=True))
+    if len(columns) == 1:
+        named["ner"] = columns[0]
+    return TaggedSentence(words, named)
 
 
 def parse_slashed(lines: Iterable[str], where: str) -> Iterator[TaggedSentence]:

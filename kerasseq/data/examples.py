@@ -1,12 +1,20 @@
-"""Tagged sentences: a corpus of named splits, and how splits are cut."""
+"""What readers give, one by one."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-COLUMNS = ("upos", "xpos", "feats", "chunk")
+COLUMNS = ("upos", "xpos", "feats", "chunk", "ner")
 """Names of the columns of tags that a source may have: universal and language-specific parts of
-speech, morphological features (as one label), chunks in IOB2."""
+speech, morphological features (as one label), chunks and named entities in IOB2."""
+
+
+class LabelledText(NamedTuple):
+    """A text and the name of its class."""
+
+    text: str
+    label: str
 
 
 @dataclass(frozen=True)
@@ -30,11 +38,10 @@ class TaggedSentence:
         return len(self.words)
 
 
-@dataclass(frozen=True)
-class TaggedCorpus:
-    """Splits by name (``train``, ``validation``, ``test``; or ``all`` if they are to be cut)."""
+class Pair(NamedTuple):
+    """A sentence and its translation."""
 
     source: str
-    splits: dict[str, list[TaggedSentence]]
-    notes: list[str] = field(default_factory=list)
-    """What was done to the data, and how often, for the report."""
+    target: str
+    group: str
+    """Pairs of one group are never on both sides of a cut; mostly it is the source sentence."""

@@ -1,1 +1,1 @@
-"""Metrics, reports and plots."""
+"""Figures that the reports of several tasks have."""

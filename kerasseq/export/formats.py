@@ -33,7 +33,7 @@ from kerasseq.storage import write_json
 Kind = Literal["litert", "onnx"]
 
 VOCABULARY, CLIENT, RUNTIME = "vocabulary.json", "client.py", "runtime.py"
-CLIENTS = Path(__file__).parent / "clients"
+RUNTIMES = Path(__file__).parent / "runtimes"
 NEEDS = {"litert": ("ai_edge_litert",), "onnx": ("tf2onnx", "onnxruntime")}
 """Packages of each kind, by the names that they are imported by."""
 
@@ -96,8 +96,8 @@ def export(
         work = version.work
         {"litert": _write_litert, "onnx": _write_onnx}[kind](made, work)
         write_json(work / VOCABULARY, made.vocabulary)
-        shutil.copy(CLIENTS / f"{made.client}.py", work / CLIENT)
-        shutil.copy(CLIENTS / f"runtime_{kind}.py", work / RUNTIME)
+        shutil.copy(made.client, work / CLIENT)
+        shutil.copy(RUNTIMES / f"{kind}.py", work / RUNTIME)
         lines = [" ".join(text[:MOST_CHARACTERS].split()) for text in (*EDGE_CASES, *texts)]
         results = predict([line.replace("\0", "") for line in lines])
         given = [(made.line(result), dict(made.answer(result))) for result in results]

@@ -26,6 +26,11 @@ def token_pattern(ascii_only: bool) -> re.Pattern[str]:
     return re.compile(f"[{word}]+(?:[{APOSTROPHES}][{word}]+)*|[{mark}]")
 
 
+def tokenizer_patterns() -> dict[str, str]:
+    """What a client needs to do the same: the patterns of markup and of a token."""
+    return {"markup": MARKUP, "token": token_pattern(False).pattern}
+
+
 def normalize(text: str) -> str:
     """Replaces tags by a blank, then applies Unicode NFC and full case folding."""
     return unicodedata.normalize("NFC", _markup.sub(" ", text)).casefold()

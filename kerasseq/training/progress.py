@@ -12,6 +12,11 @@ PLAIN_INTERVAL = 15.0
 """Seconds between plain lines."""
 
 
+def say(text: str = "") -> None:
+    """Prints a line at once, whatever reads it."""
+    print(text, flush=True)
+
+
 def clock(seconds: float) -> str:
     """``"2:05"``: minutes and seconds; ``"1:02:05"`` from an hour on."""
     minutes, rest = divmod(round(seconds), 60)
@@ -30,7 +35,7 @@ class TrainingProgress:
 
     def __init__(self, total: int, done: int = 0, console: Console | None = None):
         self.console = console or Console(soft_wrap=True)
-        self._total, self._done, self._first = total, done, done
+        self._total, self._first = total, done
         self._start = self._printed = time.perf_counter()
         self._tokens = 0
         self._bar = None
@@ -62,7 +67,6 @@ class TrainingProgress:
 
     def step(self, done: int, epoch: str, tokens: int, loss: float) -> None:
         """Notes that ``done`` steps are made, the last one of ``tokens`` tokens."""
-        self._done = done
         self._tokens += tokens
         now = time.perf_counter()
         elapsed = now - self._start

@@ -101,11 +101,6 @@ class Replicas:
         context = tf.distribute.get_replica_context()
         return context.all_reduce(tf.distribute.ReduceOp.SUM, values)
 
-    def copies_of(self, variable: keras.Variable) -> list[np.ndarray]:
-        """A variable's value in each copy on this machine."""
-        copies = self._strategy.experimental_local_results(variable.value)
-        return [copy.numpy() for copy in copies]
-
     def own_slots(self, variable: tf.Variable) -> np.ndarray:
         """The value of a variable whose slots belong to the copies in turn (see
         :class:`kerasseq.training.trainer.Loss`), put together from all of them."""

@@ -19,6 +19,7 @@ from kerasseq.errors import UserError
 from kerasseq.storage import replacing, write_json
 
 CHECKPOINT, MODEL, SUMMARY = "checkpoint.npz", "model.keras", "training.json"
+DATA, SAMPLES = "data.json", "samples.json"
 JOURNAL = "journal.jsonl"  # of a sweep, whose folder is like a run's
 WORTH_KEEPING = (CHECKPOINT, SUMMARY, JOURNAL)
 
@@ -172,6 +173,23 @@ class RunFolder:
         if found is None:
             raise UserError(f"{self / name} is missing")
         return found
+
+    def check_data(self, report: Mapping[str, Any]) -> None:
+        """Makes sure that data is what the run was trained on.
+
+        Args:
+            report: of the data, whose splits have hashes.
+
+        Raises:
+            UserError: if a split is another one.
+        """
+        before = self.read_json(DATA)
+        for split, summary in report["splits"].items():
+            if before is None or before["splits"].get(split, {}).get("sha256") != summary["sha256"]:
+                raise UserError(
+                    f"{report['source']}: the {split} split is not the one that {self.path} was "
+                    "trained with; the data has changed since"
+                )
 
     def log(self, record: Mapping[str, Any]) -> None:
         """Adds a line to ``metrics.jsonl``."""

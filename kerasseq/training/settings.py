@@ -1,11 +1,12 @@
-"""How to optimise: the settings of :mod:`kerasseq.training.trainer`."""
+"""The settings that all tasks have: of their data, of optimisation, of devices."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-from kerasseq.config import Settings, setting
+from kerasseq.config import Settings, group, setting
+from kerasseq.training.devices import DeviceSettings
 from kerasseq.training.schedule import Decay
 
 
@@ -46,3 +47,17 @@ class TrainingSettings(Settings):
     """Steps between evaluations; 0 evaluates after every epoch."""
     checkpoint_every: int = setting(200, ge=1)
     """Steps between checkpoints; a killed run loses at most these."""
+
+
+@dataclass(frozen=True)
+class TaskSettings(Settings):
+    """What every task's settings have."""
+
+    data: str = "embedded"
+    """Where the data is: embedded (a corpus inside a Python package), a path, or tfds:NAME."""
+    encoding: str = "utf-8"
+    """Encoding of text files."""
+    seed: int = setting(1, ge=0, le=2**32 - 1)
+    """The one seed: of splits, initial weights, order of batches and dropout."""
+    device: DeviceSettings = group(DeviceSettings)
+    training: TrainingSettings = group(TrainingSettings)

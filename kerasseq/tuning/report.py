@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from tensorboard.plugins.hparams import api as hparams
 
-from kerasseq.tuning import plots as sweep_plots
 from kerasseq.training.progress import clock
+from kerasseq.tuning import plots
 from kerasseq.tuning.board import shown, shown_changes
 from kerasseq.tuning.space import Choice, Range, Space
 from kerasseq.tuning.trials import Outcome
@@ -103,7 +103,7 @@ def importance(trials: Sequence[Trial], space: Space, seed: int) -> dict[str, fl
 def _position(trial: Trial, name: str, entry: Choice | Range) -> float:
     """Where a value lies in its range, from 0 to 1; -0.25 where it is not varied."""
     if name not in trial.changes:
-        return sweep_plots.NOT_VARIED
+        return plots.NOT_VARIED
     value = trial.changes[name]
     if isinstance(entry, Choice):
         return entry.values.index(value) / max(1, len(entry.values) - 1)
@@ -116,7 +116,7 @@ def _position(trial: Trial, name: str, entry: Choice | Range) -> float:
 def draw(trials: Sequence[Trial], space: Space, metric: str, sign: int, folder: Path) -> None:
     """Parallel coordinates of the trials that have a value."""
     valued = [trial for trial in trials if trial.outcome.value is not None]
-    axes: list[sweep_plots.Coordinate] = []
+    axes: list[plots.Coordinate] = []
     for name in sorted(space):
         entry = space[name]
         if isinstance(entry, Choice):
@@ -126,13 +126,13 @@ def draw(trials: Sequence[Trial], space: Space, metric: str, sign: int, folder: 
             middle = (entry.low * entry.high) ** 0.5 if entry.log else (entry.low + entry.high) / 2
             ticks = {0.0: shown(entry.low), 0.5: shown(middle), 1.0: shown(entry.high)}
         if entry.when is not None:
-            ticks[sweep_plots.NOT_VARIED] = "-"
+            ticks[plots.NOT_VARIED] = "-"
         positions = [_position(trial, name, entry) for trial in valued]
-        axes.append(sweep_plots.Coordinate(name, positions, ticks))
+        axes.append(plots.Coordinate(name, positions, ticks))
     values = [
         t.outcome.value or 0.0 if t.outcome.status == "completed" else math.nan for t in valued
     ]
-    sweep_plots.parallel_coordinates(axes, values, metric, sign, folder / "trials.png")
+    plots.parallel_coordinates(axes, values, metric, sign, folder / "trials.png")
 
 
 def write_hparams(trials: Sequence[Trial], metric: str, folder: Path) -> None:

@@ -14,18 +14,17 @@ import yaml
 
 from kerasseq.config import replace
 from kerasseq.errors import UserError
-from kerasseq.tuning import plots as sweep_plots
-from kerasseq.app.runs import check_same_data, prepare, say
 from kerasseq.storage import write_json
-from kerasseq.app.task import Task, TaskSettings
-from kerasseq.training.run_folder import JOURNAL, RunFolder, versions
+from kerasseq.training.progress import say
+from kerasseq.training.run_folder import DATA, JOURNAL, RunFolder, versions
+from kerasseq.training.settings import TaskSettings
 from kerasseq.training.trainer import InterruptedRunError
-from kerasseq.tuning import report
+from kerasseq.tuning import plots, report
 from kerasseq.tuning.board import Board
 from kerasseq.tuning.report import Trial
 from kerasseq.tuning.search import EPOCHS, Kind, Proposal, Search
 from kerasseq.tuning.space import Choice, Space, checked_space, described
-from kerasseq.tuning.trials import Job, Outcome, Rules
+from kerasseq.tuning.trials import Job, Outcome, Rules, Subject
 from kerasseq.tuning.workers import ClusterOptions, Workers, make_workers
 
 DEFAULTS = "defaults"
@@ -53,14 +52,20 @@ class SweepOptions:
 
 
 def sweep(
-    task: Task,
+    subject: Subject,
     settings: TaskSettings,
     space: Space,
     folder: Path,
     options: SweepOptions,
-    download: bool,
 ) -> None:
     """Trains with settings drawn from a space; reports, and writes the best as YAML.
+
+    Args:
+        subject: what is trained.
+        settings: as they are without a change.
+        space: what is varied.
+        folder: of the sweep.
+        options: what it does.
 
     Raises:
         UserError: if the space cannot be searched, the folder holds another sweep, or no trial was
@@ -72,9 +77,9 @@ def sweep(
         raise UserError(f"--max-parameters must be 0 or more, got {options.rules.max_parameters}")
     if options.tuner == "hyperband" and options.rules.prune:
         raise UserError("hyperband prunes by itself: leave --prune out")
-    space = checked_space(space, settings, task.data_settings)
-    monitor = settings.training.monitor  # type: ignore[attr-defined]
-    name, run = f"{task.name} sweep", RunFolder(folder)
+    space = checked_space(space, settings, subject.data_settings)
+    monitor = settings.training.monitor
+    name, run = f"{subject.name} sweep", RunFolder(folder)
     record = {
         **settings.to_dict(),
         "sweep": {
@@ -85,23 +90,23 @@ def sweep(
         },
     }
     run.check(name, record)
-    prepared = prepare(task, settings, download, trains=options.cluster is None)
+    report_of_data = subject.prepare(settings)
     with run.open(name, record):
-        if run.read_json("data.json"):
-            check_same_data(run, task.data_report(prepared.data))
-        write_json(run / "data.json", task.data_report(prepared.data))
-        job = Job(task, settings, folder.resolve(), prepared, options.rules)
+        if run.read_json(DATA):
+            run.check_data(report_of_data)
+        write_json(run / DATA, report_of_data)
+        job = Job(subject, settings, folder.resolve(), options.rules)
         search = Search(
             options.tuner,
             space,
             monitor,
-            task.goals[monitor],
+            subject.goals[monitor],
             options.max_trials,
-            settings.training.epochs,  # type: ignore[attr-defined]
+            settings.training.epochs,
             settings.seed,
             folder / JOURNAL,
         )
-        sign = 1 if task.goals[monitor] == "max" else -1
+        sign = 1 if subject.goals[monitor] == "max" else -1
         crew = make_workers(job, options.cluster)
         try:
             with Board(monitor, sign, options.max_trials + 1, run) as board:
@@ -172,7 +177,7 @@ def _report(
             say(f"no importance of settings: that needs {report.FEWEST} trials with a value")
     report.draw(order, space, monitor, sign, run.path)
     if shares:
-        sweep_plots.importances(shares, run / "importance.png", f"what moved {monitor}")
+        plots.importances(shares, run / "importance.png", f"what moved {monitor}")
     report.write_hparams(order, monitor, run / "hparams")
     write_json(
         run / "report.json",
@@ -204,7 +209,7 @@ def _report(
             f"best: trial {best.number}, {monitor} {value:.4f}, {verdict} the settings as they "
             f"are with {base.outcome.value:.4f}"
         )
-    if EPOCHS in best.changes and best.changes[EPOCHS] < settings.training.epochs:  # type: ignore[attr-defined]
+    if EPOCHS in best.changes and best.changes[EPOCHS] < settings.training.epochs:
         say(f"it was trained for {best.changes[EPOCHS]} epochs, and so does what follows")
     say(f"pictures: {run.path}/; TensorBoard: --logdir {run / 'hparams'}")
     say(f"best settings: train --config {path}")

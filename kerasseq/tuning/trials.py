@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 import statistics
+import sys
 import time
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 import keras
 import tensorflow as tf
 
 from kerasseq.config import replace
 from kerasseq.errors import StorageError, UserError
-from kerasseq.app.runs import Prepared, build, fit, set_up
 from kerasseq.storage import write_json
-from kerasseq.app.task import Task, TaskSettings
-from kerasseq.training import devices
+from kerasseq.training.devices import DevicePlan, apply
 from kerasseq.training.run_folder import CHECKPOINT, SUMMARY, RunFolder
-from kerasseq.training.trainer import InterruptedRunError, PrunedError
+from kerasseq.training.settings import TaskSettings
+from kerasseq.training.trainer import Goal, InterruptedRunError, PrunedError, Watch
 
 OUTCOME, ATTEMPTS, OUTPUT = "outcome.json", "attempts.json", "output.txt"
 
@@ -71,21 +72,51 @@ class Rules(NamedTuple):
     prune: bool = False
 
 
+class Subject(Protocol):
+    """What a sweep trains, as far as its trials have to know it: a task with its data.
+
+    Attributes:
+        name: of the task.
+        goals: validation metrics, and which way is better.
+        data_settings: settings, and groups of them, that are the same in all trials.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def goals(self) -> Mapping[str, Goal]: ...
+    @property
+    def data_settings(self) -> Sequence[str]: ...
+
+    def prepare(self, settings: Any) -> dict[str, Any]:
+        """Reads the data, once for all trials; its report."""
+
+    def set_up(self, settings: Any) -> DevicePlan:
+        """The device plan of this process, made if there is none yet."""
+
+    def parameters(self, settings: Any) -> int:
+        """How many weights a model has, without making them.
+
+        Raises:
+            UserError: if the settings do not fit together.
+        """
+
+    def fit(
+        self, settings: Any, run: RunFolder, plan: DevicePlan, watch: Watch | None
+    ) -> dict[str, Any]:
+        """Trains in an open run folder; the summary, as ``training.json`` holds it."""
+
+
 class Job(NamedTuple):
     """What all trials of a sweep have in common."""
 
-    task: Task
+    subject: Subject
     settings: TaskSettings
     folder: Path
-    prepared: Prepared
     rules: Rules
     started: str = ""
     """Told apart from other starts of the sweep, where a trial's process may die by itself: one
     that ends with the sweep has done nothing wrong."""
-
-    def sets_up(self) -> bool:
-        """Whether the process that runs a trial makes its own device plan."""
-        return self.prepared.plan is None
 
 
 def run_trial(job: Job, number: str, changes: Mapping[str, Any]) -> Outcome:
@@ -120,75 +151,68 @@ def run_trial(job: Job, number: str, changes: Mapping[str, Any]) -> Outcome:
 
 
 def _run(job: Job, run: RunFolder, settings: TaskSettings, start: float) -> Outcome:
-    def ended(status: Any, **more: Any) -> Outcome:
-        history = run.history()
-        return Outcome(
-            status,
-            seconds=round(time.perf_counter() - start, 1),
-            epochs=history[-1]["epoch"] if history else 0.0,
-            **more,
-        )
-
-    monitor = settings.training.monitor  # type: ignore[attr-defined]
-    watch = median_rule(job, run) if job.rules.prune else None
+    """Runs a trial whose settings are known."""
     with contextlib.ExitStack() as stack:
         # a trial may go on with other workers, on another machine
         before = (run.read_json("run.json") or {}).get("settings", {})
         recorded = {**settings.to_dict(), **{k: v for k, v in before.items() if k == "device"}}
-        stack.enter_context(run.open(job.task.name, recorded))
+        stack.enter_context(run.open(job.subject.name, recorded))
         attempts = _count_attempt(run, job.started)
         if attempts > MOST_ATTEMPTS:
             died = f"its process died {MOST_ATTEMPTS} times; was there too little memory?"
-            return ended("failed", reason=died)
-        output = stack.enter_context((run / OUTPUT).open("a", encoding="utf-8"))
-        stack.enter_context(contextlib.redirect_stdout(output))
-        prepared = job.prepared
-        if job.sets_up():  # before the first op
-            prepared = prepared._replace(plan=set_up(settings.device))
-        try:
-            count = parameters(job.task, settings, prepared.assets)
-        except UserError as error:
-            return ended("failed", reason=str(error))
-        assert prepared.plan is not None
-        devices.apply(prepared.plan)  # a cleared session has forgotten the precision
-        most = job.rules.max_parameters
-        if most and count > most:
-            return ended(
-                "failed",
-                reason=f"not built: {count:,} parameters of {most:,}",
-                parameters=count,
-                too_large=True,
-            )
-        try:
-            summary = run.read_json(SUMMARY) or fit(job.task, settings, run, prepared, watch)
-        except PrunedError as error:
-            value = error.metrics[monitor]
-            if not math.isfinite(value):
-                return ended("failed", reason=f"{monitor} is {value}", parameters=count)
-            return ended(
-                "pruned",
-                value=value,
-                metrics=error.metrics,
-                reason=str(error),
-                parameters=count,
-            )
-        except (InterruptedRunError, StorageError):
-            raise
-        except (tf.errors.ResourceExhaustedError, MemoryError) as error:
-            reason = f"too little memory: {_first_line(error)}"
-            return ended("failed", reason=reason, parameters=count)
-        except UserError as error:
-            return ended("failed", reason=str(error), parameters=count)
-        except Exception as error:  # whatever these settings bring about, the others may do
-            traceback.print_exc(file=output)
-            reason = f"{type(error).__name__}: {_first_line(error)}"
-            return ended("failed", reason=reason, parameters=count)
-        finally:
-            keras.backend.clear_session()
-    metrics = summary["validation"]
-    if not math.isfinite(metrics[monitor]):
-        return ended("failed", reason=f"{monitor} is {metrics[monitor]}", parameters=count)
-    return ended("completed", value=metrics[monitor], metrics=metrics, parameters=count)
+            outcome = Outcome("failed", reason=died)
+        else:
+            output = stack.enter_context((run / OUTPUT).open("a", encoding="utf-8"))
+            stack.enter_context(contextlib.redirect_stdout(output))
+            outcome = _train(job, run, settings)
+    history = run.history()
+    return dataclasses.replace(
+        outcome,
+        seconds=round(time.perf_counter() - start, 1),
+        epochs=history[-1]["epoch"] if history else 0.0,
+    )
+
+
+def _train(job: Job, run: RunFolder, settings: TaskSettings) -> Outcome:
+    """Trains in the trial's open folder, if the model is not too large."""
+    plan = job.subject.set_up(settings.device)  # before the first op
+    try:
+        count = job.subject.parameters(settings)
+    except UserError as error:
+        return Outcome("failed", reason=str(error))
+    apply(plan)  # a cleared session has forgotten the precision
+    most = job.rules.max_parameters
+    if most and count > most:
+        reason = f"not built: {count:,} parameters of {most:,}"
+        return Outcome("failed", reason=reason, parameters=count, too_large=True)
+    watch = median_rule(job, run) if job.rules.prune else None
+    try:
+        summary = run.read_json(SUMMARY) or job.subject.fit(settings, run, plan, watch)
+        outcome = Outcome("completed", metrics=summary["validation"])
+    except PrunedError as error:
+        outcome = Outcome("pruned", metrics=error.metrics, reason=str(error))
+    except (InterruptedRunError, StorageError):
+        raise
+    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+        outcome = Outcome("failed", reason=f"too little memory: {_first_line(error)}")
+    except UserError as error:
+        outcome = Outcome("failed", reason=str(error))
+    except Exception as error:  # whatever these settings bring about, the others may do
+        traceback.print_exc(file=sys.stdout)
+        outcome = Outcome("failed", reason=f"{type(error).__name__}: {_first_line(error)}")
+    finally:
+        keras.backend.clear_session()
+    return _judged(dataclasses.replace(outcome, parameters=count), settings.training.monitor)
+
+
+def _judged(outcome: Outcome, monitor: str) -> Outcome:
+    """An outcome with the value of the metric that counts; failed, if that is no number."""
+    if outcome.status == "failed":
+        return outcome
+    value = outcome.metrics[monitor]
+    if math.isfinite(value):
+        return dataclasses.replace(outcome, value=value)
+    return Outcome("failed", reason=f"{monitor} is {value}", parameters=outcome.parameters)
 
 
 def _first_line(error: BaseException) -> str:
@@ -207,25 +231,13 @@ def _count_attempt(run: RunFolder, started: str = "") -> int:
     return count
 
 
-def parameters(task: Task, settings: TaskSettings, assets: Any) -> int:
-    """How many weights a model has, without making them.
-
-    Raises:
-        UserError: if the settings do not fit together.
-    """
-    try:
-        with keras.StatelessScope(initialize_variables=False):
-            return build(task, settings, assets).count_params()
-    finally:
-        keras.backend.clear_session()  # or its variables would wait to be given values
-
-
 def median_rule(job: Job, run: RunFolder) -> Any:
     """Stops a trial whose best value so far is worse than the median of what the completed trials
     had on average up to the same number of validations (Golovin et al., 2017, section 3.2.2,
     [Google Vizier](https://research.google/pubs/pub46180/))."""
-    name = f"validation_{job.settings.training.monitor}"  # type: ignore[attr-defined]
-    sign = 1 if job.task.goals[name.removeprefix("validation_")] == "max" else -1
+    monitor = job.settings.training.monitor
+    name = f"validation_{monitor}"
+    sign = 1 if job.subject.goals[monitor] == "max" else -1
 
     def watch(history: Sequence[Mapping[str, Any]]) -> str | None:
         count = len(history)

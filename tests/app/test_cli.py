@@ -107,7 +107,15 @@ def test_config_file_then_overrides(tmp_path):
 
 def test_printed_config_is_a_config(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "kerasseq.tasks.sentiment.task", "train", "--model.units", "5", "--print_config"],
+        [
+            sys.executable,
+            "-m",
+            "kerasseq.tasks.sentiment.task",
+            "train",
+            "--model.units",
+            "5",
+            "--print_config",
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,

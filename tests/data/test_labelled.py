@@ -2,8 +2,6 @@ from collections import Counter
 
 import numpy as np
 import pytest
-
-from kerasseq.tasks.sentiment.data import TextSettings, encode_corpus, encode_split
 from kerasseq.data.labelled import (
     Corpus,
     Examples,
@@ -13,7 +11,9 @@ from kerasseq.data.labelled import (
     stratified,
     without_duplicates,
 )
+
 from kerasseq.errors import UserError
+from kerasseq.tasks.sentiment.data import TextSettings, encode_corpus, encode_split
 from kerasseq.text.tokenizer import tokenize
 from kerasseq.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 

@@ -14,9 +14,9 @@ from kerasseq.data.packaged import (
     imdb_reviews,
     turkish_treebank,
 )
-from kerasseq.tasks.translation.reading import Pair
-from kerasseq.tasks.tagging.reading import with_column
 from kerasseq.errors import UserError
+from kerasseq.tasks.tagging.reading import with_column
+from kerasseq.tasks.translation.reading import Pair
 
 
 def test_the_reviews_are_the_ones_known():

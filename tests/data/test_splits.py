@@ -1,6 +1,6 @@
 import pytest
-
 from kerasseq.data.splits import chosen_split
+
 from kerasseq.errors import UserError
 
 

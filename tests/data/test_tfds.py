@@ -2,9 +2,9 @@ import time
 
 import pytest
 
-from kerasseq.tasks.translation.reading import Pair
 from kerasseq.data.tfds import read_labelled, read_parallel, read_tagged, read_text
 from kerasseq.errors import UserError
+from kerasseq.tasks.translation.reading import Pair
 
 tfds = pytest.importorskip("tensorflow_datasets")
 

@@ -3,12 +3,12 @@ import gzip
 import numpy as np
 import pytest
 
-from kerasseq.tasks.tagging.data import encode_corpus
 from kerasseq.data.examples import TaggedCorpus, TaggedSentence
 from kerasseq.data.vectors import read_vectors
 from kerasseq.errors import UserError
-from kerasseq.text.word_features import WordSettings, normal_form
+from kerasseq.tasks.tagging.data import encode_corpus
 from kerasseq.tasks.tagging.task import Assets, ModelSettings, PosTagging, TaggingSettings
+from kerasseq.text.word_features import WordSettings, normal_form
 
 TEXT = "3 2\nThe 1 2\nthe 5 6\nnew york 3 4\nrare -1 .5 \n"
 

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from kerasseq.evaluation import classification
 from kerasseq import plots
+from kerasseq.evaluation import classification
 
 
 def example(count=200, classes=3, seed=0):

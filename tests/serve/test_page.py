@@ -11,16 +11,16 @@ import tensorflow as tf
 
 from kerasseq.config import replace
 from kerasseq.storage import write_json
+from kerasseq.tasks.language_model import task as language_model
+from kerasseq.tasks.sentiment import task as sentiment
+from kerasseq.tasks.tagging import task as pos_tagging
+from kerasseq.tasks.translation import task as translation
 from kerasseq.text.codec import Codec
 from kerasseq.text.splitter import WordSplitter
 from kerasseq.text.subwords import SubwordCodec
 from kerasseq.text.vocabulary import Vocabulary
 from kerasseq.text.word_features import WordFeatures
 from kerasseq.training.run_folder import RunFolder
-from kerasseq.tasks.language_model import task as language_model
-from kerasseq.tasks.tagging import task as pos_tagging
-from kerasseq.tasks.sentiment import task as sentiment
-from kerasseq.tasks.translation import task as translation
 from tests.serve.process import Process
 
 pytestmark = pytest.mark.slow

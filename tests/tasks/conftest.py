@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-import kerasseq.export.__main__
 import kerasseq.app.runs
 import kerasseq.app.verbs
+import kerasseq.export.__main__
 from kerasseq.app import cli
 from kerasseq.tasks.sentiment.task import Sentiment
 

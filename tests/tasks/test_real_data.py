@@ -5,9 +5,9 @@ import os
 from pathlib import Path
 
 import pytest
+from kerasseq.data.labelled import cut_splits
 
 from kerasseq.data.reading import read_archive
-from kerasseq.data.labelled import cut_splits
 from kerasseq.tasks.language_model.task import LanguageModel, LanguageModelSettings
 from kerasseq.tasks.tagging.task import PosTagging
 from tests.tasks.conftest import spawn

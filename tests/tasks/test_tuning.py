@@ -14,11 +14,11 @@ import yaml
 
 import kerasseq.tuning.trials as trials
 from kerasseq.config import replace
-from kerasseq.tuning.trials import parameters
 from kerasseq.tasks.language_model.task import LanguageModel
-from kerasseq.tasks.tagging.task import PosTagging
 from kerasseq.tasks.sentiment.task import Sentiment
+from kerasseq.tasks.tagging.task import PosTagging
 from kerasseq.tasks.translation.task import Translation
+from kerasseq.tuning.trials import parameters
 from tests.tasks.conftest import ROOT, SMALL, call, command
 
 QUICK = [*SMALL, "--training.epochs=2"]

@@ -12,11 +12,11 @@ import numpy as np
 
 from kerasseq import layers
 from kerasseq.data.batches import pad
-from kerasseq.tasks.language_model.streams import StreamBatches, StreamSettings
 from kerasseq.errors import UserError
 from kerasseq.layers.losses import token_nll
-from kerasseq.training import devices
 from kerasseq.tasks.language_model.loss import LanguageModelLoss
+from kerasseq.tasks.language_model.streams import StreamBatches, StreamSettings
+from kerasseq.training import devices
 from kerasseq.training.replicas import Replicas
 from kerasseq.training.run_folder import RunFolder
 from kerasseq.training.settings import TrainingSettings

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from kerasseq import layers
-from kerasseq.tasks.language_model.streams import StreamBatches, StreamSettings
 from kerasseq.errors import UserError
 from kerasseq.tasks.language_model.loss import LanguageModelLoss
+from kerasseq.tasks.language_model.streams import StreamBatches, StreamSettings
 from kerasseq.training.run_folder import RunFolder
 from kerasseq.training.schedule import replica_scale
 from kerasseq.training.settings import TrainingSettings

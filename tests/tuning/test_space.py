@@ -3,8 +3,8 @@
 import pytest
 
 from kerasseq.errors import UserError
-from kerasseq.tuning.space import Choice, Range, When, checked_space, described, read_space
 from kerasseq.tasks.sentiment.task import Sentiment, SentimentSettings
+from kerasseq.tuning.space import Choice, Range, When, checked_space, described, read_space
 
 TASK, SETTINGS = Sentiment(), SentimentSettings()
 OWN = {"model.cell": Choice(("gru", "lstm")), "model.units": Choice((32, 64))}

@@ -1,4 +1,4 @@
-"""What is put beside a model in a format without strings: how to run it, in NumPy alone.
+"""What runs an export in a format without strings; a client calls it.
 
-These files are copied into an export and never imported from here.
+These files are copied into an export and never imported from here, as are the tasks' clients.
 """

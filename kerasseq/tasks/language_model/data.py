@@ -3,65 +3,108 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from kerasseq.config import Settings, setting
-from kerasseq.data.splits import length_percentiles
-from kerasseq.tasks.language_model.reading import TextCorpus
+from kerasseq.app.task import Data
+from kerasseq.data.corpus import WHOLE, Corpus, length_percentiles
+from kerasseq.data.cutting import by_position, cut_splits, whole_of
 from kerasseq.errors import UserError
+from kerasseq.storage import write_json
+from kerasseq.tasks.language_model.settings import VocabularySettings
 from kerasseq.text.codec import Codec, Units, count_tokens, guess_units
 from kerasseq.text.vocabulary import EOS, SPECIAL_TOKENS, UNK, Vocabulary
+from kerasseq.training.run_folder import RunFolder
+
+ASSUMED_VOCABULARY = {"word": 10_000, "char": 100}
+SAMPLES, SAMPLE = 24, 25
+"""Pieces that are kept as samples, and tokens of each."""
 
 RAW_MIN_COUNT = 5
 _CHUNK = 1 << 22  # ids counted at once: bincount makes int64 of them
 
 
-@dataclass(frozen=True)
-class VocabularySettings(Settings):
-    """Text to ids."""
+class Assets(NamedTuple):
+    """What a language model needs beside its weights.
 
-    level: Literal["word", "char"] = "word"
-    """What is predicted: words and punctuation marks, or characters."""
-    tokenizer: Literal["auto", "words", "blanks"] = "auto"
-    """At word level: cut into words and marks in lower case, or at blanks, for a text that was
-    tokenised before; auto takes blanks if <unk> is among the tokens."""
-    vocabulary_size: int = setting(0, ge=0)
-    """Most ids in the vocabulary, the 4 special ones included; built from the train split only.
-    With 0, every token that occurs min_count times has one."""
-    min_count: int = setting(0, ge=0)
-    """A token must occur this often in the train split to enter the vocabulary. With 0, words cut
-    from raw text must occur 5 times if vocabulary_size is 0, and everything else once."""
+    Attributes:
+        codec: text to ids and back.
+        counts: training frequency of every id, int64 `[V]`.
+    """
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if 0 < self.vocabulary_size <= len(SPECIAL_TOKENS):
-            raise UserError(
-                f"vocabulary_size must be 0 (all tokens) or >= {len(SPECIAL_TOKENS) + 1}, "
-                f"got {self.vocabulary_size}"
-            )
-        if self.level == "char" and self.tokenizer != "auto":
-            raise UserError(
-                f"tokenizer {self.tokenizer} is for level word; at level char the text is not cut"
-            )
-
-
-@dataclass(frozen=True)
-class TextData:
-    """Encoded splits with what is needed to encode more."""
-
-    splits: dict[str, np.ndarray]
-    """Ids, int32 ``[T]``; every line end is EOS."""
     codec: Codec
-    report: dict[str, Any]
-    """Where the data came from and what it holds, as the run folder's ``data.json``."""
     counts: np.ndarray
-    """How often each id occurs in train, int64 ``[V]``."""
+
+    def save(self, run: RunFolder) -> None:
+        """Writes them to a run folder."""
+        self.codec.vocabulary.save(run / "vocabulary.txt")
+        text = {"units": self.codec.units, "counts": self.counts.tolist()}
+        write_json(run / "text.json", text)
+
+    @classmethod
+    def load(cls, run: RunFolder, settings: Any) -> Assets:
+        """Reads what :meth:`save` wrote."""
+        text, vocabulary = run.need_json("text.json"), Vocabulary.load(run / "vocabulary.txt")
+        try:
+            counts = np.array(text["counts"], np.int64).reshape(len(vocabulary))
+            return cls(Codec(text["units"], vocabulary), counts)
+        except (KeyError, TypeError, ValueError):
+            raise UserError(f"{run / 'text.json'} is damaged") from None
+
+    @classmethod
+    def assumed(cls, settings: Any) -> Assets:
+        """Those of a usual vocabulary, where the settings do not say its size."""
+        least = settings.model.clusters()[-1] + 1 if settings.model.softmax == "adaptive" else 0
+        assumed = ASSUMED_VOCABULARY[settings.text.level]
+        size = settings.text.vocabulary_size or max(assumed, least)
+        return cls(Codec("words", Vocabulary.assumed(size)), np.ones(size, np.int64))
 
 
-def encode_split(text: str, codec: Codec) -> tuple[np.ndarray, dict[str, Any]]:
+TextData = Data[np.ndarray, Assets]
+"""Each split is its ids, int32 ``[T]``; every line end is EOS."""
+
+
+def cut_corpus(
+    corpus: Corpus[str], validation: float, test: float, unit: Literal["lines", "characters"]
+) -> Corpus[str]:
+    """Completes a corpus to train, validation and, if there is one, test.
+
+    One text is cut by position: its end is the test split, what stands before that validation,
+    and the rest train. Splits that the source has stay what they are, but validation is cut from
+    the end of train if it is missing.
+
+    Args:
+        corpus: with the splits its source has, as lines.
+        validation: share of the validation split.
+        test: share of the test split, of one text; with 0 there is none.
+        unit: see :func:`kerasseq.data.cutting.by_position`.
+
+    Raises:
+        UserError: if nothing is left for a split.
+    """
+    whole = whole_of(corpus)
+    shares = {"validation": validation}
+    if whole == WHOLE and test:
+        shares["test"] = test
+    missing = {name: share for name, share in shares.items() if name not in corpus.splits}
+    cut = cut_splits(corpus, by_position(shares, unit), "text", wanted=tuple(shares))
+    notes = list(cut.notes)
+    if missing:
+        name = "the text" if whole == WHOLE else whole
+        cuts = ", ".join(f"{share:.3g} {part}" for part, share in missing.items())
+        notes.append(f"cut from the end of {name}, by position: {cuts} (shares of its characters)")
+    for part, lines in cut.splits.items():
+        if all(line.isspace() for line in lines):
+            raise UserError(f"{corpus.source}: no text is left for the {part} split")
+    if "test" not in cut.splits:
+        notes.append("there is no test split")
+    return replace(cut, notes=notes)
+
+
+def encode_split(lines: Iterable[str], codec: Codec) -> tuple[np.ndarray, dict[str, Any]]:
     """Encodes a split and says what it holds.
 
     At word level its last line is ended, whether or not the text ends it.
@@ -69,6 +112,7 @@ def encode_split(text: str, codec: Codec) -> tuple[np.ndarray, dict[str, Any]]:
     Returns:
         Ids, int32 ``[T]``, and the summary. Tokens and lengths of lines count EOS.
     """
+    text = "".join(lines)
     ids = codec.encode(text)
     if codec.units != "characters" and not text.endswith("\n"):
         ids = np.append(ids, np.int32(EOS))
@@ -96,7 +140,7 @@ def check_length(ids: np.ndarray, source: str, split: str) -> None:
         raise UserError(f"{source}: the {split} split has fewer than two tokens")
 
 
-def encode_corpus(corpus: TextCorpus, settings: VocabularySettings) -> TextData:
+def encode_corpus(corpus: Corpus[str], settings: VocabularySettings) -> TextData:
     """Builds the vocabulary from the train split and encodes every split.
 
     Args:
@@ -107,26 +151,51 @@ def encode_corpus(corpus: TextCorpus, settings: VocabularySettings) -> TextData:
         UserError: if a split has fewer than two tokens, or train fewer types than the vocabulary
             is to have.
     """
-    train = corpus.splits["train"]
+    train = "".join(corpus.splits["train"])
     units: Units = "characters"
     if settings.level == "word":
         units = guess_units(train) if settings.tokenizer == "auto" else settings.tokenizer
     codec = Codec(units, _vocabulary(train, units, corpus.source, settings))
     splits, reports = {}, {}
-    for name, text in corpus.splits.items():
-        splits[name], reports[name] = encode_split(text, codec)
+    for name, lines in corpus.splits.items():
+        splits[name], reports[name] = encode_split(lines, codec)
         check_length(splits[name], corpus.source, name)
     counts = _counts(splits["train"], len(codec.vocabulary))
     report = {
         "source": corpus.source,
-        "notes": corpus.notes,
+        "notes": list(corpus.notes),
         "level": settings.level,
         "units": units,
         "vocabulary": len(codec.vocabulary),
         "types": int(np.count_nonzero(counts)),
         "splits": reports,
     }
-    return TextData(splits, codec, report, counts)
+    return Data(splits, Assets(codec, counts), report, _samples(splits.get("validation"), codec))
+
+
+def _samples(ids: np.ndarray | None, codec: Codec) -> list[str]:
+    """Some pieces of a split, evenly spaced."""
+    if ids is None:
+        return []
+    starts = np.linspace(0, max(0, len(ids) - SAMPLE), SAMPLES).astype(int)
+    return [codec.decode(ids[start : start + SAMPLE]) for start in starts]
+
+
+def encode_test(corpus: Corpus[str], split: str, assets: Assets) -> TextData:
+    """Encodes a split of other data for a trained model, as ``test``.
+
+    Raises:
+        UserError: if it has fewer than two tokens.
+    """
+    ids, summary = encode_split(corpus.splits[split], assets.codec)
+    check_length(ids, corpus.source, split)
+    report = {
+        "source": corpus.source,
+        "notes": list(corpus.notes),
+        "vocabulary": len(assets.codec.vocabulary),
+        "splits": {"test": summary},
+    }
+    return Data({"test": ids}, assets, report)
 
 
 def _counts(ids: np.ndarray, size: int) -> np.ndarray:

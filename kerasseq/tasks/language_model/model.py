@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from kerasseq.errors import UserError
 from kerasseq.layers._checks import check_choice, check_rank
 from kerasseq.layers.adaptive_softmax import AdaptiveSoftmax
 from kerasseq.layers.chunked_cross_entropy import ChunkedCrossEntropy, chunk_size_for
@@ -14,8 +15,12 @@ from kerasseq.layers.recurrent_stack import RecurrentStack
 from kerasseq.layers.sampled_softmax import SampledSoftmax
 from kerasseq.layers.tied_embedding import TiedEmbedding
 from kerasseq.layers.word_dropout import WordDropout
+from kerasseq.tasks.language_model.settings import ModelSettings
+from kerasseq.text.vocabulary import BOS, PAD
 
 SOFTMAXES = ("full", "sampled", "adaptive")
+LARGE_VOCABULARY = 20_000
+"""Ids from which on the softmax is sampled in training, if nothing else is asked for."""
 
 
 @keras.saving.register_keras_serializable(package="kerasseq")
@@ -215,3 +220,54 @@ class RecurrentLanguageModel(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self._settings}
+
+
+def build_model(
+    options: ModelSettings, size: int, kernels: dict[str, Any], name: str
+) -> RecurrentLanguageModel:
+    """The model of some settings.
+
+    Args:
+        options: of the model.
+        size: of the vocabulary.
+        kernels: arguments of recurrent layers that choose their kernel.
+        name: of the model.
+
+    Raises:
+        UserError: if the vocabulary is too small for the softmax.
+    """
+    softmax = _softmax(options, size)
+    if softmax == "sampled" and options.sampled >= size:
+        raise UserError(
+            f"model.sampled {options.sampled:,} must be less than the {size:,} ids of the "
+            "vocabulary, of which model.softmax full takes all"
+        )
+    if softmax == "adaptive" and options.clusters()[-1] >= size:
+        raise UserError(
+            f"model.cutoffs {options.cutoffs} must be below the {size:,} ids of the vocabulary"
+        )
+    return RecurrentLanguageModel(
+        size,
+        options.embedding,
+        options.units,
+        num_layers=options.layers,
+        cell=options.cell,
+        softmax=softmax,
+        num_sampled=options.sampled,
+        cutoffs=options.clusters(),
+        embedding_dropout=options.embedding_dropout,
+        input_dropout=options.input_dropout,
+        layer_dropout=options.layer_dropout,
+        output_dropout=options.output_dropout,
+        recurrent_dropout=options.recurrent_dropout,
+        weight_drop=options.weight_drop,
+        input_only=(PAD, BOS),
+        **kernels,
+        name=name,
+    )
+
+
+def _softmax(options: ModelSettings, vocabulary_size: int) -> str:
+    if options.softmax != "auto":
+        return options.softmax
+    return "sampled" if vocabulary_size > LARGE_VOCABULARY else "full"

@@ -16,7 +16,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerasseq.tasks.language_model.scorer import Scorer, perplexity
+from kerasseq.evaluation.perplexity import perplexity
+from kerasseq.tasks.language_model.scorer import Scorer
 
 THETAS = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.5, 4.0, 6.0)
 LAMBDAS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4)

@@ -1,17 +1,19 @@
-"""Running text for language models: from a file or folder, cut into splits by position."""
+"""Running text for language models: from a file, a folder, or TensorFlow Datasets."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
-from kerasseq.data.reading import SPLIT_NAMES, decode, open_lines, split_files
+from kerasseq.data import tfds
+from kerasseq.data.corpus import WHOLE, Corpus, ordered
+from kerasseq.data.folders import SPLIT_NAMES, files_in, split_files, suffix, words_with_titles
+from kerasseq.data.reading import decode, open_lines, reader
 from kerasseq.errors import UserError
 
 _SUFFIXES = (".txt", ".tokens", ".raw", ".text")
-_ORDER = ("all", "train", "validation", "test")
 _SHOWN = 5
 _HEADER = re.compile(
     r"^\*\*\* ?START OF (?:THE|THIS) PROJECT GUTENBERG[^*]{0,300}\*\*\*[^\n]*\n?", re.MULTILINE
@@ -22,19 +24,9 @@ _FOOTER = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class TextCorpus:
-    """Texts by split (``train``, ``validation``, ``test``; or ``all`` if it is to be cut)."""
-
-    source: str
-    splits: dict[str, str]
-    """The whole text of each; a line ends with ``\\n``."""
-    notes: list[str] = field(default_factory=list)
-    """What was done to the texts, for the report."""
-
-
-def read_text(path: Path, encoding: str) -> TextCorpus:
-    """Reads running text from a file or folder.
+@reader
+def read_path(path: Path, encoding: str) -> Corpus[str]:
+    """Reads running text from a file or folder, as lines with their ends.
 
     A header and footer of Project Gutenberg is left out, CRLF becomes a line feed, and a byte
     order mark goes; otherwise the text is as it came.
@@ -53,89 +45,16 @@ def read_text(path: Path, encoding: str) -> TextCorpus:
         UserError: if the path is missing, damaged, empty or no text, or if it cannot be told which
             file is which split.
     """
-    try:
-        if path.is_dir():
-            return _read_folder(path, encoding)
-        if not path.exists():
-            raise UserError(f"{path} does not exist")
-        notes: list[str] = []
-        return TextCorpus(str(path), {"all": _read_file(path, encoding, notes)}, notes)
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error}") from None
+    if path.is_dir():
+        return _read_folder(path, encoding)
+    notes: list[str] = []
+    return Corpus(str(path), {WHOLE: list(read_lines(path, encoding, notes))}, notes)
 
 
-def cut_text(
-    corpus: TextCorpus, validation: float, test: float, unit: Literal["lines", "characters"]
-) -> TextCorpus:
-    """Completes a corpus to train, validation and, if there is one, test.
-
-    One text is cut by position: its end is the test split, what stands before that validation,
-    and the rest train. Validation begins at ``int(n * (1 - test - validation))`` of the text's
-    ``n`` characters, test at ``int(n * (1 - test))``. Splits that the source has stay what they
-    are, but validation is cut from the end of train if it is missing.
-
-    Args:
-        corpus: with the splits its source has.
-        validation: share of the validation split.
-        test: share of the test split, of one text; with 0 there is none.
-        unit: ``characters`` cuts exactly there; ``lines`` after the next line end, or after the
-            next blank if the text is one line.
-
-    Raises:
-        UserError: if nothing is left for a split.
-    """
-    splits, notes = dict(corpus.splits), list(corpus.notes)
-    if "all" in splits:
-        shares = {"validation": validation} | ({"test": test} if test else {})
-        whole, name = splits.pop("all"), "the text"
-    else:
-        shares = {} if "validation" in splits else {"validation": validation}
-        whole, name = splits["train"], "train"
-    if shares:
-        kept, places = 1.0, []
-        for share in reversed(shares.values()):
-            kept -= share
-            places.append(_place(whole, max(0, int(len(whole) * kept)), unit))
-        begins = [0, *reversed(places)]
-        for part, begin, end in zip(
-            ("train", *shares), begins, [*begins[1:], len(whole)], strict=True
-        ):
-            splits[part] = whole[begin:end]
-        cuts = ", ".join(f"{share:.3g} {part}" for part, share in shares.items())
-        notes.append(f"cut from the end of {name}, by position: {cuts} (shares of its characters)")
-    for part, text in splits.items():
-        if not text or text.isspace():
-            raise UserError(
-                f"{corpus.source}: no text is left for the {part} split ({len(whole):,} "
-                f"characters, validation {validation:g}, test {test:g})"
-            )
-    if "test" not in splits:
-        notes.append("there is no test split")
-    return TextCorpus(
-        corpus.source, {part: splits[part] for part in _ORDER if part in splits}, notes
-    )
-
-
-def _place(text: str, at: int, unit: str) -> int:
-    """Where to cut: at a position, or at the first line start that does not stand before it."""
-    if unit == "characters" or at == 0:
-        return at
-    if text.find("\n", 0, len(text) - 1) >= 0:
-        return text.find("\n", at - 1) + 1 or len(text)
-    blank = re.compile(r"\s").search(text, at - 1)
-    return blank.end() if blank else len(text)
-
-
-def _read_folder(path: Path, encoding: str) -> TextCorpus:
-    files = sorted(
-        file for file in path.iterdir() if file.is_file() and not file.name.startswith(".")
-    )
-    chosen = split_files(
-        path,
-        filter(_may_be_split, files),
-        lambda name: re.split(r"[._-]+", name),  # not at blanks: books have titles
-    )
-    texts = [file for file in files if _suffix(file) in _SUFFIXES]
+def _read_folder(path: Path, encoding: str) -> Corpus[str]:
+    files = files_in(path)
+    chosen = split_files(path, filter(_may_be_split, files), words_with_titles)
+    texts = [file for file in files if suffix(file) in _SUFFIXES]
     notes: list[str] = []
     if chosen:
         if "train" not in chosen:
@@ -154,15 +73,19 @@ def _read_folder(path: Path, encoding: str) -> TextCorpus:
         if left_out:
             notes.append(f"left out, being no split by their names: {_names(left_out)}")
         splits = {
-            split: _read_file(chosen[split], encoding, notes) for split in _ORDER if split in chosen
+            split: list(read_lines(file, encoding, notes))
+            for split, file in ordered(chosen).items()
         }
-        return TextCorpus(str(path), splits, notes)
+        return Corpus(str(path), splits, notes)
     if not texts:
         raise UserError(f"{path}: no text file ({', '.join(_SUFFIXES)}, or .gz of one)")
     notes.append(f"{len(texts):,} files joined: {_names(texts)}")
-    books = (_read_file(file, encoding, notes) for file in texts)
-    whole = "".join(book if book.endswith("\n") else book + "\n" for book in books)
-    return TextCorpus(str(path), {"all": whole}, notes)
+    whole = [
+        line if line.endswith("\n") else line + "\n"
+        for file in texts
+        for line in read_lines(file, encoding, notes)
+    ]
+    return Corpus(str(path), {WHOLE: whole}, notes)
 
 
 def _names(files: list[Path]) -> str:
@@ -170,19 +93,18 @@ def _names(files: list[Path]) -> str:
     return ", ".join([file.name for file in files[:_SHOWN]] + more)
 
 
-def _suffix(file: Path) -> str:
-    """The suffix, looking through ``.gz``."""
-    return Path(file.name.removesuffix(".gz")).suffix
-
-
 def _may_be_split(file: Path) -> bool:
     """Whether it is a text file by its suffix: ``ptb.valid.txt.gz``, ``wiki.valid``, ``valid``."""
-    suffix = _suffix(file)
-    return not suffix or suffix in _SUFFIXES or suffix[1:] in SPLIT_NAMES
+    end = suffix(file)
+    return not end or end in _SUFFIXES or end[1:] in SPLIT_NAMES
 
 
-def _read_file(path: Path, encoding: str, notes: list[str]) -> str:
-    """The text of a file; what is left out of it is added to the notes."""
+def read_lines(path: Path, encoding: str, notes: list[str]) -> Iterator[str]:
+    """The lines of a file with their ends, one by one; what is left out is added to the notes.
+
+    Raises:
+        UserError: if it is no text, or empty.
+    """
     with open_lines(path) as stream:
         text = decode(stream.read(), encoding, str(path))
     if (place := text.find("\0")) >= 0:
@@ -202,7 +124,13 @@ def _read_file(path: Path, encoding: str, notes: list[str]) -> str:
             f"{path.name}: header and footer of Project Gutenberg left out "
             f"({read - len(text):,} of {read:,} characters)"
         )
-    return text
+    yield from lines_of(text)
+
+
+def lines_of(text: str) -> list[str]:
+    """A text as lines, each with its line feed; the last one may lack it."""
+    lines = text.split("\n")
+    return [line + "\n" for line in lines[:-1]] + ([lines[-1]] if lines[-1] else [])
 
 
 def _without_gutenberg(text: str) -> str:
@@ -222,3 +150,33 @@ def _without_gutenberg(text: str) -> str:
     if len(books) == 1 and len(books[0]) == len(text):
         return text
     return "".join(book.strip("\n") + "\n" for book in books)
+
+
+def read_tfds(name: str, text_column: str, download: bool) -> Corpus[str]:
+    """Reads the running text of a prepared TFDS data set; downloads only if told to.
+
+    Each row is a line (``lm1b``), or, if it has line ends itself, some (``tiny_shakespeare``).
+
+    Args:
+        name: as TFDS spells it, e.g. ``tiny_shakespeare`` or ``lm1b``.
+        text_column: feature that holds the text.
+        download: whether a data set that is not prepared may be fetched from the network.
+
+    Raises:
+        UserError: if it is unknown, not prepared, or has no such text.
+    """
+    builder = tfds.prepared(name, download)
+    tfds.need_features(name, builder, (text_column,), "the setting text_column chooses")
+
+    def ended(row: Mapping[str, Any], split: str, where: str) -> str:
+        if not isinstance(row[text_column], bytes):
+            raise UserError(f"tfds:{name}: the feature {text_column!r} is not a text")
+        text = decode(row[text_column], "utf-8", where).replace("\r\n", "\n")
+        return text if text.endswith("\n") else text + "\n"
+
+    corpus = tfds.read_rows(name, builder, ended)
+    splits = {
+        split: [line for text in texts for line in lines_of(text)]
+        for split, texts in corpus.splits.items()
+    }
+    return Corpus(corpus.source, splits)

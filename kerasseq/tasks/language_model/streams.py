@@ -2,35 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from kerasseq.config import Settings, setting
 from kerasseq.data.batches import BatchSettings, SequenceBatches, shuffled_batches
+from kerasseq.tasks.language_model.settings import StreamSettings
 from kerasseq.text.vocabulary import EOS, PAD
-
-
-@dataclass(frozen=True)
-class StreamSettings(Settings):
-    """Batches of running text."""
-
-    mode: Literal["streams", "sentences"] = "streams"
-    """streams: the text is cut into parallel streams, and each batch goes on where the one before
-    ended, with its state; sentences: every line stands for itself."""
-    size: int = setting(32, ge=1)
-    """Streams, or sentences, in a batch."""
-    length: int = setting(70, ge=1)
-    """Steps of truncated back-propagation; a longer sentence is cut."""
-    vary_length: bool = True
-    """Whether the steps vary around length from batch to batch, as in AWD-LSTM (streams only):
-    mostly length plus noise, in one of 20 batches half of it."""
-    spread: float = setting(5.0, ge=0)
-    """Standard deviation of that noise."""
-    rotate: bool = True
-    """Whether every epoch begins at another place of the text and goes on at its beginning, so that
-    the streams are cut at other places (streams only; much as in Press, 2019)."""
 
 
 class Piece(NamedTuple):

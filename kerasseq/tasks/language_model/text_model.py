@@ -1,4 +1,4 @@
-"""What a language model is used for, from Python: it reads, goes on, and says how likely a text is.
+"""A language model in use, from Python: it reads, goes on, and says how likely a text is.
 
 :mod:`kerasseq.tasks.language_model.export` is the same inside one graph.
 """
@@ -12,26 +12,28 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kerasseq.app.task import Use
 from kerasseq.decoding.beam_search import beam_search
-from kerasseq.decoding.sampling import choose
+from kerasseq.decoding.sampling import choose, sampling_specs
+from kerasseq.decoding.settings import Sampling
 from kerasseq.decoding.step import without
-from kerasseq.tasks.language_model.scorer import Scorer, perplexity, state_specs
-from kerasseq.tasks.language_model.export import DEFAULT_K, TextGenerator
-from kerasseq.export.serving import EDGE_CASES, Serving, Signature, text_signature
+from kerasseq.evaluation.perplexity import perplexity
+from kerasseq.export.elementary import Elementary
+from kerasseq.export.serving import Serving
+from kerasseq.tasks.language_model.data import Assets, TextData
+from kerasseq.tasks.language_model.export import DEFAULT_K, elementary
+from kerasseq.tasks.language_model.report import report
+from kerasseq.tasks.language_model.scorer import Scorer, state_specs
+from kerasseq.tasks.language_model.serving import serving
+from kerasseq.tasks.language_model.settings import LanguageModelSettings
 from kerasseq.text.codec import Codec, StreamDecoder
 from kerasseq.text.vocabulary import EOS, SPECIAL_TOKENS, UNK
 
+VALIDATION_STREAMS = 20
+"""Into how many streams validation text is cut while a model is trained, which is faster."""
+
 PIECE = 512
 """Tokens of a prompt or a line that are read at once."""
-
-
-class Sampling(NamedTuple):
-    """How the next token is drawn; see :func:`kerasseq.decoding.sampling.truncated`."""
-
-    temperature: float = 1.0
-    top_k: int = 0
-    top_p: float = 1.0
-    seed: int = 0
 
 
 class Continuation(NamedTuple):
@@ -48,18 +50,20 @@ class Continuation(NamedTuple):
     log_prob: float
 
 
-class TextModel:
-    """A language model with its codec. A text begins like a line: after EOS, in a zero state.
+class TextModel(Use[TextData]):
+    """A language model in use. A text begins like a line: after EOS, in a zero state.
 
     Unknown words can be read and scored; they are never generated.
 
     Args:
         model: a :class:`kerasseq.tasks.language_model.model.RecurrentLanguageModel`.
-        codec: text to ids and back.
+        settings: of the task.
+        assets: of the model.
     """
 
-    def __init__(self, model: keras.Model, codec: Codec):
-        self.model, self.codec = model, codec
+    def __init__(self, model: keras.Model, settings: LanguageModelSettings, assets: Assets):
+        self.model, self.settings, self.codec = model, settings, assets.codec
+        self._counts = assets.counts
         self._scorer = Scorer(model)
         ids, token = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)
         state = state_specs(model)
@@ -71,17 +75,13 @@ class TextModel:
         self._step = tf.function(known, input_signature=[token, state])
         number = tf.TensorSpec([], tf.int64)
 
-        def draw(
-            token: Any, state: Any, temperature: Any, top_k: Any, top_p: Any, seed: Any, at: Any
-        ) -> Any:
+        def draw(token: Any, state: Any, sampling: Sampling, seed: Any, at: Any) -> Any:
             log_probs, state = known(token, state)
-            chosen = choose(log_probs, temperature, top_k, top_p, seed, at)
+            chosen = choose(log_probs, sampling, seed, at)
             return chosen, tf.gather(log_probs, chosen, batch_dims=1), state
 
-        real = tf.TensorSpec([], tf.float32)
         self._draw = tf.function(
-            draw,
-            input_signature=[token, state, real, tf.TensorSpec([], tf.int32), real, number, number],
+            draw, input_signature=[token, state, sampling_specs(), number, number]
         )
 
     def read(self, ids: np.ndarray) -> tuple[Any, Any]:
@@ -115,7 +115,7 @@ class TextModel:
         ]
 
     def stream(
-        self, text: str, length: int, sampling: Sampling, stop: Sequence[int] = ()
+        self, text: str, length: int, sampling: Sampling, seed: int, stop: Sequence[int] = ()
     ) -> Iterator[tuple[str, float]]:
         """Goes on with a text, token by token.
 
@@ -123,6 +123,7 @@ class TextModel:
             text: may be empty.
             length: most tokens to generate.
             sampling: how they are drawn.
+            seed: same seed, same text.
             stop: ids that end it.
 
         Yields:
@@ -135,20 +136,17 @@ class TextModel:
         yield "".join(decoder.push(int(token)) for token in ids), 0.0
         token, states = self.read(ids)
         for at in range(length):
-            token, log_prob, states = self._draw(
-                token, states, sampling.temperature, sampling.top_k, sampling.top_p,
-                sampling.seed, at,
-            )  # fmt: skip
+            token, log_prob, states = self._draw(token, states, sampling, seed, at)
             chosen = int(token[0])
             yield decoder.push(chosen), float(log_prob[0])
             if chosen in stop:
                 break
 
     def generate(
-        self, text: str, length: int, sampling: Sampling, stop: Sequence[int] = ()
+        self, text: str, length: int, sampling: Sampling, seed: int, stop: Sequence[int] = ()
     ) -> Continuation:
         """The whole of :meth:`stream`."""
-        (prompt, _), *rest = self.stream(text, length, sampling, stop)
+        (prompt, _), *rest = self.stream(text, length, sampling, seed, stop)
         return Continuation(
             prompt + "".join(added for added, _ in rest), len(rest), sum(p for _, p in rest)
         )
@@ -211,6 +209,39 @@ class TextModel:
                 "token_log_probs": _Pairs(self.codec, ids, nll),
             }
 
+    def validate(self, data: TextData) -> dict[str, float]:
+        """Perplexity and loss in nats on the validation split, read in some streams."""
+        nll = self._nll(data.splits["validation"], VALIDATION_STREAMS)
+        loss = float(nll.mean(dtype=np.float64))
+        return {"perplexity": perplexity(loss), "loss": loss}
+
+    def evaluate(self, data: TextData, split: str) -> dict[str, Any]:
+        """See :func:`kerasseq.tasks.language_model.report.report`."""
+        ids = data.splits[split]
+        nll = self._nll(ids, self.settings.score_streams)
+        characters = data.report["splits"][split]["characters"]
+        figures = report(nll, ids, characters, self._counts)
+        return {"level": self.settings.text.level, **figures}
+
+    def _nll(self, ids: np.ndarray, streams: int) -> np.ndarray:
+        """The nll of each token of a text, read as in training."""
+        if self.settings.streams.mode == "sentences":
+            return self._scorer.nll_of_sentences(ids)
+        return self._scorer.nll(ids, streams)
+
+    def predict(self, texts: Iterable[str]) -> Iterator[dict[str, Any]]:
+        """Each text with its likeliest next tokens; see :func:`next_result`."""
+        for text in texts:
+            yield next_result(text, *zip(*self.next(text, DEFAULT_K), strict=True))
+
+    def serving(self, samples: Sequence[str]) -> Serving:
+        """Next tokens, continuations and scores of texts."""
+        return serving(self, samples)
+
+    def elementary(self) -> Elementary:
+        """Token by token, with the states handed on."""
+        return elementary(self.model, self.settings, self.codec)
+
 
 class _Pairs:
     """Tokens and their log-probabilities, spelled only if they are asked for."""
@@ -229,67 +260,6 @@ def next_result(text: str, tokens: Iterable[str], shares: Iterable[float]) -> di
     return {"text": text, "next": rows}
 
 
-SERVED: dict[str, Any] = {"length": 12, "temperature": 0.8, "top_k": 50, "top_p": 0.95, "seed": 7}
-"""How the exported ``generate`` is called where it is compared with the model."""
-
-
-def serving(model: keras.Model, codec: Codec, samples: list[str]) -> Serving:
-    """The exported form of a language model, compared with :class:`TextModel`.
-
-    Args:
-        model: without GPU kernels.
-        codec: text to ids and back.
-        samples: texts to compare on, beside awkward ones.
-    """
-    reader, module = TextModel(model, codec), TextGenerator(model, codec)
-
-    def next_of(texts: list[str], k: int) -> list[dict[str, Any]]:
-        rows = [reader.next(text, k) for text in texts]
-        return [
-            {
-                "tokens": [token for token, _ in row],
-                "probabilities": [probability for _, probability in row],
-                "unknown": reader.unknown(text),
-            }
-            for text, row in zip(texts, rows, strict=True)
-        ]
-
-    def generated(texts: list[str]) -> list[dict[str, Any]]:
-        sampling = Sampling(*(SERVED[name] for name in Sampling._fields))
-        made = [reader.generate(text, SERVED["length"], sampling) for text in texts]
-        return [
-            {
-                "text": one.text,
-                "generated": one.tokens,
-                "log_prob": one.log_prob,
-                "unknown": reader.unknown(text),
-            }
-            for text, one in zip(texts, made, strict=True)
-        ]
-
-    def scored(texts: list[str]) -> list[dict[str, Any]]:
-        names = ("log_prob", "perplexity", "tokens", "unknown")
-        return [{name: row[name] for name in names} for row in reader.score(texts)]
-
-    texts = [*EDGE_CASES, *samples]
-    signatures = {
-        "serving_default": text_signature(
-            module.serve, lambda texts: next_of(texts, DEFAULT_K), samples
-        ),
-        "next_token": Signature(
-            module.next_token,
-            lambda block: {"text": block, "k": 3},
-            lambda texts: next_of(texts, 3),
-            texts,
-        ),
-        "generate": Signature(
-            module.generate, lambda block: {"text": block, **SERVED}, generated, texts
-        ),
-        "score": text_signature(module.score, scored, samples),
-    }
-    return Serving(module, signatures)
-
-
 def stop_ids(codec: Codec, stops: Iterable[str]) -> list[int]:
     """The ids of stop tokens; `"\\n"` is the line end.
 
@@ -304,3 +274,8 @@ def stop_ids(codec: Codec, stops: Iterable[str]) -> list[int]:
             raise ValueError(f"{stop!r} is not a token of the vocabulary (such as {known})")
         found.append(int(ids[0]))
     return found
+
+
+def shown_token(token: str) -> str:
+    """A token as people are shown it."""
+    return {"\n": "(line end)", " ": "(blank)", "\t": "(tab)"}.get(token, token)

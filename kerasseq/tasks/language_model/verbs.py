@@ -11,36 +11,40 @@ from typing import Any
 
 from jsonargparse import Namespace
 
+from kerasseq.app.runs import load_run, split_data
+from kerasseq.app.task import Task
+from kerasseq.app.verbs import read_texts
 from kerasseq.decoding.beam_search import check_beam
 from kerasseq.decoding.sampling import check_sampling
+from kerasseq.decoding.settings import Sampling
 from kerasseq.errors import UserError
-from kerasseq.tasks.language_model import neural_cache
-from kerasseq.tasks.language_model.scorer import perplexity
+from kerasseq.evaluation.perplexity import perplexity
 from kerasseq.export import saved_model
 from kerasseq.export.versions import read_manifest_of
-from kerasseq.tasks.language_model.text_model import Continuation, Sampling, TextModel, next_result, stop_ids
-from kerasseq.app.runs import Trained, load_run, say, split_data
 from kerasseq.storage import write_json
+from kerasseq.tasks.language_model import neural_cache
+from kerasseq.tasks.language_model.text_model import (
+    Continuation,
+    TextModel,
+    next_result,
+    shown_token,
+    stop_ids,
+)
 from kerasseq.text.shortened import shortened
 from kerasseq.text.vocabulary import EOS
-from kerasseq.app.verbs import read_texts
+from kerasseq.training.progress import say
 
 LARGEST = 2**31 - 1
 """Whole number that an exported version takes."""
 
 LEAST = 1e-8
-"""Temperature and top_p from which on a smaller one makes no difference."""
-
-
-def text_model(trained: Trained) -> TextModel:
-    """What a run is used with."""
-    return TextModel(trained.model, trained.assets.codec)
+"""Number from which on a smaller one makes no difference; float32 has no much smaller one."""
 
 
 # -- next ------------------------------------------------------------------------------------------
 
 
-def next(task: Any, options: Namespace) -> None:
+def next(task: Task, options: Namespace) -> None:
     """Prints the likeliest next tokens of each text."""
     if options.k < 1:
         raise UserError(f"--k must be 1 or more, got {options.k}")
@@ -48,19 +52,21 @@ def next(task: Any, options: Namespace) -> None:
     texts = read_texts(options)
     find = _next_by_saved_model if options.saved_model else _next_by_run
     for result in find(task, texts, k, options):
-        say(json.dumps(result, ensure_ascii=False) if options.json else next_lines(result))
+        say(
+            json.dumps(result, ensure_ascii=False) if options.json else task.show_prediction(result)
+        )
 
 
 def _next_by_run(
-    task: Any, texts: Iterable[str], k: int, options: Namespace
+    task: Task, texts: Iterable[str], k: int, options: Namespace
 ) -> Iterator[dict[str, Any]]:
-    model = text_model(load_run(task, Path(options.run)))
+    model = load_run(task, Path(options.run)).use
     for text in _known(model, texts):
         yield next_result(text, *zip(*model.next(text, k), strict=True))
 
 
 def _next_by_saved_model(
-    task: Any, texts: Iterable[str], k: int, options: Namespace
+    task: Task, texts: Iterable[str], k: int, options: Namespace
 ) -> Iterator[dict[str, Any]]:
     path = _version(task, options)
     for text, answer in saved_model.run(
@@ -70,40 +76,21 @@ def _next_by_saved_model(
         yield next_result(text, answer["tokens"], answer["probabilities"])
 
 
-def next_lines(result: dict[str, Any]) -> str:
-    """A text with its next tokens, for people."""
-    rows = (f"  {row['probability']:.4f}  {_shown(row['token'])}\n" for row in result["next"])
-    return f"{shortened(result['text'])} ...\n{''.join(rows)}"
-
-
 # -- generate --------------------------------------------------------------------------------------
 
 
-def generate(task: Any, options: Namespace) -> None:
+def generate(task: Task, options: Namespace) -> None:
     """Goes on with a text."""
-    if options.samples < 1:
-        raise UserError(f"--samples must be 1 or more, got {options.samples}")
     prompts = options.prompt or [""]
     if len(prompts) > 1:
         raise UserError("give one prompt, in quotes if it has blanks")
     prompt = prompts[0].encode("utf-8", "replace").decode()
-    check_sampling(options.temperature, options.top_k, options.top_p, options.length)
-    _check_seeds(options.seed, options.samples)
-    drawing = (options.temperature, options.top_k, options.top_p, options.samples) != (1, 0, 1, 1)
-    if (options.beam is not None) + options.greedy + drawing > 1:
-        raise UserError(
-            "give --beam, --greedy, or how to draw (temperature, top-k, top-p, samples)"
-        )
-    if options.beam is not None:
-        check_beam(options.beam, options.n_best, options.length)
-    elif (options.n_best, options.length_penalty) != (1, 1):
-        raise UserError("--n-best and --length-penalty are for --beam; --samples draws several")
-    if not math.isfinite(options.length_penalty):
-        raise UserError(f"--length-penalty must be a finite number, got {options.length_penalty}")
+    sampling = Sampling(*(getattr(options, name) for name in Sampling._fields))
+    _check_generation(sampling, options)
     if options.saved_model:
-        _generate_by_saved_model(task, prompt, options)
+        _generate_by_saved_model(task, prompt, sampling, options)
         return
-    model = text_model(load_run(task, Path(options.run)))
+    model = load_run(task, Path(options.run)).use
     (prompt,) = _known(model, [prompt])
     try:
         # a shell passes a line end on as the two characters \n
@@ -118,31 +105,54 @@ def generate(task: Any, options: Namespace) -> None:
         for continuation in found:
             _show(prompt, continuation, options.json, title=True)
         return
-    for number in range(options.samples):
-        top_k = 1 if options.greedy else min(options.top_k, LARGEST)
-        sampling = Sampling(options.temperature, top_k, options.top_p, options.seed + number)
+    for seed, how in _draws(sampling, options):
         if options.json:
-            made = model.generate(prompt, options.length, sampling, stop)
+            made = model.generate(prompt, options.length, how, seed, stop)
             _show(prompt, made, as_json=True)
             continue
-        for added, _ in model.stream(prompt, options.length, sampling, stop):
+        for added, _ in model.stream(prompt, options.length, how, seed, stop):
             print(added, end="", flush=True)
         say("\n" if options.samples > 1 else "")
 
 
-def _generate_by_saved_model(task: Any, prompt: str, options: Namespace) -> None:
+def _check_generation(sampling: Sampling, options: Namespace) -> None:
+    """Raises:
+    UserError: if what was asked for cannot be, or does not go together.
+    """
+    if options.samples < 1:
+        raise UserError(f"--samples must be 1 or more, got {options.samples}")
+    check_sampling(sampling, options.length)
+    _check_seeds(options.seed, options.samples)
+    drawing = sampling != Sampling() or options.samples != 1
+    if (options.beam is not None) + options.greedy + drawing > 1:
+        names = ", ".join(name.replace("_", "-") for name in Sampling._fields)
+        raise UserError(f"give --beam, --greedy, or how to draw ({names}, samples)")
+    if options.beam is not None:
+        check_beam(options.beam, options.n_best, options.length)
+    elif (options.n_best, options.length_penalty) != (1, 1):
+        raise UserError("--n-best and --length-penalty are for --beam; --samples draws several")
+    if not math.isfinite(options.length_penalty):
+        raise UserError(f"--length-penalty must be a finite number, got {options.length_penalty}")
+
+
+def _draws(sampling: Sampling, options: Namespace) -> Iterator[tuple[int, Sampling]]:
+    """The seed of each text, and how it is drawn, in numbers that a graph takes."""
+    bounded = Sampling(*(
+        min(value, LARGEST) if isinstance(value, int) else max(value, LEAST) for value in sampling
+    ))  # fmt: skip
+    how = bounded._replace(top_k=1) if options.greedy else bounded
+    for number in range(options.samples):
+        yield options.seed + number, how
+
+
+def _generate_by_saved_model(
+    task: Task, prompt: str, sampling: Sampling, options: Namespace
+) -> None:
     if options.beam is not None or options.stop:
         raise UserError("an exported version draws or is greedy; --beam and --stop need a --run")
     path = _version(task, options)
-    for number in range(options.samples):
-        inputs = {
-            "length": options.length,
-            # float32 there, where smaller numbers are 0
-            "temperature": max(options.temperature, LEAST),
-            "top_k": 1 if options.greedy else min(options.top_k, LARGEST),
-            "top_p": max(options.top_p, LEAST),
-            "seed": options.seed + number,
-        }
+    for number, (seed, how) in enumerate(_draws(sampling, options)):
+        inputs = {"length": options.length, **how._asdict(), "seed": seed}
         for _, answer in saved_model.run(
             path, [prompt], "generate",
             lambda block: {"text": block, **inputs},  # noqa: B023 (used at once)
@@ -172,7 +182,7 @@ def _show(prompt: str, made: Continuation, as_json: bool, title: bool = False) -
 # -- score -----------------------------------------------------------------------------------------
 
 
-def score(task: Any, options: Namespace) -> None:
+def score(task: Task, options: Namespace) -> None:
     """Prints how likely each line is."""
     texts = read_texts(options)
     if options.saved_model:
@@ -184,7 +194,7 @@ def score(task: Any, options: Namespace) -> None:
             for text, answer in saved_model.run(path, texts, "score", lambda block: {"text": block})
         )
     else:
-        scored = text_model(load_run(task, Path(options.run))).score(texts)
+        scored = load_run(task, Path(options.run)).use.score(texts)
     lines, tokens, total = 0, 0, 0.0
     for row in scored:
         pairs = row.pop("token_log_probs", ())
@@ -195,7 +205,7 @@ def score(task: Any, options: Namespace) -> None:
             say(score_line(row))
             if options.tokens:
                 for token, log_prob in pairs:
-                    say(f"  {log_prob:>10.4f}  {_shown(token)}")
+                    say(f"  {log_prob:>10.4f}  {shown_token(token)}")
         lines, tokens, total = lines + 1, tokens + row["tokens"], total + row["log_prob"]
     if lines > 1:
         print(
@@ -217,17 +227,17 @@ def score_line(row: dict[str, Any]) -> str:
 # -- cache -----------------------------------------------------------------------------------------
 
 
-def cache(task: Any, options: Namespace) -> None:
+def cache(task: Task, options: Namespace) -> None:
     """Evaluates a run with a neural cache, whose settings the validation split chooses."""
     if options.size < 1:
         raise UserError(f"--size must be 1 or more, got {options.size}")
     trained = load_run(task, Path(options.run))
     if trained.settings.streams.mode == "sentences":
         raise UserError("a neural cache remembers what was read before; this run reads sentences")
-    data = split_data(task, trained.run, trained.settings, options.split, options.download)
+    data = split_data(task, trained, options.split, options.download)
 
     def read(split: str, thetas: Sequence[float]) -> neural_cache.Cached:
-        return neural_cache.read(trained.model, data.splits[split], options.size, thetas)
+        return neural_cache.read(trained.use.model, data.splits[split], options.size, thetas)
 
     chosen = read("validation", neural_cache.THETAS)
     theta, weight = neural_cache.choose(chosen)
@@ -249,7 +259,7 @@ def cache(task: Any, options: Namespace) -> None:
 # -- shared ----------------------------------------------------------------------------------------
 
 
-def _version(task: Any, options: Namespace) -> Path:
+def _version(task: Task, options: Namespace) -> Path:
     """The exported version that was named, made sure to be this task's."""
     path = Path(options.saved_model)
     read_manifest_of(path, task.name)
@@ -267,7 +277,3 @@ def _say_unknown(text: str, count: int) -> None:
     if count:
         print(f"tokens of {shortened(text)!r} that the model does not know: {count}",
               file=sys.stderr)  # fmt: skip
-
-
-def _shown(token: str) -> str:
-    return {"\n": "(line end)", " ": "(blank)", "\t": "(tab)"}.get(token, token)

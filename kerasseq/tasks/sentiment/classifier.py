@@ -1,26 +1,38 @@
-"""Runs a sequence classifier over many sequences."""
+"""A classifier in use, from Python."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from kerasseq.data.batches import lengths_of, pad, sorted_batches
+from kerasseq.app.task import Use
+from kerasseq.data.batches import blocks, lengths_of, pad, sorted_batches
+from kerasseq.export.elementary import Elementary
+from kerasseq.export.serving import Serving, text_signature
+from kerasseq.tasks.sentiment.data import Assets, LabelledData, encode_text
+from kerasseq.tasks.sentiment.export import TextClassifier, elementary
+from kerasseq.tasks.sentiment.report import log_loss, report
+from kerasseq.tasks.sentiment.settings import SentimentSettings
 
-BATCH, MULTIPLE = 128, 8
+BLOCK, BATCH, MULTIPLE = 256, 128, 8
 
 
-class Classifier:
-    """Class probabilities of id sequences, by a model that maps ids ``[B, T]`` to logits.
+class Classifier(Use[LabelledData]):
+    """Class probabilities of texts, by a model that maps ids ``[B, T]`` to logits.
 
     Args:
         model: the model; its weights at the time of a call are used.
+        settings: of the task.
+        assets: vocabulary and class names.
     """
 
-    def __init__(self, model: keras.Model):
+    def __init__(self, model: keras.Model, settings: SentimentSettings, assets: Assets):
+        self.model, self.settings, self.assets = model, settings, assets
+
         def probabilities(ids: tf.Tensor) -> tf.Tensor:
             return keras.ops.softmax(model(ids, training=False))
 
@@ -28,8 +40,8 @@ class Classifier:
             probabilities, input_signature=[tf.TensorSpec([None, None], tf.int32)]
         )
 
-    def __call__(self, sequences: Sequence[np.ndarray]) -> np.ndarray:
-        """Probabilities float32 ``[N, classes]``, in the order given."""
+    def probabilities(self, sequences: Sequence[np.ndarray]) -> np.ndarray:
+        """Probabilities float32 ``[N, classes]`` of id sequences, in the order given."""
         lengths = lengths_of(sequences)
         batches = sorted_batches(lengths, BATCH)
         parts = [
@@ -39,3 +51,57 @@ class Classifier:
         result = np.empty((len(sequences), parts[0].shape[1]), np.float32)
         result[np.concatenate(batches)] = np.concatenate(parts)
         return result
+
+    def validate(self, data: LabelledData) -> dict[str, float]:
+        """Accuracy and log-loss on the validation split."""
+        split = data.splits["validation"]
+        shares = self.probabilities(split.sequences)
+        right = shares.argmax(axis=1) == split.labels
+        return {"accuracy": float(right.mean()), "loss": log_loss(shares, split.labels)}
+
+    def evaluate(self, data: LabelledData, split: str) -> dict[str, Any]:
+        """See :func:`kerasseq.tasks.sentiment.report.report`."""
+        part = data.splits[split]
+        return report(self.probabilities(part.sequences), part.labels, self.assets.class_names)
+
+    def predict(self, texts: Iterable[str]) -> Iterator[dict[str, Any]]:
+        """See :func:`result_of`."""
+        for block in blocks(iter(texts), BLOCK):
+            encoded = [
+                encode_text(text, self.assets.vocabulary, self.settings.text) for text in block
+            ]
+            for text, shares in zip(block, self.probabilities(encoded).tolist(), strict=True):
+                yield result_of(text, shares, self.assets.class_names)
+
+    def serving(self, samples: Sequence[str]) -> Serving:
+        """Texts to labels and probabilities."""
+
+        def reference(texts: list[str]) -> list[dict[str, Any]]:
+            return [
+                {
+                    "label": result["label"],
+                    "probability": result["probability"],
+                    "probabilities": list(result["probabilities"].values()),
+                }
+                for result in self.predict(texts)
+            ]
+
+        module = TextClassifier(self.model, self.assets, self.settings.text)
+        return Serving(
+            module, {"serving_default": text_signature(module.serve, reference, samples)}
+        )
+
+    def elementary(self) -> Elementary:
+        """Ids to probabilities."""
+        return elementary(self.model, self.settings, self.assets)
+
+
+def result_of(text: str, shares: Sequence[float], names: Sequence[str]) -> dict[str, Any]:
+    """A text with its label, the label's probability, and those of all classes."""
+    best = max(range(len(names)), key=shares.__getitem__)
+    return {
+        "text": text,
+        "label": names[best],
+        "probability": shares[best],
+        "probabilities": dict(zip(names, shares, strict=True)),
+    }

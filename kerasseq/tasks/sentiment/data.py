@@ -4,42 +4,63 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from kerasseq.config import Settings, setting
-from kerasseq.data.batches import lengths_of
-from kerasseq.data.labelled import Corpus, Examples
-from kerasseq.data.splits import length_percentiles
-from kerasseq.text.cut import Keep, cut
-from kerasseq.text.tokenizer import tokenize
+from kerasseq.app.task import Data
+from kerasseq.data.batches import (
+    BatchSettings,
+    SequenceBatches,
+    lengths_of,
+    pad,
+    padding_waste,
+    shuffled_batches,
+)
+from kerasseq.data.corpus import Corpus, distinct, length_percentiles
+from kerasseq.data.cutting import cut_splits, stratified, whole_of
+from kerasseq.data.examples import LabelledText
+from kerasseq.errors import UserError
+from kerasseq.storage import write_json
+from kerasseq.tasks.sentiment.settings import TextSettings
+from kerasseq.text.cut import cut
+from kerasseq.text.tokenizer import has_token, tokenize
 from kerasseq.text.vocabulary import BOS, UNK, Vocabulary
+from kerasseq.training.run_folder import RunFolder
+
+SAMPLES = 64
+
+
+class Assets(NamedTuple):
+    """What a classifier needs beside its weights."""
+
+    vocabulary: Vocabulary
+    class_names: list[str]
+
+    def save(self, run: RunFolder) -> None:
+        """Writes them to a run folder."""
+        self.vocabulary.save(run / "vocabulary.txt")
+        write_json(run / "classes.json", self.class_names)
+
+    @classmethod
+    def load(cls, run: RunFolder, settings: Any) -> Assets:
+        """Reads what :meth:`save` wrote."""
+        return cls(Vocabulary.load(run / "vocabulary.txt"), run.need_json("classes.json"))
+
+    @classmethod
+    def assumed(cls, settings: Any) -> Assets:
+        """Those of two classes."""
+        return cls(Vocabulary.assumed(settings.text.vocabulary_size), ["negative", "positive"])
 
 
 @dataclass(frozen=True)
-class TextSettings(Settings):
-    """Text to ids."""
-
-    vocabulary_size: int = setting(30_000, ge=5)
-    """Most ids in the vocabulary, the 4 special ones included; built from the train split only."""
-    min_count: int = setting(2, ge=1)
-    """A token must occur this often in the train split to enter the vocabulary."""
-    max_length: int = setting(800, ge=1)
-    """Longest text kept, in tokens."""
-    keep: Keep = "tail"
-    """What is kept of a longer text: its first tokens, its last, or half of them from either."""
-
-
-@dataclass(frozen=True)
-class EncodedSplit:
-    """Sequences of ids, each starting with BOS, with their class indices."""
+class EncodedTexts:
+    """A split: sequences of ids, each starting with BOS, with their class indices."""
 
     sequences: list[np.ndarray]
     labels: np.ndarray
-    texts: list[str]
 
     def __len__(self) -> int:
         return len(self.sequences)
@@ -48,6 +69,84 @@ class EncodedSplit:
     def lengths(self) -> np.ndarray:
         """Length of each sequence, int32 ``[N]``."""
         return lengths_of(self.sequences)
+
+
+LabelledData = Data[EncodedTexts, Assets]
+
+
+def without_empty(corpus: Corpus[LabelledText]) -> Corpus[LabelledText]:
+    """The corpus without the texts that have no token, which are counted in its notes.
+
+    Raises:
+        UserError: if a split has nothing else.
+    """
+    splits, notes = {}, list(corpus.notes)
+    for name, part in corpus.splits.items():
+        kept = [example for example in part if has_token(example.text)]
+        if not kept:
+            raise UserError(f"{corpus.source}: every text is empty after tokenising")
+        if len(kept) < len(part):
+            where = "" if name == "all" else f" of {name}"
+            notes.append(f"{len(part) - len(kept):,} texts{where} without any token dropped")
+        splits[name] = kept
+    return replace(corpus, splits=splits, notes=notes)
+
+
+def cut_corpus(corpus: Corpus[LabelledText], fraction: float, seed: int) -> Corpus[LabelledText]:
+    """Completes a corpus to train, validation and test, with the same balance of classes.
+
+    Texts without any token go first. An official test split stays what it is. Repeated texts are
+    removed from what is cut, so that no text stands on both sides of a cut.
+
+    Args:
+        corpus: with the splits its source has.
+        fraction: share of the validation split, and of the test split where there is none.
+        seed: of the cut.
+
+    Raises:
+        UserError: if a split would be empty or train has fewer than two classes.
+    """
+    corpus = without_empty(corpus)
+    whole, notes = whole_of(corpus), list(corpus.notes)
+    train = distinct(corpus.splits[whole], lambda example: example.text)
+    if repeated := len(corpus.splits[whole]) - len(train):
+        notes.append(f"{repeated:,} repeated texts removed before cutting")
+    corpus = replace(corpus, splits={**corpus.splits, whole: train}, notes=notes)
+    rule = stratified(fraction, seed, lambda example: example.label)
+    corpus = cut_splits(corpus, rule, "example", ("texts", lambda example: example.text))
+    labels = {example.label for example in corpus.splits["train"]}
+    if len(labels) < 2:
+        raise UserError(
+            f"{corpus.source}: a classifier needs at least two classes, but every label in train "
+            f"is {labels.pop()!r}"
+        )
+    return corpus
+
+
+def class_names(corpus: Corpus[LabelledText]) -> list[str]:
+    """The classes of the train split, sorted.
+
+    Raises:
+        UserError: if another split has a label that train lacks.
+    """
+    names = sorted({example.label for example in corpus.splits["train"]})
+    for split, examples in corpus.splits.items():
+        check_labels(examples, names, f"{corpus.source}, {split} split")
+    return names
+
+
+def check_labels(examples: Sequence[LabelledText], names: list[str], where: str) -> None:
+    """Raises:
+    UserError: if a label is not among ``names``.
+    """
+    labels, known = [example.label for example in examples], set(names)
+    unseen = Counter(label for label in labels if label not in known)
+    if unseen:
+        label, count = unseen.most_common(1)[0]
+        raise UserError(
+            f"{where}: label {label!r} (example {labels.index(label) + 1}, {count} in all) does "
+            f"not occur in the training data, which has {', '.join(map(repr, names[:10]))}"
+        )
 
 
 def encode_text(text: str, vocabulary: Vocabulary, settings: TextSettings) -> np.ndarray:
@@ -60,34 +159,31 @@ def _with_bos(ids: np.ndarray, settings: TextSettings) -> np.ndarray:
 
 
 def encode_split(
-    examples: Examples,
+    examples: Sequence[LabelledText],
     tokens: Iterable[list[str]],
-    names: list[str],
-    vocabulary: Vocabulary,
+    assets: Assets,
     settings: TextSettings,
-) -> tuple[EncodedSplit, dict[str, Any]]:
+) -> tuple[EncodedTexts, dict[str, Any]]:
     """Encodes a split and says what it holds.
 
     Args:
         examples: texts and labels.
         tokens: of each text; at least one.
-        names: the classes; a label's index is its position here.
-        vocabulary: of the train split.
+        assets: of the train split; a label's index is its position among the classes.
         settings: the cut.
     """
-    encoded = [vocabulary.encode(words) for words in tokens]
+    encoded = [assets.vocabulary.encode(words) for words in tokens]
     lengths = np.array([len(ids) for ids in encoded])
-    index = {name: position for position, name in enumerate(names)}
-    split = EncodedSplit(
+    index = {name: position for position, name in enumerate(assets.class_names)}
+    split = EncodedTexts(
         [_with_bos(ids, settings) for ids in encoded],
-        np.array([index[label] for label in examples.labels], np.int32),
-        examples.texts,
+        np.array([index[example.label] for example in examples], np.int32),
     )
     unknown = sum(int(np.count_nonzero(ids == UNK)) for ids in encoded)
-    counts = Counter(examples.labels)
+    counts = Counter(example.label for example in examples)
     return split, {
         "examples": len(split),
-        "labels": {name: counts[name] for name in names},
+        "labels": {name: counts[name] for name in assets.class_names},
         "tokens": int(lengths.sum()),
         "unknown_share": round(unknown / int(lengths.sum()), 4),
         "length_percentiles": length_percentiles(lengths),
@@ -96,41 +192,83 @@ def encode_split(
     }
 
 
-def _digest(examples: Examples) -> str:
+def _digest(examples: Iterable[LabelledText]) -> str:
     """Of the texts and labels, in order: a run refuses to go on with other data."""
     digest = hashlib.sha256()
-    for text, label in zip(examples.texts, examples.labels, strict=True):
+    for text, label in examples:
         digest.update(f"{len(text)} {text} {label}\n".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
 
 
-@dataclass(frozen=True)
-class LabelledData:
-    """Encoded splits with what is needed to encode more."""
-
-    splits: dict[str, EncodedSplit]
-    vocabulary: Vocabulary
-    class_names: list[str]
-    report: dict[str, Any]
-    """Where the data came from and what it holds, as the run folder's ``data.json``."""
-
-
-def encode_corpus(corpus: Corpus, names: list[str], settings: TextSettings) -> LabelledData:
+def encode_corpus(
+    corpus: Corpus[LabelledText], names: list[str], settings: TextSettings
+) -> LabelledData:
     """Tokenises every split once, builds the vocabulary from train, and encodes."""
-    tokens = {name: [tokenize(text) for text in part.texts] for name, part in corpus.splits.items()}
+    tokens = {
+        name: [tokenize(example.text) for example in part] for name, part in corpus.splits.items()
+    }
     vocabulary = Vocabulary.from_sequences(
         tokens["train"], settings.vocabulary_size, settings.min_count
     )
+    assets = Assets(vocabulary, names)
     splits, reports = {}, {}
     for name, part in corpus.splits.items():
-        splits[name], reports[name] = encode_split(
-            part, tokens.pop(name), names, vocabulary, settings
-        )
-    report = {
+        splits[name], reports[name] = encode_split(part, tokens.pop(name), assets, settings)
+    samples = [example.text for example in corpus.splits["validation"][:SAMPLES]]
+    return Data(splits, assets, _report(corpus, assets, reports), samples)
+
+
+def encode_test(
+    corpus: Corpus[LabelledText], split: str, assets: Assets, settings: TextSettings
+) -> LabelledData:
+    """Encodes a split of other data for a trained model, as ``test``.
+
+    Raises:
+        UserError: if it has a label that the model does not know.
+    """
+    corpus = without_empty(corpus)
+    examples = corpus.splits[split]
+    check_labels(examples, assets.class_names, corpus.source)
+    tokens = (tokenize(example.text) for example in examples)
+    part, summary = encode_split(examples, tokens, assets, settings)
+    return Data({"test": part}, assets, _report(corpus, assets, {split: summary}))
+
+
+def _report(corpus: Corpus[LabelledText], assets: Assets, splits: dict[str, Any]) -> dict[str, Any]:
+    return {
         "source": corpus.source,
-        "notes": corpus.notes,
-        "classes": names,
-        "vocabulary": len(vocabulary),
-        "splits": reports,
+        "notes": list(corpus.notes),
+        "classes": assets.class_names,
+        "vocabulary": len(assets.vocabulary),
+        "splits": splits,
     }
-    return LabelledData(splits, vocabulary, names, report)
+
+
+class LabelledBatches(SequenceBatches):
+    """Training batches of labelled sequences: ids and class indices.
+
+    Args:
+        split: the training data.
+        settings: batch size, pool and padding.
+        seed: of the order.
+    """
+
+    def __init__(self, split: EncodedTexts, settings: BatchSettings, seed: int):
+        super().__init__(split.lengths, seed)
+        self._split, self._settings = split, settings
+
+    def epoch(self, number: int) -> list[np.ndarray]:
+        """The positions that make up each batch of an epoch."""
+        return shuffled_batches(self._lengths, self._settings, self._seed, number)
+
+    def fetch(self, item: np.ndarray) -> dict[str, np.ndarray]:
+        """``ids`` ``[B, T]`` and ``label`` ``[B]``, int32."""
+        sequences = self._split.sequences
+        ids, _ = pad([sequences[i] for i in item], self._settings.pad_to_multiple)
+        return {"ids": ids, "label": self._split.labels[item]}
+
+    def waste(self) -> dict[str, str]:
+        """For a data report: how much of the first epoch is padding."""
+        epoch = self.epoch(0)
+        waste = padding_waste(self._lengths, epoch, self._settings.pad_to_multiple)
+        return {"padding waste": f"{waste:.2%} of {len(epoch)} training batches"}

@@ -1,13 +1,23 @@
-"""A text classifier that takes raw strings."""
+"""A classifier as it is exported: raw strings in one graph, or ids for runtimes without strings."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import keras
 import tensorflow as tf
 
-from kerasseq.tasks.sentiment.data import TextSettings
+from kerasseq.export.elementary import Elementary, ids_spec, step_by_step
+from kerasseq.tasks.sentiment.data import Assets
+from kerasseq.tasks.sentiment.model import NGRAMS
+from kerasseq.tasks.sentiment.settings import SentimentSettings, TextSettings
+from kerasseq.text.cut import parts
 from kerasseq.text.graph import TextToIds
-from kerasseq.text.vocabulary import Vocabulary
+from kerasseq.text.tokenizer import tokenizer_patterns
+
+CLIENT = Path(__file__).with_name("client.py")
 
 
 class TextClassifier(tf.Module):
@@ -15,22 +25,15 @@ class TextClassifier(tf.Module):
 
     Args:
         model: ids ``[B, T]`` to logits ``[B, classes]``, without GPU kernels.
-        vocabulary: of the training data.
-        class_names: name of each class.
+        assets: vocabulary of the training data, and the name of each class.
         settings: how texts are cut.
     """
 
-    def __init__(
-        self,
-        model: keras.Model,
-        vocabulary: Vocabulary,
-        class_names: list[str],
-        settings: TextSettings,
-    ):
+    def __init__(self, model: keras.Model, assets: Assets, settings: TextSettings):
         super().__init__()
-        self.text_to_ids = TextToIds(vocabulary, settings.max_length, settings.keep)
+        self.text_to_ids = TextToIds(assets.vocabulary, settings.max_length, settings.keep)
         self.weights = [variable.value for variable in model.variables]
-        names = tf.constant(class_names)
+        names = tf.constant(assets.class_names)
 
         def serve(text: tf.Tensor) -> dict[str, tf.Tensor]:
             ids, _ = self.text_to_ids(text)
@@ -43,3 +46,49 @@ class TextClassifier(tf.Module):
             }
 
         self.serve = tf.function(serve, input_signature=[tf.TensorSpec([None], tf.string, "text")])
+
+
+def elementary(model: keras.Model, settings: SentimentSettings, assets: Assets) -> Elementary:
+    """``classify(ids [1, T], ngrams [1, G]) -> probabilities [1, classes]``.
+
+    ``ngrams`` are rows of the vectors of the model's :class:`kerasseq.layers.BagOfNgrams`, -1 for
+    none; a model without it takes ids alone.
+
+    Args:
+        model: ids ``[B, T]`` to logits ``[B, classes]``.
+        settings: of the task.
+        assets: of the model.
+    """
+    step_by_step(model)
+    ngrams = model.get_layer(NGRAMS) if settings.model.ngrams else None
+    if ngrams is None:
+
+        def classify(ids: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"probabilities": tf.nn.softmax(model(ids, training=False))}
+
+        signature = [ids_spec("ids", 1, None)]
+    else:
+        inner = keras.Model([model.input, ngrams.output], model.output)
+
+        def classify(ids: tf.Tensor, ngrams: tf.Tensor) -> dict[str, tf.Tensor]:  # type: ignore[misc]
+            bag = pooled(ngrams)
+            return {"probabilities": tf.nn.softmax(inner([ids, bag], training=False))}
+
+        pooled = ngrams.pool
+        signature = [ids_spec("ids", 1, None), ids_spec("ngrams", 1, None)]
+    head, tail = parts(settings.text.max_length, settings.text.keep)
+    vocabulary = {
+        **tokenizer_patterns(),
+        "tokens": list(assets.vocabulary.tokens),
+        "labels": list(assets.class_names),
+        "head": head,
+        "tail": tail,
+        "longest": ngrams.longest if ngrams else 0,
+        "ngrams": ngrams.keys.numpy().tolist() if ngrams else [],
+    }
+
+    def answer(result: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: result[name] for name in ("label", "probability")}
+
+    functions = {"classify": tf.function(classify, input_signature=signature)}
+    return Elementary(model, functions, vocabulary, CLIENT, settings, answer)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from kerasseq.app.task import Data
 from kerasseq.data.batches import (
     SequenceBatches,
     TokenBatchSettings,
@@ -18,12 +19,19 @@ from kerasseq.data.batches import (
     pad,
     token_batches,
 )
-from kerasseq.data.splits import length_percentiles
-from kerasseq.data.examples import TaggedCorpus, TaggedSentence
+from kerasseq.data.corpus import Corpus, distinct, length_percentiles
+from kerasseq.data.cutting import at_random, cut_splits, whole_of
+from kerasseq.data.examples import TaggedSentence
 from kerasseq.data.vectors import digest, read_vectors
+from kerasseq.storage import write_json
 from kerasseq.tasks.tagging.baseline import MostFrequentTag
+from kerasseq.text.splitter import WordSplitter
+from kerasseq.text.splitter_learning import learn_splitter
 from kerasseq.text.vocabulary import UNK
 from kerasseq.text.word_features import Encoded, WordFeatures, WordSettings, normal_form
+from kerasseq.training.run_folder import RunFolder
+
+SAMPLES = 64
 
 UNKNOWN_TAG = -1
 """Index of a tag that training does not have."""
@@ -82,7 +90,7 @@ class WordTable:
 class TaggedSplit:
     """A split's sentences, their words as rows of a table, and the indices of their tags."""
 
-    sentences: list[TaggedSentence]
+    sentences: Sequence[TaggedSentence]
     table: WordTable
     tags: list[np.ndarray]
 
@@ -97,23 +105,90 @@ class TaggedSplit:
         )
 
 
-@dataclass(frozen=True)
-class TaggedData:
-    """Encoded splits with what is needed to encode more."""
+class Assets(NamedTuple):
+    """What a tagger needs beside its weights, and what its reports compare with.
 
-    splits: dict[str, TaggedSplit]
+    Attributes:
+        features: words to a model's inputs.
+        splitter: raw text to words.
+        names: of the tags.
+        baseline: of the train split: what to compare with, and which words training saw.
+    """
+
     features: WordFeatures
+    splitter: WordSplitter
     names: list[str]
-    """Of the tags."""
     baseline: MostFrequentTag
-    """Of the train split: what to compare with, and which words training saw."""
-    report: dict[str, Any]
+
+    def save(self, run: RunFolder) -> None:
+        """Writes them to a run folder."""
+        self.features.save(run.path)
+        self.splitter.save(run / "splitter.json")
+        write_json(run / "tags.json", self.names)
+        write_json(run / "baseline.json", self.baseline.to_dict())
+
+    @classmethod
+    def load(cls, run: RunFolder, settings: Any) -> Assets:
+        """Reads what :meth:`save` wrote."""
+        return cls(
+            WordFeatures.load(run.path, settings.words),
+            WordSplitter.load(run / "splitter.json"),
+            run.need_json("tags.json"),
+            MostFrequentTag.from_dict(run.need_json("baseline.json")),
+        )
+
+    @classmethod
+    def assumed(cls, settings: Any) -> Assets:
+        """Those of 17 tags, as Universal Dependencies have."""
+        names = [f"tag {i}" for i in range(17)]
+        baseline = MostFrequentTag([["word"]], [["tag 0"]])
+        return cls(WordFeatures.assumed(settings.words), WordSplitter(), names, baseline)
+
+
+@dataclass(frozen=True)
+class TaggedData(Data[TaggedSplit, Assets]):
+    """Encoded splits.
+
+    Attributes:
+        vectors: word vectors that were given, by the form of the word.
+    """
+
     vectors: dict[str, np.ndarray] = field(default_factory=dict)
-    """Word vectors that were given, by the form of the word."""
+
+
+def cut_corpus(
+    corpus: Corpus[TaggedSentence], fraction: float, seed: int
+) -> Corpus[TaggedSentence]:
+    """Completes a corpus to train, validation and test.
+
+    A split that the source has stays what it is, but for the one that is cut: there, sentences
+    with the same words are removed first, so that none stands on both sides of a cut.
+
+    Args:
+        corpus: with the splits its source has.
+        fraction: share of the validation split, and of the test split where there is none.
+        seed: of the cut.
+
+    Raises:
+        UserError: if a split would be empty.
+    """
+    whole = whole_of(corpus)
+    given = corpus.splits.get(whole, [])
+    if not {"validation", "test"} <= set(corpus.splits):
+        kept = distinct(given, _words)
+        notes = list(corpus.notes)
+        if repeated := len(given) - len(kept):
+            notes.append(f"{repeated:,} repeated sentences removed before cutting")
+        corpus = replace(corpus, splits={**corpus.splits, whole: kept}, notes=notes)
+    return cut_splits(corpus, at_random(fraction, seed), "sentence", ("sentences", _words))
+
+
+def _words(sentence: TaggedSentence) -> tuple[str, ...]:
+    return tuple(sentence.words)
 
 
 def encode_split(
-    sentences: list[TaggedSentence], features: WordFeatures, names: list[str], column: str
+    sentences: Sequence[TaggedSentence], features: WordFeatures, names: list[str], column: str
 ) -> tuple[TaggedSplit, dict[str, Any]]:
     """Encodes a split and says what it holds.
 
@@ -138,8 +213,11 @@ def encode_split(
     }
 
 
-def encode_corpus(corpus: TaggedCorpus, column: str, settings: WordSettings) -> TaggedData:
-    """Builds vocabularies and the set of tags from the train split and encodes every split.
+def encode_corpus(
+    corpus: Corpus[TaggedSentence], column: str, settings: WordSettings
+) -> TaggedData:
+    """Builds vocabularies, the set of tags and the word splitter from the train split, and encodes
+    every split.
 
     Args:
         corpus: with the splits train, validation and test.
@@ -170,16 +248,16 @@ def encode_corpus(corpus: TaggedCorpus, column: str, settings: WordSettings) -> 
         "splits": reports,
     }
     baseline = MostFrequentTag(*splits["train"].rows(column))
-    return TaggedData(splits, features, names, baseline, report, vectors)
+    assets = Assets(features, learn_splitter(train), names, baseline)
+    samples = [
+        sentence.text or " ".join(sentence.words)
+        for sentence in corpus.splits["validation"][:SAMPLES]
+    ]
+    return TaggedData(splits, assets, report, samples, vectors)
 
 
 def encode_test(
-    corpus: TaggedCorpus,
-    split: str,
-    column: str,
-    features: WordFeatures,
-    names: list[str],
-    baseline: MostFrequentTag,
+    corpus: Corpus[TaggedSentence], split: str, column: str, assets: Assets
 ) -> TaggedData:
     """Encodes a split of other data for a trained model, as ``test``.
 
@@ -187,19 +265,19 @@ def encode_test(
         corpus: as it was read.
         split: the split's name there.
         column: what was learned.
-        features, names, baseline: of the training data.
+        assets: of the training data.
     """
-    encoded, summary = encode_split(corpus.splits[split], features, names, column)
+    encoded, summary = encode_split(corpus.splits[split], assets.features, assets.names, column)
     report = {
         "source": corpus.source,
-        "notes": corpus.notes,
-        "vocabulary": len(features.words),
+        "notes": list(corpus.notes),
+        "vocabulary": len(assets.features.words),
         "splits": {split: summary},
     }
-    return TaggedData({"test": encoded}, features, names, baseline, report)
+    return TaggedData({"test": encoded}, assets, report)
 
 
-def _digest(sentences: list[TaggedSentence], column: str) -> str:
+def _digest(sentences: Iterable[TaggedSentence], column: str) -> str:
     digest = hashlib.sha256()
     for sentence in sentences:
         rows = zip(sentence.words, sentence.columns[column], strict=True)

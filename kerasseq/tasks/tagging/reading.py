@@ -1,19 +1,19 @@
-"""Corpora of tagged sentences from local files: CoNLL-U, columns, and the Brown corpus."""
+"""Corpora of tagged sentences: CoNLL-U, columns, the Brown corpus, TensorFlow Datasets."""
 
 from __future__ import annotations
 
+import ast
 import io
 import itertools
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
+from typing import Any
 
-import numpy as np
-
-from kerasseq.data import conllu
+from kerasseq.data import conllu, tfds
 from kerasseq.data.columns import (
     LAYOUTS,
     parse_columns,
@@ -21,27 +21,28 @@ from kerasseq.data.columns import (
     simplify_brown,
     split_blanks,
 )
-from kerasseq.data.reading import archive_files, decoded_lines, open_lines, split_files
-from kerasseq.tasks.tagging.iob import iob2, is_iob
-from kerasseq.data.splits import shared_notes
-from kerasseq.data.examples import COLUMNS, TaggedCorpus, TaggedSentence
+from kerasseq.data.corpus import WHOLE, Corpus, ordered
+from kerasseq.data.examples import COLUMNS, TaggedSentence
+from kerasseq.data.folders import files_in, is_archive, split_files, suffix
+from kerasseq.data.reading import archive_files, decoded_lines, open_lines, reader, text_lines
 from kerasseq.errors import UserError
+from kerasseq.tasks.tagging.iob import iob2, is_iob
 
 Parser = Callable[[Iterable[str], str], Iterator[TaggedSentence]]
 
-_SNIFFED_SUFFIXES = (".txt", ".conll", ".tsv", ".pos")
-_SUFFIXES = (".conllu", *_SNIFFED_SUFFIXES)
+_SUFFIXES = (".conllu", ".txt", ".conll", ".tsv", ".pos")
 _BROWN_FILE = re.compile(r"c[a-r][0-9]{2}")
 _FORMATS = (
-    "CoNLL-U (10 columns, separated by tabs), WORD POS CHUNK or WORD TAG (a token a line), "
-    "word/tag word/tag (a sentence a line)"
+    "CoNLL-U (10 columns, separated by tabs), WORD TAG, WORD POS CHUNK or WORD POS CHUNK ENTITY "
+    "(a token a line), word/tag word/tag (a sentence a line)"
 )
 # in CoNLL-U alone; a CoNLL-2000 file may begin with the token "#"
 _COMMENT = re.compile(r"#\s*(?:newdoc|newpar|[\w.:]+(?:\s+\w+)?\s*=\s)")
 _SLASHED = re.compile(r".+/[^/]+")
 
 
-def read_tagged(path: Path, encoding: str) -> TaggedCorpus:
+@reader
+def read_path(path: Path, encoding: str) -> Corpus[TaggedSentence]:
     """Reads tagged sentences from a file or folder in one of the known layouts.
 
     Args:
@@ -56,62 +57,18 @@ def read_tagged(path: Path, encoding: str) -> TaggedCorpus:
     Raises:
         UserError: if the path is missing, damaged, or in no known layout.
     """
-    try:
-        if path.is_dir():
-            return _read_folder(path, encoding)
-        if not path.exists():
-            raise UserError(f"{path} does not exist")
-        if path.name.endswith((".tar.gz", ".tgz")):
-            return _read_brown_archive(path, encoding)
-        if _BROWN_FILE.fullmatch(path.name):
-            return _brown_corpus(str(path), _brown_files([path]), encoding)
-        if _suffix(path):
-            return _corpus(path, {"all": path}, encoding)
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error}") from None
+    if path.is_dir():
+        return _read_folder(path, encoding)
+    if is_archive(path):
+        return _read_brown_archive(path, encoding)
+    if _BROWN_FILE.fullmatch(path.name):
+        return _brown_corpus(str(path), _brown_files([path]), encoding)
+    if suffix(path) in _SUFFIXES:
+        return _corpus(path, {WHOLE: path}, encoding)
     raise UserError(f"{path}: not a {', '.join(_SUFFIXES)} file (or .gz of one), nor a .tar.gz")
 
 
-def cut_splits(corpus: TaggedCorpus, fraction: float, seed: int) -> TaggedCorpus:
-    """Completes a corpus to train, validation and test.
-
-    A split that the source has stays what it is, but for the one that is cut: there, sentences
-    with the same words are removed first, so that none stands on both sides of a cut.
-
-    Args:
-        corpus: with the splits its source has.
-        fraction: share of the validation split, and of the test split where there is none.
-        seed: of the cut.
-
-    Raises:
-        UserError: if a split would be empty.
-    """
-    splits, notes = dict(corpus.splits), list(corpus.notes)
-    train = splits.pop("all" if "all" in splits else "train", [])
-    missing = [name for name in ("validation", "test") if name not in splits]
-    if missing:
-        distinct = _without_repeats(train)
-        if len(distinct) < len(train):
-            notes.append(
-                f"{len(train) - len(distinct):,} repeated sentences removed before cutting"
-            )
-        order = np.random.default_rng(seed).permutation(len(distinct))
-        cuts = np.round(np.cumsum([fraction] * len(missing)) * len(distinct)).astype(int)
-        *held_out, rest = np.split(order, cuts)
-        for name, positions in zip(missing, held_out, strict=True):
-            splits[name] = [distinct[i] for i in sorted(positions)]
-        train = [distinct[i] for i in sorted(rest)]
-    splits["train"] = train
-    for name, part in splits.items():
-        if not part:
-            raise UserError(f"{corpus.source}: no sentence is left for the {name} split")
-    ordered = {name: splits[name] for name in ("train", "validation", "test")}
-    words = {name: {tuple(sentence.words) for sentence in part} for name, part in ordered.items()}
-    notes += shared_notes(words, "sentences")
-    return TaggedCorpus(corpus.source, ordered, notes)
-
-
-def with_column(corpus: TaggedCorpus, column: str) -> TaggedCorpus:
+def with_column(corpus: Corpus[TaggedSentence], column: str) -> Corpus[TaggedSentence]:
     """The corpus, made sure to have a column of tags; IOB1 tags become IOB2.
 
     Raises:
@@ -140,10 +97,10 @@ def with_column(corpus: TaggedCorpus, column: str) -> TaggedCorpus:
     if not changed:
         return corpus
     note = f"{changed:,} IOB1 tags written as IOB2"
-    return TaggedCorpus(corpus.source, splits, [*corpus.notes, note])
+    return Corpus(corpus.source, splits, [*corpus.notes, note])
 
 
-def without_blank_columns(corpus: TaggedCorpus) -> TaggedCorpus:
+def without_blank_columns(corpus: Corpus[TaggedSentence]) -> Corpus[TaggedSentence]:
     """The corpus without the columns in which every value is ``_``, which its notes name."""
     sentences = list(itertools.chain.from_iterable(corpus.splits.values()))
     blank = [
@@ -161,35 +118,18 @@ def without_blank_columns(corpus: TaggedCorpus) -> TaggedCorpus:
 
     splits = {split: [kept(sentence) for sentence in part] for split, part in corpus.splits.items()}
     notes = [f"column {name} is left out: every value is _" for name in blank]
-    return TaggedCorpus(corpus.source, splits, corpus.notes + notes)
+    return Corpus(corpus.source, splits, corpus.notes + notes)
 
 
-def _without_repeats(sentences: list[TaggedSentence]) -> list[TaggedSentence]:
-    """The first of all sentences with the same words."""
-    first: dict[tuple[str, ...], TaggedSentence] = {}
-    for sentence in sentences:
-        first.setdefault(tuple(sentence.words), sentence)
-    return list(first.values())
-
-
-def _suffix(path: Path) -> str | None:
-    name = path.name.removesuffix(".gz")
-    return next((suffix for suffix in _SUFFIXES if name.endswith(suffix)), None)
-
-
-def _read_folder(path: Path, encoding: str) -> TaggedCorpus:
-    files = sorted(file for file in path.iterdir() if file.is_file())
+def _read_folder(path: Path, encoding: str) -> Corpus[TaggedSentence]:
+    files = files_in(path)
     brown = [file for file in files if _BROWN_FILE.fullmatch(file.name)]
     if brown:
         return _brown_corpus(str(path), _brown_files(brown), encoding)
-    if any(_suffix(file) == ".conllu" for file in files):
+    if any(suffix(file) == ".conllu" for file in files):
         # releases of Universal Dependencies have the raw text beside it, as .txt
-        files = [file for file in files if _suffix(file) == ".conllu"]
-    chosen = split_files(
-        path,
-        (file for file in files if _suffix(file) and not file.name.startswith(".")),
-        lambda name: re.split(r"[^a-z]+", name),  # en_ewt-ud-dev.conllu.gz
-    )
+        files = [file for file in files if suffix(file) == ".conllu"]
+    chosen = split_files(path, (file for file in files if suffix(file) in _SUFFIXES))
     if "train" not in chosen:
         raise UserError(
             f"{path}: no {', '.join(_SUFFIXES)} file (or .gz of one) with train in its name, "
@@ -198,19 +138,21 @@ def _read_folder(path: Path, encoding: str) -> TaggedCorpus:
     return _corpus(path, chosen, encoding)
 
 
-def _corpus(source: Path, files: dict[str, Path], encoding: str) -> TaggedCorpus:
+def _corpus(source: Path, files: dict[str, Path], encoding: str) -> Corpus[TaggedSentence]:
     skipped: Counter[str] = Counter()
-    splits: dict[str, list[TaggedSentence]] = {
-        split: _read_file(files[split], encoding, skipped)
-        for split in ("all", "train", "validation", "test")
-        if split in files
+    splits = {
+        split: list(read_file(file, encoding, skipped)) for split, file in ordered(files).items()
     }
     notes = [f"{count:,} {what}" for what, count in skipped.items() if count]
-    return without_blank_columns(TaggedCorpus(str(source), splits, notes))
+    return without_blank_columns(Corpus(str(source), splits, notes))
 
 
-def _read_file(path: Path, encoding: str, skipped: Counter[str]) -> list[TaggedSentence]:
-    """All sentences of a file; what is skipped is counted."""
+def read_file(path: Path, encoding: str, skipped: Counter[str]) -> Iterator[TaggedSentence]:
+    """The sentences of a file, one by one; what is skipped is counted.
+
+    Raises:
+        UserError: if there is none, or a line is not of the file's format.
+    """
 
     def parse_conllu(lines: Iterable[str], where: str) -> Iterator[TaggedSentence]:
         for sentence in conllu.parse(lines, where):
@@ -218,15 +160,15 @@ def _read_file(path: Path, encoding: str, skipped: Counter[str]) -> list[TaggedS
             skipped["empty nodes skipped"] += sentence.empty_nodes
             yield sentence.tagged()
 
-    with open_lines(path) as stream:
-        lines: Iterator[str] = decoded_lines(stream, encoding, str(path))
-        parser: Parser = parse_conllu
-        if _suffix(path) != ".conllu":
-            parser, lines = _sniffed(lines, str(path), parse_conllu)
-        sentences = list(parser(lines, str(path)))
-    if not sentences:
+    lines: Iterator[str] = text_lines(path, encoding)
+    parser: Parser = parse_conllu
+    if suffix(path) != ".conllu":
+        parser, lines = _sniffed(lines, str(path), parse_conllu)
+    sentence = None
+    for sentence in parser(lines, str(path)):
+        yield sentence
+    if sentence is None:
         raise UserError(f"{path} has no sentence")
-    return sentences
 
 
 def _sniffed(
@@ -262,7 +204,7 @@ def _brown_files(files: list[Path]) -> Iterator[tuple[str, list[bytes]]]:
             yield str(file), list(stream)
 
 
-def _read_brown_archive(path: Path, encoding: str) -> TaggedCorpus:
+def _read_brown_archive(path: Path, encoding: str) -> Corpus[TaggedSentence]:
     """Reads the Brown corpus from its archive."""
 
     def wanted(name: PurePosixPath) -> bool:
@@ -277,7 +219,7 @@ def _read_brown_archive(path: Path, encoding: str) -> TaggedCorpus:
 
 def _brown_corpus(
     source: str, files: Iterator[tuple[str, list[bytes]]], encoding: str
-) -> TaggedCorpus:
+) -> Corpus[TaggedSentence]:
     simplified = lru_cache(maxsize=4096)(simplify_brown)
     sentences: list[TaggedSentence] = []
     published: set[str] = set()
@@ -290,4 +232,88 @@ def _brown_corpus(
         raise UserError(f"{source}: no sentence of the Brown corpus (files ca01 ... cr09)")
     left = {simplified(tag) for tag in published}
     note = f"tags without FW-, -HL, -TL and -NC: {len(left):,} of {len(published):,} are left"
-    return TaggedCorpus(f"{source} (Brown corpus)", {"all": sentences}, [note])
+    return Corpus(f"{source} (Brown corpus)", {WHOLE: sentences}, [note])
+
+
+# features of TFDS' sets (universal_dependencies, xtreme_pos, conll2002, conll2003) and our columns
+_TAG_FEATURES = {
+    "upos": "upos",
+    "xpos": "xpos",
+    "feats": "feats",
+    "pos": "xpos",
+    "chunks": "chunk",
+    "ner": "ner",
+}
+
+
+def read_tfds(name: str, download: bool) -> Corpus[TaggedSentence]:
+    """Reads the tagged sentences of a prepared TFDS data set; downloads only if told to.
+
+    TFDS keeps multi-word tokens (``3-4``) and empty nodes (``8.1``) of CoNLL-U among the words, and
+    does not keep their ids (its feature ``idx`` is the sentence's). They are told by their head:
+    CoNLL-U gives one to every word, and to nothing else.
+
+    Args:
+        name: as TFDS spells it, e.g. ``universal_dependencies/en_ewt`` or ``conll2003``.
+        download: whether a data set that is not prepared may be fetched from the network.
+
+    Raises:
+        UserError: if it is unknown, not prepared, or has no tagged sentences.
+    """
+    builder = tfds.prepared(name, download)
+    features = builder.info.features
+    columns = {feature: column for feature, column in _TAG_FEATURES.items() if feature in features}
+    if "tokens" not in features or not columns:
+        raise UserError(
+            f"tfds:{name} has no tagged sentences (tokens, and one of "
+            f"{', '.join(_TAG_FEATURES)}); it has {', '.join(features)}"
+        )
+    label_names = {
+        feature: getattr(features[feature].feature, "names", None) for feature in columns
+    }
+    dropped = 0
+
+    def sentence(row: Mapping[str, Any], split: str, where: str) -> TaggedSentence | None:
+        nonlocal dropped
+        tokens = [token.decode("utf-8") for token in row["tokens"]]
+        heads = row.get("head", [b"0"] * len(tokens))
+        kept = [i for i, head in enumerate(heads) if head.isdigit()]
+        dropped += len(tokens) - len(kept)
+        if not kept:
+            return None
+        tags = {
+            column: _tags(row[feature][kept], label_names[feature])
+            for feature, column in columns.items()
+        }
+        text = row["text"].decode("utf-8") if "text" in row else None
+        return TaggedSentence([tokens[i] for i in kept], tags, text=text)
+
+    corpus = tfds.read_rows(name, builder, sentence)
+    notes = [f"{dropped:,} multi-word tokens and empty nodes skipped"] if dropped else []
+    return without_blank_columns(replace(corpus, notes=notes))
+
+
+def _tags(values: Any, names: list[str] | None) -> list[str]:
+    """Tags as CoNLL-U writes them."""
+    if names is not None:  # class labels; TFDS marks those of a hidden split by -1
+        return [names[value] if value >= 0 else "_" for value in values]
+    return [_as_conllu(value.decode("utf-8")) for value in values]
+
+
+def _as_conllu(value: str) -> str:
+    """Undoes what TFDS does to a field: ``None`` for ``_``, and Python's spelling of features.
+
+    >>> _as_conllu("{'Case': 'Nom', 'Number': 'Sing'}")
+    'Case=Nom|Number=Sing'
+    """
+    if value == "None":
+        return "_"
+    if not value.startswith("{"):
+        return value
+    try:
+        features = ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return value  # a tag that happens to begin with a brace
+    if not isinstance(features, dict):
+        return value
+    return "|".join(key if item is None else f"{key}={item}" for key, item in features.items())

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from kerasseq.tasks.tagging.iob import is_iob
 from kerasseq.evaluation.classification import (
     calibration_error,
     confusion_matrix,
     per_class,
     wilson_interval,
 )
+from kerasseq.tasks.tagging.iob import is_iob
 from kerasseq.tasks.tagging.spans import span_scores
 
 RESAMPLES = 1000

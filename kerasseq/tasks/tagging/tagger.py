@@ -1,7 +1,8 @@
-"""Runs a tagger over many sentences."""
+"""A tagger in use, from Python."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -9,10 +10,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kerasseq.app.task import Use
 from kerasseq.data.batches import TokenBatchSettings, blocks, fixed_batches, lengths_of
-from kerasseq.tasks.tagging.data import WordTable
-from kerasseq.text.word_features import WordFeatures
+from kerasseq.export.elementary import Elementary
+from kerasseq.export.serving import Serving, Signature, text_signature
+from kerasseq.tasks.tagging import report
+from kerasseq.tasks.tagging.data import Assets, TaggedData, WordTable
+from kerasseq.tasks.tagging.export import AWKWARD_SENTENCES, TextTagger, elementary, pad_tokens
+from kerasseq.tasks.tagging.settings import TaggingSettings
 
+BLOCK = 256
 BUDGET = TokenBatchSettings(tokens=4096, pad_to_multiple=4)
 
 
@@ -28,14 +35,17 @@ class Tagged(NamedTuple):
     probabilities: np.ndarray
 
 
-class Tagger:
+class Tagger(Use[TaggedData]):
     """Tags sentences by a model that maps a :class:`WordTable`'s inputs to ``tags`` and ``shares``.
 
     Args:
         model: the model; its weights at the time of a call are used.
+        settings: of the task.
+        assets: of the model.
     """
 
-    def __init__(self, model: keras.Model):
+    def __init__(self, model: keras.Model, settings: TaggingSettings, assets: Assets):
+        self.model, self.settings, self.assets = model, settings, assets
         signature = {
             name: tf.TensorSpec(tensor.shape, tensor.dtype, name)
             for name, tensor in model.input.items()
@@ -48,7 +58,7 @@ class Tagger:
 
         self._run = tf.function(run, input_signature=[signature])
 
-    def __call__(self, table: WordTable) -> list[Tagged]:
+    def tag_table(self, table: WordTable) -> list[Tagged]:
         """Tags the sentences of a table, in their order."""
         lengths = lengths_of(table.sequences)
         found: list[Tagged] = [Tagged(lengths, lengths)] * len(lengths)
@@ -62,25 +72,76 @@ class Tagger:
                 found[i] = Tagged(tags[row, :length], probabilities[row, :length])
         return found
 
-    def names(self, table: WordTable, names: Sequence[str]) -> list[list[str]]:
-        """The names of the tags of a table's sentences."""
-        return [[names[i] for i in each.tags] for each in self(table)]
-
-    def stream(
-        self, sentences: Iterable[list[str]], features: WordFeatures, names: Sequence[str]
-    ) -> Iterator[dict[str, Any]]:
-        """Tags sentences in blocks of 256, in constant memory; they may be empty.
+    def tag(self, sentences: Iterable[list[str]]) -> Iterator[dict[str, Any]]:
+        """Tags sentences, which may be empty, in constant memory.
 
         Yields:
             ``tokens``, ``tags`` and ``probabilities`` of each sentence.
         """
-        for block in blocks(iter(sentences), 256):
+        for block in blocks(iter(sentences), BLOCK):
             filled = [words for words in block if words]
-            tagged = iter(self(WordTable(features, filled)) if filled else [])
+            table = WordTable(self.assets.features, filled)
+            tagged = iter(self.tag_table(table) if filled else [])
             for words in block:
                 found = next(tagged) if words else Tagged(np.array([]), np.array([]))
                 yield {
                     "tokens": words,
-                    "tags": [names[int(i)] for i in found.tags],
+                    "tags": [self.assets.names[int(i)] for i in found.tags],
                     "probabilities": found.probabilities.tolist(),
                 }
+
+    def validate(self, data: TaggedData) -> dict[str, float]:
+        """See :func:`kerasseq.tasks.tagging.report.quick`."""
+        split = data.splits["validation"]
+        words, true = split.rows(self.settings.column)
+        tags = self._names(self.tag_table(split.table))
+        return report.quick(words, true, tags, self.assets.baseline)
+
+    def evaluate(self, data: TaggedData, split: str) -> dict[str, Any]:
+        """See :func:`kerasseq.tasks.tagging.report.report`."""
+        part, baseline = data.splits[split], self.assets.baseline
+        words, true = part.rows(self.settings.column)
+        tagged = self.tag_table(part.table)
+        return report.report(
+            words,
+            true,
+            self._names(tagged),
+            [each.probabilities for each in tagged],
+            self.assets.names,
+            baseline,
+            [baseline.tag(sentence) for sentence in words],
+        )
+
+    def _names(self, tagged: Sequence[Tagged]) -> list[list[str]]:
+        return [[self.assets.names[i] for i in each.tags] for each in tagged]
+
+    def predict(self, texts: Iterable[str]) -> Iterator[dict[str, Any]]:
+        """Each ``text`` and what :meth:`tag` gives for its words."""
+        given, read = itertools.tee(texts)
+        tagged = self.tag(map(self.assets.splitter.split, read))
+        for text, result in zip(given, tagged, strict=True):
+            yield {"text": text, **result}
+
+    def serving(self, samples: Sequence[str]) -> Serving:
+        """Texts, or words, to words with tags and probabilities."""
+        split = self.assets.splitter.split
+
+        def tag_tokens(sentences: list[list[str]]) -> list[dict[str, Any]]:
+            return list(self.tag(sentences))
+
+        def tag_texts(texts: list[str]) -> list[dict[str, Any]]:
+            return tag_tokens([split(text) for text in texts])
+
+        module = TextTagger(self.model, self.assets)
+        sentences = [*AWKWARD_SENTENCES, *map(split, samples)]
+        return Serving(
+            module,
+            {
+                "serving_default": text_signature(module.serve, tag_texts, samples),
+                "tag_tokens": Signature(module.serve_tokens, pad_tokens, tag_tokens, sentences),
+            },
+        )
+
+    def elementary(self) -> Elementary:
+        """Ids of words, characters and affixes to scores."""
+        return elementary(self.model, self.settings, self.assets)

@@ -10,15 +10,18 @@ from typing import Any, NamedTuple
 
 from jsonargparse import Namespace
 
+from kerasseq.app.runs import load_run
+from kerasseq.app.task import Task
+from kerasseq.app.verbs import read_texts
 from kerasseq.data import conllu
 from kerasseq.data.columns import split_blanks
 from kerasseq.errors import UserError
 from kerasseq.export import saved_model
 from kerasseq.export.serving import collate_texts
-from kerasseq.tasks.tagging.export import pad_tokens
 from kerasseq.export.versions import read_manifest_of
-from kerasseq.app.runs import load_run, say
-from kerasseq.app.verbs import read_texts
+from kerasseq.tasks.tagging.export import pad_tokens
+from kerasseq.tasks.tagging.tagger import Tagger
+from kerasseq.training.progress import say
 
 
 class Item(NamedTuple):
@@ -38,12 +41,12 @@ class Item(NamedTuple):
 Answered = Iterator[tuple[Item, Mapping[str, Any]]]
 
 
-def tag(task: Any, options: Namespace) -> None:
+def tag(task: Task, options: Namespace) -> None:
     """Tags sentences, with a run or an exported version, and prints them.
 
     Args:
-        task: a task with a method ``tag`` and assets with a ``splitter``.
-        options: what :func:`kerasseq.app.options.tag_verb` parsed.
+        task: whose use is a :class:`~kerasseq.tasks.tagging.tagger.Tagger`.
+        options: of :data:`kerasseq.tasks.tagging.options.TAG`.
     """
     items = _items(read_texts(options), options)
     if options.saved_model:
@@ -53,7 +56,7 @@ def tag(task: Any, options: Namespace) -> None:
     else:
         trained = load_run(task, Path(options.run))
         column = trained.settings.column
-        answered = _by_run(task, trained, items)
+        answered = _by_run(trained.use, items)
     if options.output == "conllu" and column not in conllu.COLUMNS:
         raise UserError(
             f"--output conllu has no place for the column {column!r}; give table or json"
@@ -78,13 +81,12 @@ def _items(lines: Iterator[str], options: Namespace) -> Iterator[Item]:
             yield Item(text=line)
 
 
-def _by_run(task: Any, trained: Any, items: Iterable[Item]) -> Answered:
+def _by_run(tagger: Tagger, items: Iterable[Item]) -> Answered:
     def words(item: Item) -> list[str]:
-        return trained.assets.splitter.split(item.text) if item.words is None else item.words
+        return tagger.assets.splitter.split(item.text) if item.words is None else item.words
 
     given, read = itertools.tee(items)
-    tagged = task.tag(trained.model, trained.assets, map(words, read))
-    return zip(given, tagged, strict=True)
+    return zip(given, tagger.tag(map(words, read)), strict=True)
 
 
 def _by_saved_model(path: Path, items: Iterable[Item], from_text: bool) -> Answered:

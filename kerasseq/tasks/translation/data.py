@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from kerasseq.config import Settings, setting
+from kerasseq.app.task import Data
 from kerasseq.data.batches import (
     SequenceBatches,
     TokenBatchSettings,
@@ -17,34 +17,16 @@ from kerasseq.data.batches import (
     pad,
     token_batches,
 )
-from kerasseq.tasks.translation.reading import Pair, ParallelCorpus
-from kerasseq.data.splits import length_percentiles
+from kerasseq.data.corpus import Corpus, length_percentiles
+from kerasseq.data.examples import Pair
 from kerasseq.errors import UserError
+from kerasseq.storage import write_json
+from kerasseq.tasks.translation.settings import PairTextSettings
 from kerasseq.text.subwords import SubwordCodec
-from kerasseq.text.vocabulary import BOS, EOS, UNK
+from kerasseq.text.vocabulary import BOS, EOS, UNK, Vocabulary
+from kerasseq.training.run_folder import RunFolder
 
-
-@dataclass(frozen=True)
-class PairTextSettings(Settings):
-    """Sentences to ids, and which pairs training leaves out."""
-
-    level: Literal["subword", "word"] = "subword"
-    """What a token is: a part of a word that byte-pair encoding made, or a whole word or mark."""
-    joint: bool = True
-    """Whether both languages have one vocabulary."""
-    vocabulary_size: int = setting(8_000, ge=5)
-    """Most ids of a vocabulary, the 4 special ones included; built from the train split only."""
-    min_count: int = setting(2, ge=1)
-    """A token (of subwords: a character, and a pair to be merged) must occur this often in the
-    train split to enter the vocabulary."""
-    max_length: int = setting(100, ge=1)
-    """Longest sentence, in tokens: longer pairs are left out of training, and a longer source is
-    cut when it is translated."""
-    max_words: int = setting(80, ge=1)
-    """Training pairs with more words on a side are left out."""
-    max_ratio: float = setting(4.0, ge=1)
-    """Training pairs with so many times more words on one side than on the other are left out,
-    unless the longer side has at most 7 or the script has no blanks."""
+SAMPLES = 32
 
 
 @dataclass(frozen=True)
@@ -57,7 +39,7 @@ class EncodedPairs:
         targets: ids of each target sentence and EOS, int32.
     """
 
-    pairs: list[Pair]
+    pairs: Sequence[Pair]
     sources: list[np.ndarray]
     targets: list[np.ndarray]
 
@@ -65,16 +47,37 @@ class EncodedPairs:
         return len(self.pairs)
 
 
-@dataclass(frozen=True)
-class PairData:
-    """Encoded splits with what is needed to encode more."""
+class Assets(NamedTuple):
+    """What a translation model needs beside its weights."""
 
-    splits: dict[str, EncodedPairs]
     source_codec: SubwordCodec
     target_codec: SubwordCodec
     languages: tuple[str, str]
-    report: dict[str, Any]
-    """Where the data came from and what it holds, as the run folder's ``data.json``."""
+
+    def save(self, run: RunFolder) -> None:
+        """Writes them to a run folder."""
+        self.source_codec.save(run / "source.json")
+        self.target_codec.save(run / "target.json")
+        write_json(run / "languages.json", list(self.languages))
+
+    @classmethod
+    def load(cls, run: RunFolder, settings: Any) -> Assets:
+        """Reads what :meth:`save` wrote."""
+        source, target = run.need_json("languages.json")
+        return cls(
+            SubwordCodec.load(run / "source.json"),
+            SubwordCodec.load(run / "target.json"),
+            (source, target),
+        )
+
+    @classmethod
+    def assumed(cls, settings: Any) -> Assets:
+        """Those of a full vocabulary, shared by two languages."""
+        codec = SubwordCodec("word", Vocabulary.assumed(settings.text.vocabulary_size))
+        return cls(codec, codec, ("source", "target"))
+
+
+PairData = Data[EncodedPairs, Assets]
 
 
 def encode_sources(texts: Sequence[str], codec: SubwordCodec, longest: int) -> list[np.ndarray]:
@@ -88,7 +91,7 @@ def cut_source(ids: np.ndarray, longest: int) -> np.ndarray:
 
 
 def encode_pairs(
-    pairs: list[Pair], source_codec: SubwordCodec, target_codec: SubwordCodec
+    pairs: Sequence[Pair], source_codec: SubwordCodec, target_codec: SubwordCodec
 ) -> EncodedPairs:
     """Encodes a split."""
     ended = [
@@ -121,7 +124,7 @@ def summary(split: EncodedPairs) -> dict[str, Any]:
     }
 
 
-def encode_corpus(corpus: ParallelCorpus, settings: PairTextSettings) -> PairData:
+def encode_corpus(corpus: Corpus[Pair], settings: PairTextSettings) -> PairData:
     """Learns the vocabularies from the train split and encodes every split.
 
     Args:
@@ -145,22 +148,34 @@ def encode_corpus(corpus: ParallelCorpus, settings: PairTextSettings) -> PairDat
     splits["train"] = _short(splits["train"], settings.max_length)
     if not len(splits["train"]):
         raise UserError(
-            f"{corpus.origin}: no training pair has at most {settings.max_length} tokens"
+            f"{corpus.source}: no training pair has at most {settings.max_length} tokens"
         )
     if left_out := len(train) - len(splits["train"]):
         notes.append(
             f"{left_out:,} training pairs left out with more than {settings.max_length} tokens"
         )
-    sizes = len(source_codec.vocabulary), len(target_codec.vocabulary)
     report = {
-        "source": corpus.origin,
+        "source": corpus.source,
         "languages": list(corpus.languages),
         "notes": notes,
-        "vocabulary": sizes[1],
-        "source_vocabulary": sizes[0],
+        "vocabulary": len(target_codec.vocabulary),
+        "source_vocabulary": len(source_codec.vocabulary),
         "splits": {name: summary(split) for name, split in splits.items()},
     }
-    return PairData(splits, source_codec, target_codec, corpus.languages, report)
+    samples = [pair.source for pair in corpus.splits["validation"][:SAMPLES]]
+    return Data(splits, Assets(source_codec, target_codec, corpus.languages), report, samples)
+
+
+def encode_test(corpus: Corpus[Pair], split: str, assets: Assets) -> PairData:
+    """Encodes a split of other data for a trained model, as ``test``."""
+    part = encode_pairs(corpus.splits[split], assets.source_codec, assets.target_codec)
+    report = {
+        "source": corpus.source,
+        "notes": list(corpus.notes),
+        "vocabulary": len(assets.target_codec.vocabulary),
+        "splits": {split: summary(part)},
+    }
+    return Data({"test": part}, assets, report)
 
 
 def _short(split: EncodedPairs, longest: int) -> EncodedPairs:

@@ -12,6 +12,8 @@ from kerasseq.layers.last_pooling import LastPooling
 from kerasseq.layers.locked_dropout import LockedDropout
 from kerasseq.layers.recurrent_stack import RecurrentStack
 from kerasseq.layers.tied_embedding import TiedEmbedding
+from kerasseq.tasks.translation.settings import TranslationSettings
+from kerasseq.text.vocabulary import BOS, PAD
 
 
 @keras.saving.register_keras_serializable(package="kerasseq")
@@ -270,3 +272,37 @@ class RecurrentTranslator(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self._settings}
+
+
+def build_model(
+    settings: TranslationSettings, sizes: tuple[int, int], kernels: dict[str, Any], name: str
+) -> RecurrentTranslator:
+    """The model of some settings.
+
+    Args:
+        settings: of the task.
+        sizes: of the vocabularies of source and target.
+        kernels: arguments of recurrent layers that choose their kernel.
+        name: of the model.
+    """
+    options = settings.model
+    return RecurrentTranslator(
+        *sizes,
+        options.embedding,
+        options.units,
+        options.encoder_units,
+        encoder_layers=options.encoder_layers,
+        decoder_layers=options.decoder_layers,
+        cell=options.cell,
+        attention=options.attention,
+        attend=options.attend,
+        input_feeding=options.input_feeding,
+        tie_source=options.tie == "three",
+        input_dropout=options.input_dropout,
+        encoder_dropout=options.encoder_dropout,
+        decoder_dropout=options.decoder_dropout,
+        label_smoothing=settings.label_smoothing,
+        input_only=(PAD, BOS),
+        **kernels,
+        name=name,
+    )

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from kerasseq.errors import UserError
+from kerasseq.plots import save
 
 if TYPE_CHECKING:
     from sacrebleu import BLEU
@@ -298,3 +301,33 @@ def compare_lines(
             f"{other['bleu']:>{columns[1]}.2f}"
         )
     return lines
+
+
+def length_curves(curves: dict[str, Sequence[dict[str, Any]]], path: Path, title: str) -> None:
+    """BLEU of systems by the length of the source sentence, over bars of how many sentences it is.
+
+    Args:
+        curves: for each system the rows that
+            :func:`by_length` gives, of the same sentences.
+        path: of the PNG.
+        title: of the figure.
+    """
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    axis = figure.subplots()
+    counts = axis.twinx()
+    rows = next(iter(curves.values()))
+    places = np.arange(len(rows))
+    counts.bar(places, [row["sentences"] for row in rows], 0.6, color="0.9")
+    counts.set_axis_off()  # the numbers stand below
+    for name, curve in curves.items():
+        axis.plot(places, [row["bleu"] for row in curve], "o-", label=name)
+    axis.set_zorder(counts.get_zorder() + 1)  # the lines over the bars
+    axis.patch.set_visible(False)
+    axis.set_ylim(0, 1.08 * max(axis.get_ylim()[1], 1e-6))
+    axis.set_ylabel("BLEU")
+    axis.set_xticks(places, [f"{row['words']}\n({row['sentences']:,})" for row in rows])
+    axis.set_xlabel("words of the source sentence (number of sentences)")
+    axis.grid(alpha=0.3, axis="y")
+    figure.legend(loc="outside lower center", ncols=min(3, len(curves)))
+    figure.suptitle(title)
+    save(figure, path)

@@ -1,4 +1,4 @@
-"""What a translation model is used for, from Python.
+"""A translation model in use, from Python.
 
 :mod:`kerasseq.tasks.translation.export` is the same inside one graph.
 """
@@ -7,22 +7,37 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from kerasseq.app.task import Use
 from kerasseq.config import replace
 from kerasseq.data.batches import TokenBatchSettings, blocks, fixed_batches, lengths_of, pad
-from kerasseq.tasks.translation.data import EncodedPairs, batch_of, cut_source, encode_sources
 from kerasseq.decoding.encoder_decoder import attention_of, draw, search
 from kerasseq.decoding.settings import BeamSettings
-from kerasseq.export.serving import EDGE_CASES, Serving, Signature, text_signature
-from kerasseq.tasks.translation.export import TextTranslator, can_copy, ends_of
+from kerasseq.evaluation.perplexity import perplexity
+from kerasseq.export.elementary import Elementary
+from kerasseq.export.serving import Serving
+from kerasseq.tasks.translation.data import (
+    Assets,
+    EncodedPairs,
+    PairData,
+    batch_of,
+    cut_source,
+    encode_sources,
+)
+from kerasseq.tasks.translation.export import can_copy, elementary, ends_of
+from kerasseq.tasks.translation.report import bleu, report
+from kerasseq.tasks.translation.serving import Translation, serving
+from kerasseq.tasks.translation.settings import TranslationSettings
 from kerasseq.text.shortened import shortened
-from kerasseq.text.subwords import SubwordCodec
 from kerasseq.text.vocabulary import BOS, UNK
+
+VALIDATION_SENTENCES = 1000
+"""Most validation sentences that are translated while a model is trained."""
 
 BLOCK = 1024
 """Sentences that are sorted by length together."""
@@ -37,49 +52,25 @@ SCORED = 2**12
 """Tokens, padding counted, of a batch whose nll is computed."""
 
 
-class Translation(NamedTuple):
-    """A translation.
-
-    Attributes:
-        text: readable.
-        score: its log-probability, normalised by length, and the coverage penalty.
-        log_prob: in nats, of all its tokens.
-        tokens: as the vocabulary spells them, EOS last; without it the translation was cut.
-        attention: for each token, the weight of each source token, float32 `[T, S]`; None if it was
-            not asked for.
-    """
-
-    text: str
-    score: float
-    log_prob: float
-    tokens: list[str]
-    attention: np.ndarray | None = None
-
-
-class Translator:
-    """A translation model with its codecs.
+class Translator(Use[PairData]):
+    """A translation model in use.
 
     With a vocabulary of whole words, an unknown one in a translation becomes the source word that
     most attention was paid to; otherwise it is never given.
 
     Args:
         model: a :class:`kerasseq.tasks.translation.model.RecurrentTranslator`.
-        source_codec, target_codec: text to ids and back.
-        longest: tokens to which a longer source is cut.
+        settings: of the task; of its text, the tokens to which a longer source is cut.
+        assets: of the model.
     """
 
-    def __init__(
-        self,
-        model: keras.Model,
-        source_codec: SubwordCodec,
-        target_codec: SubwordCodec,
-        longest: int,
-    ):
-        self.model, self.longest = model, longest
-        self.source_codec, self.target_codec = source_codec, target_codec
+    def __init__(self, model: keras.Model, settings: TranslationSettings, assets: Assets):
+        self.model, self.settings = model, settings
+        self.longest = settings.text.max_length
+        self.source_codec, self.target_codec, self.languages = assets
         ids, lengths = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)
         whole, real = tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.float32)
-        self.copies = can_copy(model, target_codec)
+        self.copies = can_copy(model, self.target_codec)
         ends = ends_of(self.copies)
 
         def searching(beta: Any) -> Any:
@@ -173,6 +164,52 @@ class Translator:
             found[rows] = (nll.numpy() * batch["weights"]).sum(1, dtype=np.float64)
         return found
 
+    def validate(self, data: PairData) -> dict[str, float]:
+        """BLEU of greedy translations of some sentences; perplexity and loss in nats of all."""
+        split, greedy = data.splits["validation"], replace(self.settings.beam, {"size": 1})
+        count = min(len(split), VALIDATION_SENTENCES)
+        chosen = [split.pairs[i] for i in np.linspace(0, len(split) - 1, count).astype(int)]
+        loss = float(self.nll(split).sum()) / sum(map(len, split.targets))
+        found = self.translate((pair.source for pair in chosen), greedy)
+        texts = [translation.text for _, (translation,) in found]
+        score = bleu(texts, [pair.target for pair in chosen], self.languages[1])
+        return {"bleu": score, "perplexity": perplexity(loss), "loss": loss}
+
+    def evaluate(self, data: PairData, split: str) -> dict[str, Any]:
+        """See :func:`kerasseq.tasks.translation.report.report`; with the perplexity, and the
+        translations."""
+        part, beam = data.splits[split], self.settings.beam
+        sources = [pair.source for pair in part.pairs]
+        references = [pair.target for pair in part.pairs]
+        texts = [found.text for _, (found,) in self.translate(sources, beam)]
+        tokens = sum(map(len, part.targets))
+        figures = report(texts, references, sources, self.languages[1], self.settings.seed)
+        mean = float(self.nll(part).sum()) / tokens
+        return {
+            **figures,
+            "sources_cut": sum(map(self.is_cut, sources)),
+            "tokens": tokens,
+            "perplexity": round(perplexity(mean), 4),
+            "beam": beam.to_dict(),
+            "translations": texts,
+        }
+
+    def predict(self, texts: Iterable[str]) -> Iterator[dict[str, Any]]:
+        """See :func:`result_of`; says which texts are cut."""
+        for text, (best,) in self.translate(texts, self.settings.beam):
+            if self.is_cut(text):
+                say_cut(text, self.longest)
+            yield result_of(text, best.text, best.score)
+
+    def serving(self, samples: Sequence[str]) -> Serving:
+        """Texts to translations, one or several, with attention."""
+        return serving(self, samples)
+
+    def elementary(self) -> Elementary:
+        """The encoder, and a step of the decoder."""
+        greedy = replace(self.settings, {"beam.size": 1})
+        return elementary(self.model, greedy, self.source_codec, self.target_codec, self.copies)
+
     def _in_blocks(
         self,
         texts: Iterable[str],
@@ -237,89 +274,9 @@ def _batches(sources: Sequence[np.ndarray], most: int) -> Iterator[np.ndarray]:
         order = order[size:]
 
 
-def serving(
-    model: keras.Model,
-    source_codec: SubwordCodec,
-    target_codec: SubwordCodec,
-    longest: int,
-    beam: BeamSettings,
-    samples: list[str],
-) -> Serving:
-    """The exported form of a translation model, compared with :class:`Translator`.
-
-    Args:
-        model: without GPU kernels.
-        source_codec, target_codec, longest: as there.
-        beam: of the search.
-        samples: texts to compare on, beside awkward ones.
-    """
-    parts = model, source_codec, target_codec, longest
-    reader, module = Translator(*parts), TextTranslator(*parts, beam)
-    verbose = replace(beam, {"size": 3, "length_penalty": 0.6})
-
-    def best(texts: list[str]) -> list[dict[str, Any]]:
-        return [
-            {"translation": found.text, "score": found.score, "cut": reader.is_cut(text)}
-            for text, (found,) in reader.translate(texts, beam)
-        ]
-
-    def several(texts: list[str]) -> list[dict[str, Any]]:
-        found = reader.translate(texts, verbose, verbose.size, with_attention=True)
-        return [
-            {
-                **verbose_row(
-                    reader.source_tokens(text), translations, verbose.size, model.has_attention
-                ),
-                "cut": reader.is_cut(text),
-            }
-            for text, translations in found
-        ]
-
-    inputs = {"beam_size": verbose.size, "length_penalty": verbose.length_penalty}
-    signatures = {
-        "serving_default": text_signature(module.serve, best, samples),
-        "translate_verbose": Signature(
-            module.translate_verbose,
-            lambda block: {"text": block, **inputs},
-            several,
-            [*EDGE_CASES, *samples],
-            unpadded,
-        ),
-    }
-    return Serving(module, signatures)
-
-
-def verbose_row(
-    source_tokens: list[str], translations: list[Translation], size: int, has_attention: bool
-) -> dict[str, Any]:
-    """What ``translate_verbose`` gives for one text, without padding beyond its longest parts."""
-    missing = Translation("", -1e30, -1e30, [], np.zeros((0, len(source_tokens)), np.float32))
-    rows = [*translations, *[missing] * (size - len(translations))]
-    longest = max(len(row.tokens) for row in rows)
-    attention = np.zeros((size, longest, len(source_tokens) if has_attention else 0))
-    for each, row in zip(attention, rows, strict=True):
-        if has_attention:
-            each[: len(row.tokens)] = row.attention
-    return {
-        "translations": [row.text for row in rows],
-        "scores": [row.score for row in rows],
-        "log_probs": [row.log_prob for row in rows],
-        "tokens": [row.tokens + [""] * (longest - len(row.tokens)) for row in rows],
-        "attention": attention,
-        "source_tokens": source_tokens,
-    }
-
-
-def unpadded(row: dict[str, Any]) -> dict[str, Any]:
-    """A row of ``translate_verbose`` without what pads it to the longest of its batch."""
-    source = [token for token in row["source_tokens"] if token]
-    longest = max(sum(token != "" for token in tokens) for tokens in row["tokens"])
-    tokens = [tokens[:longest] for tokens in row["tokens"]]
-    whole = {**row, "source_tokens": source, "tokens": tokens}
-    if "attention" in row:
-        whole["attention"] = [[weights[: len(source)] for weights in part[:longest]]
-                              for part in row["attention"]]  # fmt: skip
-    return whole
+def result_of(text: str, translation: str, score: float) -> dict[str, Any]:
+    """A text with its translation, and the score of that."""
+    return {"text": text, "translation": translation, "score": score}
 
 
 def say_cut(text: str, longest: int) -> None:

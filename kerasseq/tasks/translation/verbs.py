@@ -11,40 +11,32 @@ from typing import Any
 import numpy as np
 from jsonargparse import Namespace
 
+from kerasseq import plots
+from kerasseq.app.runs import load_run, split_data
+from kerasseq.app.task import Task
+from kerasseq.app.verbs import read_texts
 from kerasseq.config import replace
 from kerasseq.decoding.beam_search import check_beam
 from kerasseq.decoding.sampling import check_sampling
-from kerasseq.decoding.settings import BeamSettings
+from kerasseq.decoding.settings import BeamSettings, Sampling
 from kerasseq.errors import UserError
-from kerasseq import plots
-from kerasseq.tasks.translation import report as translation
 from kerasseq.export import saved_model
 from kerasseq.export.versions import read_manifest_of
-from kerasseq.app.runs import Trained, load_run, say, split_data
 from kerasseq.storage import write_json
+from kerasseq.tasks.translation import report
+from kerasseq.tasks.translation.serving import Translation, unpadded
+from kerasseq.tasks.translation.translator import say_cut
+from kerasseq.training.progress import say
 from kerasseq.training.run_folder import RunFolder
-from kerasseq.tasks.translation.translator import Translation, Translator, say_cut, unpadded
-from kerasseq.app.verbs import read_texts
 
 LARGEST_SEED = 2**62
 """So that the numbers after it, one for each text, have 64 bits."""
 
 
-def translator(trained: Trained) -> Translator:
-    """What a run is used with."""
-    assets = trained.assets
-    return Translator(
-        trained.model,
-        assets.source_codec,
-        assets.target_codec,
-        trained.settings.text.max_length,
-    )
-
-
 # -- translate -------------------------------------------------------------------------------------
 
 
-def translate(task: Any, options: Namespace) -> None:
+def translate(task: Task, options: Namespace) -> None:
     """Prints translations of texts, in order."""
     of_a_beam = (options.beam, options.length_penalty, options.coverage_penalty)
     searches = of_a_beam != (None, None, None) or options.n_best > 1
@@ -63,9 +55,9 @@ def translate(task: Any, options: Namespace) -> None:
 Found = Iterator[tuple[str, list[str], list[Translation]]]
 
 
-def _by_run(task: Any, texts: Iterable[str], options: Namespace) -> Found:
+def _by_run(task: Task, texts: Iterable[str], options: Namespace) -> Found:
     trained = load_run(task, Path(options.run))
-    reader = translator(trained)
+    reader = trained.use
     beam = _chosen(trained.settings.beam, options)
 
     def read() -> Iterator[str]:
@@ -74,11 +66,11 @@ def _by_run(task: Any, texts: Iterable[str], options: Namespace) -> Found:
                 say_cut(text, reader.longest)
             yield text
 
-    with_attention = trained.model.has_attention and _reads_attention(options)
-    if options.plot_attention and not trained.model.has_attention:
+    with_attention = reader.model.has_attention and _reads_attention(options)
+    if options.plot_attention and not reader.model.has_attention:
         raise UserError(f"{options.run} was trained without attention: there is none to plot")
     if options.sample is not None:
-        check_sampling(options.sample, 0, 1.0, 1)
+        check_sampling(Sampling(options.sample), 1)
         if abs(options.seed) > LARGEST_SEED:
             raise UserError(f"--seed must be within 2**62, got {options.seed}")
         answers = reader.sample(read(), options.sample, options.seed)
@@ -106,7 +98,7 @@ def _reads_attention(options: Namespace) -> bool:
     return options.plot_attention is not None or options.json
 
 
-def _by_saved_model(task: Any, texts: Iterable[str], options: Namespace) -> Found:
+def _by_saved_model(task: Task, texts: Iterable[str], options: Namespace) -> Found:
     if options.sample is not None or options.coverage_penalty is not None:
         raise UserError("an exported version searches by its own coverage penalty: give a --run")
     path = Path(options.saved_model)
@@ -183,7 +175,7 @@ def _plot(source_tokens: list[str], translations: list[Translation], path: Path)
 # -- compare ---------------------------------------------------------------------------------------
 
 
-def compare(task: Any, options: Namespace) -> None:
+def compare(task: Task, options: Namespace) -> None:
     """Paired significance of the difference between two runs, and their curves by length."""
     if not options.other:
         raise UserError("give the other run: --with RUN")
@@ -191,7 +183,7 @@ def compare(task: Any, options: Namespace) -> None:
     if len(runs) < 2:
         raise UserError("--run and --with are the same run")
     first = runs[options.run]
-    data = split_data(task, first.run, first.settings, options.split, options.download)
+    data = split_data(task, first, options.split, options.download)
     digests = [trained.run.need_json("data.json")["splits"] for trained in runs.values()]
     if digests[0][options.split]["sha256"] != digests[1].get(options.split, {}).get("sha256"):
         raise UserError(f"the {options.split} splits of the two runs differ")
@@ -199,25 +191,25 @@ def compare(task: Any, options: Namespace) -> None:
     sources = [pair.source for pair in pairs]
     outputs = [_scored(trained.run, options.split) for trained in runs.values()]
     references, seed = [pair.target for pair in pairs], first.settings.seed
-    found = translation.compare(
-        outputs[0], outputs[1], references, sources, data.languages[1], seed
+    found = report.compare(
+        outputs[0], outputs[1], references, sources, data.assets.languages[1], seed
     )
     names = [Path(path).name for path in runs]
     if names[0] == names[1]:
         names = list(runs)
-    for line in translation.compare_lines(found, *names):
+    for line in report.compare_lines(found, *names):
         say(line)
     name = f"{options.split}-against-{Path(options.other).name}"
     path = first.run / "evaluation" / name
     table, picture = path.with_name(f"{name}.json"), path.with_name(f"{name}.png")
     write_json(table, {"first": options.run, "second": options.other, **found})
     curves = dict(zip(names, found["by_length"].values(), strict=True))
-    plots.length_curves(curves, picture, "BLEU by length of the source")
+    report.length_curves(curves, picture, "BLEU by length of the source")
     say(f"  written to {path}.json and .png")
 
 
 def _scored(run: RunFolder, split: str) -> list[str]:
-    report = run.read_json(f"evaluation/{split}.json")
-    if report is None:
+    scored = run.read_json(f"evaluation/{split}.json")
+    if scored is None:
         raise UserError(f"{run.path} is not scored on {split} yet: the evaluate verb does that")
-    return report["translations"]
+    return scored["translations"]

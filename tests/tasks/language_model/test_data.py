@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from kerasseq.config import from_dict
+from kerasseq.errors import UserError
 from kerasseq.tasks.language_model.data import VocabularySettings, encode_corpus, encode_split
 from kerasseq.tasks.language_model.reading import TextCorpus, cut_text, read_text
-from kerasseq.errors import UserError
 from kerasseq.text.vocabulary import EOS, UNK
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerasseq.tasks.language_model.streams import StreamBatches, StreamSettings
-from kerasseq.tasks.language_model.model import RecurrentLanguageModel
 from kerasseq.tasks.language_model.loss import LanguageModelLoss
+from kerasseq.tasks.language_model.model import RecurrentLanguageModel
+from kerasseq.tasks.language_model.streams import StreamBatches, StreamSettings
 from kerasseq.training.optimizers import LazyAdam, clipped, make_optimizer, merged
 from kerasseq.training.run_folder import RunFolder
 from kerasseq.training.settings import TrainingSettings

@@ -4,11 +4,19 @@ import keras
 import numpy as np
 import pytest
 
-from kerasseq.tasks.language_model import scorer as language_model
 from kerasseq.tasks.language_model import neural_cache
-from kerasseq.tasks.language_model.scorer import Scorer
-from kerasseq.tasks.language_model.neural_cache import LAMBDAS, THETAS, Cached, choose, mixed, read, report
+from kerasseq.tasks.language_model import scorer as language_model
 from kerasseq.tasks.language_model.model import RecurrentLanguageModel
+from kerasseq.tasks.language_model.neural_cache import (
+    LAMBDAS,
+    THETAS,
+    Cached,
+    choose,
+    mixed,
+    read,
+    report,
+)
+from kerasseq.tasks.language_model.scorer import Scorer
 from kerasseq.text.vocabulary import EOS
 
 SIZE = 9

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from kerasseq.data.packaged import review_texts
-from kerasseq.tasks.language_model.reading import TextCorpus, cut_text, read_text
 from kerasseq.errors import UserError
+from kerasseq.tasks.language_model.reading import TextCorpus, cut_text, read_text
 
 BOOK = """\ufeffThe Project Gutenberg eBook of A Title
 

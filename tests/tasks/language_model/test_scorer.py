@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kerasseq.tasks.language_model import scorer as language_model
-from kerasseq.tasks.language_model.scorer import BANDS, Scorer, bands, report, report_lines
 from kerasseq.tasks.language_model.model import RecurrentLanguageModel
+from kerasseq.tasks.language_model.scorer import BANDS, Scorer, bands, report, report_lines
 from kerasseq.text.vocabulary import EOS, UNK
 
 SIZE = 12

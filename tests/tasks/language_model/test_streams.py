@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kerasseq.tasks.language_model.streams import Piece, SentenceBatches, StreamBatches, StreamSettings, sentences
+from kerasseq.tasks.language_model.streams import (
+    Piece,
+    SentenceBatches,
+    StreamBatches,
+    StreamSettings,
+    sentences,
+)
 from kerasseq.text.vocabulary import EOS
 
 counts = st.integers(1, 120)

@@ -17,16 +17,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import kerasseq.tasks.language_model.verbs
 import kerasseq.app.runs
 import kerasseq.app.verbs
+import kerasseq.tasks.language_model.verbs
 from kerasseq.app import cli
-from kerasseq.tasks.language_model import text_model as generation
-from kerasseq.tasks.language_model.reading import TextCorpus
 from kerasseq.errors import UserError
 from kerasseq.export import saved_model, serving
-from kerasseq.tasks.language_model.text_model import TextModel
+from kerasseq.tasks.language_model import text_model as generation
+from kerasseq.tasks.language_model.reading import TextCorpus
 from kerasseq.tasks.language_model.task import LanguageModel, LanguageModelSettings, ModelSettings
+from kerasseq.tasks.language_model.text_model import TextModel
 from tests.tasks import conftest
 from tests.tasks.conftest import export_elsewhere, given, load_once, load_run
 

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kerasseq.data.batches import TokenBatchSettings
+from kerasseq.data.examples import TaggedCorpus, TaggedSentence
 from kerasseq.tasks.tagging.data import (
     UNKNOWN_TAG,
     TaggedBatches,
@@ -13,7 +14,6 @@ from kerasseq.tasks.tagging.data import (
     encode_corpus,
     encode_test,
 )
-from kerasseq.data.examples import TaggedCorpus, TaggedSentence
 from kerasseq.text.word_features import WordFeatures, WordSettings
 
 SETTINGS = WordSettings(min_count=1, character_min_count=1, affix_min_count=1, affixes=2)

@@ -8,8 +8,8 @@ import pytest
 
 from kerasseq.data import conllu
 from kerasseq.data.examples import TaggedCorpus, TaggedSentence
-from kerasseq.tasks.tagging.reading import cut_splits, read_tagged, with_column
 from kerasseq.errors import UserError
+from kerasseq.tasks.tagging.reading import cut_splits, read_tagged, with_column
 
 CONLLU = """# newdoc id = made-up
 # text = du lait

@@ -8,11 +8,11 @@ import pytest
 
 from kerasseq.config import replace
 from kerasseq.data.batches import TokenBatchSettings
-from kerasseq.tasks.tagging.data import TaggedBatches, TaggedData, WordTable, encode_corpus
 from kerasseq.data.examples import TaggedCorpus, TaggedSentence
+from kerasseq.tasks.tagging.data import TaggedBatches, TaggedData, WordTable, encode_corpus
 from kerasseq.tasks.tagging.tagger import Tagger
-from kerasseq.text.splitter import WordSplitter
 from kerasseq.tasks.tagging.task import Assets, PosTagging, TaggingSettings
+from kerasseq.text.splitter import WordSplitter
 from tests.layers.crf_reference import enumerate_crf, path_score
 
 TASK = PosTagging()

@@ -11,8 +11,8 @@ import pytest
 import tensorflow as tf
 
 import kerasseq.app.runs
-import kerasseq.tasks.tagging.verbs
 import kerasseq.app.verbs
+import kerasseq.tasks.tagging.verbs
 from kerasseq.export import serving
 from kerasseq.tasks.tagging import export as tagger
 from kerasseq.tasks.tagging.task import PosTagging

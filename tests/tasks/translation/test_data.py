@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kerasseq.data.batches import TokenBatchSettings
+from kerasseq.errors import UserError
 from kerasseq.tasks.translation.data import (
     EncodedPairs,
     PairBatches,
@@ -17,7 +18,6 @@ from kerasseq.tasks.translation.data import (
     summary,
 )
 from kerasseq.tasks.translation.reading import Pair, ParallelCorpus
-from kerasseq.errors import UserError
 from kerasseq.text.subwords import SubwordCodec
 from kerasseq.text.vocabulary import BOS, EOS, PAD, UNK
 

@@ -9,13 +9,13 @@ import tensorflow as tf
 
 from kerasseq.data.batches import TokenBatchSettings
 from kerasseq.tasks.translation.data import EncodedPairs, PairBatches
-from kerasseq.tasks.translation.reading import Pair
+from kerasseq.tasks.translation.loss import TranslationLoss
 from kerasseq.tasks.translation.model import RecurrentTranslator
+from kerasseq.tasks.translation.reading import Pair
 from kerasseq.text.vocabulary import EOS
 from kerasseq.training.run_folder import RunFolder
 from kerasseq.training.settings import TrainingSettings
 from kerasseq.training.trainer import InterruptedRunError, Trainer
-from kerasseq.tasks.translation.loss import TranslationLoss
 
 SIZE = 9
 

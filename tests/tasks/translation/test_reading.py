@@ -6,8 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kerasseq.tasks.translation.reading import Pair, ParallelCorpus, clean, cut_splits, read_parallel, turned
 from kerasseq.errors import UserError
+from kerasseq.tasks.translation.reading import (
+    Pair,
+    ParallelCorpus,
+    clean,
+    cut_splits,
+    read_parallel,
+    turned,
+)
 
 
 def read(path, source="en", target="de", encoding="utf-8"):

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from kerasseq.errors import UserError
 from kerasseq import plots
+from kerasseq.errors import UserError
 from kerasseq.tasks.translation import report as translation
 
 WORDS = [

@@ -15,13 +15,13 @@ import pytest
 import tensorflow as tf
 
 import kerasseq.app.runs
-import kerasseq.tasks.translation.verbs
-import kerasseq.tasks.translation.translator
 import kerasseq.app.verbs
+import kerasseq.tasks.translation.translator
+import kerasseq.tasks.translation.verbs
 from kerasseq.app import cli
 from kerasseq.export import serving
-from kerasseq.text.subwords import SubwordCodec
 from kerasseq.tasks.translation.task import Translation
+from kerasseq.text.subwords import SubwordCodec
 from tests.tasks import conftest
 from tests.tasks.conftest import export_elsewhere, given, load_once, load_run
 
@@ -403,7 +403,9 @@ def test_a_text_is_cut_where_its_tokens_say():
     for text in ("a", "a b", "a b c", "क़", "", "abcdef"):
         tokens = len(codec.encode(text))
         for longest in range(1, 12):
-            reader = kerasseq.tasks.translation.translator.Translator.__new__(kerasseq.tasks.translation.translator.Translator)
+            reader = kerasseq.tasks.translation.translator.Translator.__new__(
+                kerasseq.tasks.translation.translator.Translator
+            )
             reader.source_codec, reader.longest = codec, longest
             assert reader.is_cut(text) == (tokens > longest)
 

@@ -1,0 +1,1 @@
+"""What tasks have in common above the mechanisms: their contract, the registry, runs, the command line."""

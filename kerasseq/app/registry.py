@@ -1,0 +1,50 @@
+"""Tasks by name: whoever declares one in the entry-point group ``kerasseq.tasks`` has every verb.
+
+A package with a task of its own says so in its ``pyproject.toml``::
+
+    [project.entry-points."kerasseq.tasks"]
+    tickets = "tickets.task:Tickets"
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint, entry_points
+
+from kerasseq.app.task import Task
+from kerasseq.errors import UserError
+
+GROUP = "kerasseq.tasks"
+
+
+def task_names() -> list[str]:
+    """The names of all tasks that are installed, sorted."""
+    return sorted(entry_points(group=GROUP).names)
+
+
+def find_task(name: str) -> Task:
+    """A task by its name.
+
+    Raises:
+        UserError: if there is none of that name, or several, or it cannot be loaded.
+    """
+    found = list({entry.value: entry for entry in entry_points(group=GROUP, name=name)}.values())
+    if not found:
+        names = task_names()
+        known = f"there are {', '.join(names)}" if names else "none is installed: pip install -e ."
+        raise UserError(f"no task {name!r}; {known}")
+    if len(found) > 1:
+        places = " and ".join(map(_place, found))
+        raise UserError(f"the task {name!r} is declared twice, by {places}: uninstall one of them")
+    try:
+        task = found[0].load()()
+    except Exception as error:  # whatever the other package does when it is imported
+        reason = f"{type(error).__name__}: {error}"
+        raise UserError(f"the task {name!r} of {_place(found[0])} has failed: {reason}") from error
+    if not isinstance(task, Task) or task.name != name:
+        raise UserError(f"{_place(found[0])} declares as {name!r} what is no task of that name")
+    return task
+
+
+def _place(entry: EntryPoint) -> str:
+    package = entry.dist.name if entry.dist else "an unknown package"
+    return f"{package} ({entry.value})"

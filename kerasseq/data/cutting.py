@@ -1,0 +1,187 @@
+"""How a corpus is cut into train, validation and test: one way to do it, and the rules for it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import replace
+from typing import Literal, TypeVar
+
+import numpy as np
+
+from kerasseq.data.corpus import WHOLE, Corpus, ordered, shared_notes
+from kerasseq.errors import UserError
+
+E = TypeVar("E")
+
+Rule = Callable[[Sequence[E], Sequence[str], list[str]], Mapping[str, Sequence[E]]]
+"""Takes the examples that are cut, the names of the splits that are missing, and the notes, to
+which it adds what it leaves out; gives the examples of each of these splits, and of ``train``."""
+
+
+def cut_splits(
+    corpus: Corpus[E],
+    rule: Rule[E],
+    unit: str,
+    shared: tuple[str, Callable[[E], Hashable]] | None = None,
+    wanted: Sequence[str] = ("validation", "test"),
+) -> Corpus[E]:
+    """Completes a corpus by cutting what it lacks from ``all`` or ``train``.
+
+    A split that the source has stays what it is.
+
+    Args:
+        corpus: with the splits its source has.
+        rule: that cuts.
+        unit: what an example is called.
+        shared: what two splits may have in common, in the plural, and that of an example; how
+            many are, is noted.
+        wanted: splits that the corpus is to have beside train.
+
+    Raises:
+        UserError: if a split would be empty.
+    """
+    splits, notes = dict(corpus.splits), list(corpus.notes)
+    whole = splits.pop(whole_of(corpus), [])
+    parts = rule(whole, [name for name in wanted if name not in splits], notes)
+    complete = ordered({**splits, **parts})
+    for name, part in complete.items():
+        if not part:
+            raise UserError(f"{corpus.source}: no {unit} is left for the {name} split")
+    if shared:
+        units, content = shared
+        contents = {name: set(map(content, part)) for name, part in complete.items()}
+        notes += shared_notes(contents, units)
+    return replace(corpus, splits=complete, notes=notes)
+
+
+def whole_of(corpus: Corpus) -> str:
+    """The name of the split that others are cut from."""
+    return WHOLE if WHOLE in corpus.splits else "train"
+
+
+def stratified(fraction: float, seed: int, label: Callable[[E], str]) -> Rule[E]:
+    """Parts with the same balance of labels, shuffled by ``seed``.
+
+    Args:
+        fraction: of the examples for each missing split.
+        seed: of the shuffle.
+        label: of an example.
+    """
+
+    def rule(examples: Sequence[E], missing: Sequence[str], notes: list[str]) -> dict[str, list[E]]:
+        random = np.random.default_rng(seed)
+        names = [*missing, "train"]
+        parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
+        labels = np.array([label(example) for example in examples])
+        for one in sorted(set(labels.tolist())):
+            members = random.permutation(np.flatnonzero(labels == one))
+            cuts = np.round(np.cumsum([fraction] * len(missing)) * len(members)).astype(int)
+            for name, positions in zip(names, np.split(members, cuts), strict=True):
+                parts[name].append(positions)
+        return {
+            name: [examples[i] for i in random.permutation(np.concatenate(positions))]
+            for name, positions in parts.items()
+        }
+
+    return rule
+
+
+def at_random(fraction: float, seed: int) -> Rule[E]:
+    """Parts drawn by ``seed``, each in the order of the source.
+
+    Args:
+        fraction: of the examples for each missing split.
+        seed: of the draw.
+    """
+
+    def rule(
+        examples: Sequence[E], missing: Sequence[str], notes: list[str]
+    ) -> dict[str, Sequence[E]]:
+        if not missing:
+            return {"train": examples}
+        order = np.random.default_rng(seed).permutation(len(examples))
+        cuts = np.round(np.cumsum([fraction] * len(missing)) * len(examples)).astype(int)
+        return {
+            name: [examples[i] for i in sorted(positions)]
+            for name, positions in zip([*missing, "train"], np.split(order, cuts), strict=True)
+        }
+
+    return rule
+
+
+def by_group(fraction: float, seed: int, group: Callable[[E], Hashable]) -> Rule[E]:
+    """Parts of whole groups, drawn by ``seed``, each in the order of the source.
+
+    Args:
+        fraction: of the examples for each missing split, as near as whole groups come to it.
+        seed: of the draw.
+        group: of an example.
+    """
+
+    def rule(examples: Sequence[E], missing: Sequence[str], notes: list[str]) -> dict[str, list[E]]:
+        sizes = Counter(map(group, examples))
+        groups = list(sizes)
+        order = np.random.default_rng(seed).permutation(len(groups))
+        counts = np.array([sizes[groups[i]] for i in order])
+        middles = np.cumsum(counts) - counts / 2  # so a cut is at the nearest end of a group
+        shares = np.cumsum([fraction] * len(missing))
+        cuts = np.searchsorted(middles, shares * len(examples))
+        names = [*missing, "train"]
+        part_of = {
+            groups[i]: name
+            for name, positions in zip(names, np.split(order, cuts), strict=True)
+            for i in positions
+        }
+        parts: dict[str, list[E]] = {name: [] for name in names}
+        for example in examples:
+            parts[part_of[group(example)]].append(example)
+        return parts
+
+    return rule
+
+
+def by_position(shares: Mapping[str, float], unit: Literal["lines", "characters"]) -> Rule[str]:
+    """Parts of a running text, given as lines with their ends: what is cut is the end of it.
+
+    The last missing split is the end, the one before it what stands before that. A split begins at
+    ``int(n * (1 - shares))`` of the text's ``n`` characters.
+
+    Args:
+        shares: of the text's characters, for each split that may be missing.
+        unit: ``characters`` cuts exactly there; ``lines`` after the next line end, or after the
+            next blank if the text is one line.
+    """
+
+    def rule(
+        lines: Sequence[str], missing: Sequence[str], notes: list[str]
+    ) -> dict[str, Sequence[str]]:
+        parts: dict[str, Sequence[str]] = {}
+        length, kept = sum(map(len, lines)), 1.0
+        after = "blank" if unit == "lines" and len(lines) == 1 else unit
+        for name in reversed(missing):
+            kept -= shares[name]
+            lines, parts[name] = _cut_at(lines, max(0, int(length * kept)), after)
+        return {**parts, "train": lines}
+
+    return rule
+
+
+def _cut_at(lines: Sequence[str], at: int, unit: str) -> tuple[Sequence[str], Sequence[str]]:
+    """Lines before and after a position: exactly there, or at the first start of a line, or after
+    the first blank, that does not stand before it."""
+    ends = np.cumsum([len(line) for line in lines], dtype=np.int64)
+    number = int(np.searchsorted(ends, at, side="right"))  # the line that holds the position
+    if number == len(lines):
+        return lines, []
+    line = lines[number]
+    inside = at - int(ends[number] - len(line))
+    if inside and unit == "lines":
+        inside = len(line)
+    if inside and unit == "blank":
+        blank = re.compile(r"\s").search(line, inside - 1)
+        inside = blank.end() if blank else len(line)
+    head, tail = line[:inside], line[inside:]
+    before, after = lines[:number], lines[number + 1 :]
+    return [*before, *([head] if head else [])], [*([tail] if tail else []), *after]

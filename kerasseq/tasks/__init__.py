@@ -1,0 +1,1 @@
+"""The tasks of the suite: everything special to one is in its folder, its wing."""

@@ -1,0 +1,89 @@
+"""The settings of sentiment."""
+
+# No `from __future__ import annotations` here: jsonargparse reads the types.
+from dataclasses import dataclass
+from typing import Literal
+
+from kerasseq.config import Settings, group, setting
+from kerasseq.data.batches import BatchSettings
+from kerasseq.errors import UserError
+from kerasseq.text.cut import Keep
+from kerasseq.training.settings import TaskSettings
+
+POOLINGS = ("last", "mean", "max", "attention")
+
+
+@dataclass(frozen=True)
+class TextSettings(Settings):
+    """Text to ids."""
+
+    vocabulary_size: int = setting(30_000, ge=5)
+    """Most ids in the vocabulary, the 4 special ones included; built from the train split only."""
+    min_count: int = setting(2, ge=1)
+    """A token must occur this often in the train split to enter the vocabulary."""
+    max_length: int = setting(800, ge=1)
+    """Longest text kept, in tokens."""
+    keep: Keep = "tail"
+    """What is kept of a longer text: its first tokens, its last, or half of them from either."""
+
+
+@dataclass(frozen=True)
+class ModelSettings(Settings):
+    """Embedding, recurrent stack, pooling, softmax."""
+
+    embedding: int = setting(96, ge=1)
+    """Size of the word vectors."""
+    cell: Literal["simple_rnn", "gru", "lstm"] = "lstm"
+    """Recurrent cell of every layer."""
+    units: int = setting(64, ge=1)
+    """Size of the recurrent state, for each direction."""
+    layers: int = setting(1, ge=1)
+    """Recurrent layers."""
+    bidirectional: bool = True
+    """Whether to read the text in both directions."""
+    pooling: str = "max"
+    """Sequence to vector: last, mean, max or attention, or several joined by +."""
+    ngrams: int = setting(3, ge=0, le=8)
+    """Longest n-gram of the wide path, a bag of frequent n-grams beside the recurrent network;
+    0 turns it off."""
+    ngram_rows: int = setting(600_000, ge=1)
+    """Most n-grams known to the wide path."""
+    ngram_size: int = setting(8, ge=1)
+    """Size of an n-gram's vector."""
+    ngram_documents: int = setting(2, ge=1)
+    """An n-gram must occur in this many training texts."""
+    word_dropout: float = setting(0.1, ge=0, lt=1)
+    """Share of words that become unknown in training."""
+    embedding_dropout: float = setting(0.3, ge=0, lt=1)
+    """Variational dropout of the word vectors: the same mask at every step."""
+    layer_dropout: float = setting(0.3, ge=0, lt=1)
+    """Variational dropout between recurrent layers."""
+    recurrent_dropout: float = setting(0.0, ge=0, lt=1)
+    """Variational dropout of the recurrent state; cuDNN does not have it."""
+    output_dropout: float = setting(0.5, ge=0, lt=1)
+    """Dropout of the pooled vector."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        names = self.pooling.split("+")
+        if not set(names) <= set(POOLINGS) or len(set(names)) < len(names):
+            raise UserError(
+                f"pooling must be of {', '.join(POOLINGS)}, joined by +, got {self.pooling!r}"
+            )
+
+
+@dataclass(frozen=True)
+class SentimentSettings(TaskSettings):
+    """What is trained, on what."""
+
+    text_column: str = "text"
+    """Column of the texts in a CSV, TSV, JSON lines or TFDS source."""
+    label_column: str = "label"
+    """Column of the labels."""
+    held_out: float = setting(0.1, gt=0, lt=0.5)
+    """Share of the validation split, and of the test split where the data has none."""
+    label_smoothing: float = setting(0.05, ge=0, lt=1)
+    """Share of the target probability that is spread over all classes in training."""
+    text: TextSettings = group(TextSettings)
+    batches: BatchSettings = group(BatchSettings)
+    model: ModelSettings = group(ModelSettings)

@@ -1,0 +1,9 @@
+"""Named-entity recognition with recurrent networks and a conditional random field.
+
+python -m tasks.ner train
+"""
+
+from kerasseq.app.cli import main
+
+if __name__ == "__main__":
+    main("ner")

@@ -1,0 +1,9 @@
+"""Part-of-speech tagging, or any other labelling of words, with recurrent networks.
+
+python -m tasks.pos_tagging train
+"""
+
+from kerasseq.app.cli import main
+
+if __name__ == "__main__":
+    main("pos_tagging")

@@ -1,0 +1,9 @@
+"""Sentiment, or any other classification of texts, with a recurrent network.
+
+python -m tasks.sentiment train
+"""
+
+from kerasseq.app.cli import main
+
+if __name__ == "__main__":
+    main("sentiment")
