@@ -1,16 +1,48 @@
-"""The likeliest sequences of a step function, by beam search."""
+"""The likeliest sequences of a step function, by beam search.
+
+At each step the continuations of a sentence's live hypotheses are ranked by log-probability.
+The ``width`` likeliest ones without a stop token go on. Those with a stop token that rank
+before the last of these leave the beam and compete by normalised score for the ``n_best``
+finished places; less likely stop tokens end nothing. (With one stop token this looks at the
+``2 * width`` likeliest continuations, as tensor2tensor does.)
+
+A sentence is done when
+
+- no live hypothesis can get a better score than the worst of ``n_best`` finished ones, however
+  it goes on: log-probabilities are at most 0, so the best that it can reach is its present one
+  normalised by the length that favours it most. Stopping there never changes the result;
+- or all of the ``width`` likeliest continuations have just finished, so the beam is used up.
+  This makes a beam of width 1 the same as :func:`kerasseq.decoding.sampling.greedy`,
+  whatever the normalisation;
+- or ``length`` tokens are there. Hypotheses without a stop token then take the places, best
+  score first, for which there is no finished one; they never come before a finished one.
+
+Normalised scores, for a sequence of ``n`` tokens (stop token counted) and log-probability `l`:
+
+- ``"gnmt"``: ``l / ((5 + n) / 6) ** alpha``
+  ([Wu et al., 2016](https://arxiv.org/abs/1609.08144), without the coverage penalty);
+- ``"average"``: ``l / n ** alpha``; with alpha 1 sequences are ranked by perplexity;
+- ``"none"``: ``l``, which prefers short ones.
+
+To these a bonus may be added, such as the coverage penalty of Wu et al.
+(:func:`coverage_penalty`).
+
+Sentences that are done leave the batch, so that a step costs what the others need.
+
+In the shapes below B is the sentences, A those of them that are not done, W the width.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple, get_args
 
 import tensorflow as tf
 
 from kerasseq.decoding.step import (
     EXCLUDED,
     PRESENT,
-    FlatStep,
+    LoopStep,
     Step,
     check_length,
     is_any_of,
@@ -42,6 +74,93 @@ class Beams(NamedTuple):
     """bool ``[B, n_best]``: whether the sequence ends with a stop token."""
 
 
+class _Options(NamedTuple):
+    """What was asked for, the same at each step; see :func:`beam_search`."""
+
+    width: Any
+    """A number or an int32 scalar."""
+    n_best: Any
+    """A number or an int32 scalar, at most ``width``."""
+    lengths: tf.Tensor
+    """int32 ``[B]``: most tokens of each sentence's sequences, at least 1."""
+    stop: tf.Tensor
+    """int32 ``[S]``, the tokens that end a sequence."""
+    alpha: Any
+    """A number or a scalar tensor."""
+    normalise: Normalise
+    """The kind of score."""
+    bonus: Callable[..., tf.Tensor] | None
+    """From a state and, if there is one, the memory: float32 ``[A * W]``."""
+
+
+class _Continuations(NamedTuple):
+    """Live hypotheses with one more token, N for each sentence."""
+
+    log_probs: tf.Tensor
+    """float32 ``[A, N]``, of the whole sequence; -1e30 for one that does not exist."""
+    parents: tf.Tensor
+    """int32 ``[A, N]``: which of the sentence's W hypotheses it continues."""
+    tokens: tf.Tensor
+    """int32 ``[A, N]``, the one that is added."""
+
+
+class _Ranking(NamedTuple):
+    """What becomes of the continuations."""
+
+    going_on: _Continuations
+    """The W likeliest that have no stop token, likeliest first."""
+    ending: _Continuations
+    """All, where only those exist that have a stop token and rank before the last of these."""
+    used_up: tf.Tensor
+    """bool ``[A]``: whether the W likeliest of all have a stop token."""
+
+
+class _Sequences(NamedTuple):
+    """N sequences of each sentence; :func:`_trace` reads their tokens, from the ends back.
+
+    Inside a step they are those of A sentences, not of all B.
+    """
+
+    scores: tf.Tensor
+    """float32 ``[B, N]``, normalised; -1e30 for a missing one."""
+    log_probs: tf.Tensor
+    """float32 ``[B, N]``; -1e30 for a missing one."""
+    ends: tf.Tensor
+    """int32 ``[B, N, 3]``: the last position, the hypothesis before it, and the token at it."""
+
+
+class _Found(NamedTuple):
+    """What the loop has found, for all sentences."""
+
+    t: tf.Tensor
+    """int32 scalar, steps taken."""
+    history: tf.Tensor
+    """int32 ``[longest, B, W, 2]``: parent and token of each hypothesis that was live after each
+    step."""
+    finished: _Sequences
+    """The ``n_best`` best that have a stop token, best first."""
+    cut: _Sequences
+    """The W hypotheses that were live when the sentence had as many tokens as it may have."""
+
+
+class _Live(NamedTuple):
+    """The hypotheses that go on, of the A sentences that are not done: W rows for each.
+
+    Sentences that are done may be among them, without hypotheses, until :func:`_compact`.
+    """
+
+    sentences: tf.Tensor
+    """int32 ``[A]``: their places in the batch."""
+    log_probs: tf.Tensor
+    """float32 ``[A, W]``; -1e30 for a hypothesis that is not there."""
+    tokens: tf.Tensor
+    """int32 ``[A * W]``, the last of each, which the model reads next."""
+    state: Any
+    """The model's, a nest of ``[A * W, ...]``."""
+    memory: tuple[Any, ...]
+    """What the model reads beside, a nest of ``[A * W, ...]``; or empty."""
+
+
 def check_beam(width: int, n_best: int, length: int) -> None:
     """Checks what was asked for, before any graph is built.
 
@@ -69,36 +188,7 @@ def beam_search(
     bonus: Callable[..., tf.Tensor] | None = None,
     memory: Any = None,
 ) -> Beams:
-    """Searches for the sequences with the best normalised score.
-
-    At each step the continuations of a sentence's live hypotheses are ranked by log-probability.
-    The ``width`` likeliest ones without a stop token go on. Those with a stop token that rank
-    before the last of these leave the beam and compete by normalised score for the ``n_best``
-    finished places; less likely stop tokens end nothing. (With one stop token this looks at the
-    ``2 * width`` likeliest continuations, as tensor2tensor does.)
-
-    A sentence is done when
-
-    - no live hypothesis can get a better score than the worst of ``n_best`` finished ones, however
-      it goes on: log-probabilities are at most 0, so the best that it can reach is its present one
-      normalised by the length that favours it most. Stopping there never changes the result;
-    - or all of the ``width`` likeliest continuations have just finished, so the beam is used up.
-      This makes a beam of width 1 the same as :func:`kerasseq.decoding.sampling.greedy`,
-      whatever the normalisation;
-    - or ``length`` tokens are there. Hypotheses without a stop token then take the places, best
-      score first, for which there is no finished one; they never come before a finished one.
-
-    Normalised scores, for a sequence of ``n`` tokens (stop token counted) and log-probability `l`:
-
-    - ``"gnmt"``: ``l / ((5 + n) / 6) ** alpha``
-      ([Wu et al., 2016](https://arxiv.org/abs/1609.08144), without the coverage penalty);
-    - ``"average"``: ``l / n ** alpha``; with alpha 1 sequences are ranked by perplexity;
-    - ``"none"``: ``l``, which prefers short ones.
-
-    To these a bonus may be added, such as the coverage penalty of Wu et al.
-    (:func:`coverage_penalty`).
-
-    Sentences that are done leave the batch, so that a step costs what the others need.
+    """Searches for the sequences with the best normalised score, as the module's doc describes.
 
     Args:
         step: the model. It is called with ``width`` rows for each sentence that is not done, next
@@ -111,7 +201,7 @@ def beam_search(
         alpha: strength of the normalisation, a number or a scalar tensor.
         n_best: sequences to return for each sentence, at most ``width``; a number or a scalar
             tensor.
-        normalise: see above.
+        normalise: ``"gnmt"``, ``"average"`` or ``"none"``.
         bonus: from the state after the last step of sequences, what is added to their normalised
             scores, float32 ``[rows]``, at most 0.
         memory: what each sentence has beside its state and which never changes, such as what is
@@ -131,148 +221,16 @@ def beam_search(
     >>> beams.tokens.numpy().tolist(), np.exp(np.float64(beams.log_probs)).round(3).tolist()
     ([[[2, 0], [1, 0]]], [[0.36, 0.15]])
     """
-    if isinstance(width, int) and isinstance(n_best, int):
-        check_beam(width, n_best, length=1)
-    if normalise not in ("gnmt", "average", "none"):
-        raise ValueError(
-            f"beam_search: `normalise` must be gnmt, average or none. Received: {normalise!r}"
-        )
-    model = FlatStep(step, state)
-    count = len(model.tensors)
-    first, stop = token_ids(first), token_ids(stop)
-    batch = tf.size(first)
-    length = tf.broadcast_to(tf.maximum(tf.cast(length, tf.int32), 1), [batch])
-    longest = tf.reduce_max(tf.concat([[1], length], 0))
-
-    def score(log_probs: tf.Tensor, tokens: tf.Tensor, added: Any = 0.0) -> tf.Tensor:
-        normalised = log_probs / _penalty(tokens, normalise, alpha) + added
-        return tf.where(log_probs > PRESENT, normalised, EXCLUDED)
-
-    def body(t, history, *others):
-        results, (active, tokens, live) = others[:6], others[6:9]
-        tensors, given = others[9 : 9 + count], others[9 + count :]
-        # a row a sentence that is not done
-        scores, log_probs, ends, *cut = (tf.gather(part, active) for part in results)
-        last = tf.gather(length, active)
-        read = [] if memory is None else [tf.nest.pack_sequence_as(memory, given)]
-
-        def bonus_of(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
-            """For each hypothesis, ``[sentences, width]``."""
-            assert bonus is not None
-            return tf.reshape(bonus(model.packed(tensors), *read), [-1, width])
-
-        logits, tensors_after = model(tokens, tensors, *read)
-        ids, totals = _continuations(logits, live, width + tf.size(stop))
-        stops = is_any_of(ids, stop)
-        place = tf.range(tf.shape(ids)[1])
-        parents = place // (tf.shape(ids)[1] // width)
-        live, places = tf.math.top_k(tf.where(stops, EXCLUDED, totals), width)
-
-        def stops_before(rank: int) -> tf.Tensor:
-            """Continuations with a stop token that are likelier than a live one."""
-            total, at = live[:, rank, tf.newaxis], places[:, rank, tf.newaxis]
-            return stops & ((totals > total) | ((totals == total) & (place < at)))
-
-        ending = tf.where(stops_before(width - 1), totals, EXCLUDED)
-        end = _end(t, tf.broadcast_to(parents, tf.shape(ids)), ids)
-        added = tf.gather(bonus_of(tensors_after), parents, axis=1) if bonus else 0.0
-        ended = score(ending, t + 1, added)
-        # Of equal scores the older one stays, which is what the bound below counts on.
-        scores, kept = tf.math.top_k(tf.concat([scores, ended], 1), n_best)
-        log_probs = tf.gather(tf.concat([log_probs, ending], 1), kept, batch_dims=1)
-        ends = tf.gather(tf.concat([ends, end], 1), kept, batch_dims=1)
-
-        used_up = tf.reduce_sum(tf.cast(stops_before(0), tf.int32), axis=1) >= width
-        # A penalty is monotone in the length, so the best attainable score is at one of its ends;
-        # a bonus is at most 0.
-        hope = tf.maximum(score(live[:, 0], t + 2), score(live[:, 0], last))
-        done = used_up | (hope <= scores[:, -1])
-        live = tf.where(done[:, tf.newaxis], EXCLUDED, live)
-
-        parent, tokens = tf.gather(parents, places), tf.gather(ids, places, batch_dims=1)
-        at_end = (t + 1 == last)[:, tf.newaxis]
-        added = tf.gather(bonus_of(tensors_after), parent, batch_dims=1) if bonus else 0.0
-        now = score(live, t + 1, added), live, _end(t, parent, tokens)
-        cut = [
-            tf.where(at_end if part.shape.rank == 2 else at_end[..., tf.newaxis], part, before)
-            for part, before in zip(now, cut, strict=True)
-        ]
-        live = tf.where(at_end, EXCLUDED, live)
-        at = tf.stack([tf.fill(tf.shape(active), t), active], axis=-1)
-        links = tf.stack([parent, tokens], axis=-1)
-        history = tf.tensor_scatter_nd_update(history, at, links)
-        found = [
-            tf.tensor_scatter_nd_update(part, active[:, tf.newaxis], now)
-            for part, now in zip(results, [scores, log_probs, ends, *cut], strict=True)
-        ]
-        if not isinstance(width, int) or width > 1:
-            rows = rows_of(tf.range(tf.size(active)), parent)
-            tensors_after = [tf.gather(tensor, rows) for tensor in tensors_after]
-        tokens = tf.reshape(tokens, [-1])
-        return [t + 1, history, *found, *remaining(active, tokens, live, *tensors_after, *given)]
-
-    def some_live(t: tf.Tensor, history: tf.Tensor, *others: tf.Tensor) -> tf.Tensor:
-        live = others[8]
-        return tf.reduce_any(live > PRESENT)
-
-    def rows_of(sentences: tf.Tensor, hypotheses: tf.Tensor) -> tf.Tensor:
-        return tf.reshape(sentences[:, tf.newaxis] * width + hypotheses, [-1])
-
-    def remaining(active: tf.Tensor, tokens: tf.Tensor, live: tf.Tensor, *by_row: tf.Tensor) -> Any:
-        """Without the sentences that are done, once they are a quarter: copying costs, too."""
-        goes_on = tf.reduce_any(live > PRESENT, axis=1)
-        left = tf.reduce_sum(tf.cast(goes_on, tf.int32))
-
-        def fewer() -> list[tf.Tensor]:
-            kept = tf.cast(tf.where(goes_on)[:, 0], tf.int32)
-            rows = rows_of(kept, tf.range(width))
-            by_sentence = tf.gather(active, kept), tf.gather(tokens, rows), tf.gather(live, kept)
-            return [*by_sentence, *(tf.gather(tensor, rows) for tensor in by_row)]
-
-        few = (left > 0) & (4 * left <= 3 * tf.size(active))
-        return tf.cond(few, fewer, lambda: [active, tokens, live, *by_row])
-
-    rows = tf.repeat(tf.range(batch), width)
-    nothing = tf.fill([batch, n_best], EXCLUDED)
-    # Only one of the hypotheses is there at first: equal ones would stay equal.
-    live = tf.where(tf.range(width) == 0, 0.0, EXCLUDED) + tf.zeros([batch, 1])
-    uncut = tf.fill(tf.shape(live), EXCLUDED)
-    by_row = [*model.tensors, *tf.nest.flatten([] if memory is None else memory)]
-    _, history, scores, log_probs, ends, cut_scores, cut_log_probs, cut_ends, *_ = loop(
-        some_live,
-        body,
-        [
-            tf.constant(0),
-            tf.zeros(tf.stack([longest, batch, width, 2]), tf.int32),
-            nothing,
-            nothing,
-            tf.zeros(tf.stack([batch, n_best, 3]), tf.int32),
-            uncut,
-            uncut,
-            tf.zeros(tf.stack([batch, width, 3]), tf.int32),
-        ],
-        [tf.range(batch), tf.gather(first, rows), live]
-        + [tf.gather(tf.convert_to_tensor(tensor), rows) for tensor in by_row],
+    first = token_ids(first)
+    options = _options(width, n_best, length, stop, alpha, normalise, bonus, tf.size(first))
+    model = LoopStep(step, state)
+    found, _ = loop(
+        lambda _, live: tf.reduce_any(live.log_probs > PRESENT),
+        lambda found, live: _advance(model, options, found, live),
+        [_nothing(options)],
+        [_start(model.state, first, memory, width)],
     )
-
-    # Finished ones first, then those that were cut, then what is missing; each part is sorted
-    # (a bonus changes the order of those that were cut), and top_k keeps the order of equal ones.
-    cut_scores, order = tf.math.top_k(cut_scores, width)
-    cut_log_probs = tf.gather(cut_log_probs, order, batch_dims=1)
-    cut_ends = tf.gather(cut_ends, order, batch_dims=1)
-    scores = tf.concat([scores, cut_scores], 1)
-    rank = tf.cast(scores > EXCLUDED, tf.int32)
-    rank += tf.concat([rank[:, :n_best], tf.zeros_like(rank[:, n_best:])], 1)
-    rank, order = tf.math.top_k(rank, n_best)
-    ends = tf.gather(tf.concat([ends, cut_ends], 1), order, batch_dims=1)
-    lengths = tf.where(rank > 0, ends[..., 0] + 1, 0)
-    return Beams(
-        _trace(history, ends, lengths),
-        lengths,
-        tf.gather(tf.concat([log_probs, cut_log_probs], 1), order, batch_dims=1),
-        tf.gather(scores, order, batch_dims=1),
-        rank == 2,
-    )
+    return _assemble(found, options)
 
 
 def coverage_penalty(covered: tf.Tensor, mask: tf.Tensor, beta: Any) -> tf.Tensor:
@@ -293,6 +251,151 @@ def coverage_penalty(covered: tf.Tensor, mask: tf.Tensor, beta: Any) -> tf.Tenso
     return tf.cast(beta, tf.float32) * tf.reduce_sum(tf.where(mask, each, 0.0), axis=1)
 
 
+def _options(
+    width: Any,
+    n_best: Any,
+    length: Any,
+    stop: Any,
+    alpha: Any,
+    normalise: Normalise,
+    bonus: Callable[..., tf.Tensor] | None,
+    sentences: tf.Tensor,
+) -> _Options:
+    """The arguments of :func:`beam_search`, checked, for so many sentences."""
+    if isinstance(width, int) and isinstance(n_best, int):
+        check_beam(width, n_best, length=1)
+    if normalise not in get_args(Normalise):
+        raise ValueError(
+            f"beam_search: `normalise` must be gnmt, average or none. Received: {normalise!r}"
+        )
+    lengths = tf.broadcast_to(tf.maximum(tf.cast(length, tf.int32), 1), [sentences])
+    return _Options(width, n_best, lengths, token_ids(stop), alpha, normalise, bonus)
+
+
+def _nothing(options: _Options) -> _Found:
+    """What is found before the first step."""
+    width, batch = options.width, tf.size(options.lengths)
+    longest = tf.reduce_max(tf.concat([[1], options.lengths], 0))
+
+    def missing(count: Any) -> _Sequences:
+        scores = tf.fill([batch, count], EXCLUDED)
+        return _Sequences(scores, scores, tf.zeros(tf.stack([batch, count, 3]), tf.int32))
+
+    history = tf.zeros(tf.stack([longest, batch, width, 2]), tf.int32)
+    return _Found(tf.constant(0), history, missing(options.n_best), missing(width))
+
+
+def _start(state: Any, first: tf.Tensor, memory: Any, width: Any) -> _Live:
+    """The hypotheses before the first step."""
+    batch = tf.size(first)
+    rows = tf.repeat(tf.range(batch), width)
+    # Only one of the hypotheses is there at first: equal ones would stay equal.
+    log_probs = tf.where(tf.range(width) == 0, 0.0, EXCLUDED) + tf.zeros([batch, 1])
+    read = () if memory is None else (tf.nest.map_structure(tf.convert_to_tensor, memory),)
+    return _Live(tf.range(batch), log_probs, *_gathered((first, state, read), rows))
+
+
+def _advance(
+    model: LoopStep, options: _Options, found: _Found, live: _Live
+) -> tuple[_Found, _Live]:
+    """One step of the search: each live hypothesis reads its last token."""
+    logits, state = model(live.tokens, live.state, *live.memory)
+    ranking = _rank(_expand(logits, live.log_probs, options), options)
+    lengths = tf.gather(options.lengths, live.sentences)
+    bonus = None
+    if options.bonus:
+        bonus = tf.reshape(options.bonus(state, *live.memory), [-1, options.width])
+
+    finished, cut = _gathered((found.finished, found.cut), live.sentences)
+    ended = _sequences(ranking.ending, found.t, bonus, options)
+    finished = _finish(finished, ended, options.n_best)
+    done = ranking.used_up | _is_beaten(ranking.going_on, finished, found.t, lengths, options)
+    going_on = _excluding(ranking.going_on, done[:, tf.newaxis])
+
+    at_end = (found.t + 1 == lengths)[:, tf.newaxis]
+    cut = _cut(cut, _sequences(going_on, found.t, bonus, options), at_end)
+    going_on = _excluding(going_on, at_end)
+
+    found = _record(found, live.sentences, going_on, finished, cut)
+    return found, _compact(_follow(live, going_on, state, options.width), options.width)
+
+
+def _expand(logits: tf.Tensor, live: tf.Tensor, options: _Options) -> _Continuations:
+    """The likeliest next tokens of each hypothesis: as many as the width and the stop tokens.
+
+    So the W best of a sentence that are no stop tokens are among them, and so is every stop token
+    that ranks before these.
+
+    Args:
+        logits: float32 ``[A * W, V]``; all V tokens are taken if they are fewer.
+        live: float32 ``[A, W]``, log-probabilities of the hypotheses.
+        options: of the search.
+
+    Returns:
+        Hypothesis by hypothesis. Tokens of one hypothesis are ordered by logit and, where these are
+        equal, by id, also where the sums are equal by rounding.
+    """
+    count = tf.minimum(options.width + tf.size(options.stop), tf.shape(logits)[1])
+    found, ids = tf.math.top_k(logits, count)
+    gains = found - tf.reduce_logsumexp(logits, axis=1, keepdims=True)
+    shape = tf.stack([tf.shape(live)[0], tf.shape(live)[1] * count])
+    totals = tf.reshape(tf.reshape(live, [-1, 1]) + gains, shape)
+    parents = tf.broadcast_to(tf.range(shape[1]) // count, shape)
+    return _Continuations(tf.maximum(totals, EXCLUDED), parents, tf.reshape(ids, shape))
+
+
+def _rank(continuations: _Continuations, options: _Options) -> _Ranking:
+    """Tells those that go on from those that end; of equal ones the first ranks first."""
+    width, totals = options.width, continuations.log_probs
+    stops = is_any_of(continuations.tokens, options.stop)
+    place = tf.range(tf.shape(totals)[1])
+    likeliest, places = tf.math.top_k(tf.where(stops, EXCLUDED, totals), width)
+
+    def stops_before(rank: int) -> tf.Tensor:
+        """Continuations with a stop token that are likelier than one that goes on."""
+        total, at = likeliest[:, rank, tf.newaxis], places[:, rank, tf.newaxis]
+        return stops & ((totals > total) | ((totals == total) & (place < at)))
+
+    parents = tf.gather(continuations.parents, places, batch_dims=1)
+    tokens = tf.gather(continuations.tokens, places, batch_dims=1)
+    return _Ranking(
+        _Continuations(likeliest, parents, tokens),
+        continuations._replace(log_probs=tf.where(stops_before(width - 1), totals, EXCLUDED)),
+        tf.reduce_sum(tf.cast(stops_before(0), tf.int32), axis=1) >= width,
+    )
+
+
+def _excluding(continuations: _Continuations, excluded: tf.Tensor) -> _Continuations:
+    """The same, but those of some sentences do not exist, bool ``[A, 1]``."""
+    log_probs = tf.where(excluded, EXCLUDED, continuations.log_probs)
+    return continuations._replace(log_probs=log_probs)
+
+
+def _sequences(
+    continuations: _Continuations, t: tf.Tensor, bonus: tf.Tensor | None, options: _Options
+) -> _Sequences:
+    """Continuations as sequences that end here, for the A sentences.
+
+    Args:
+        continuations: of step ``t``, the position of their last token.
+        t: int32 scalar.
+        bonus: float32 ``[A, W]``, of the parents; or none.
+        options: of the search.
+    """
+    log_probs, parents, tokens = continuations
+    added = 0.0 if bonus is None else tf.gather(bonus, parents, batch_dims=1)
+    ends = tf.stack([tf.fill(tf.shape(tokens), t), parents, tokens], axis=-1)
+    return _Sequences(_score(log_probs, t + 1, options, added), log_probs, ends)
+
+
+def _score(
+    log_probs: tf.Tensor, tokens: tf.Tensor, options: _Options, added: Any = 0.0
+) -> tf.Tensor:
+    """Normalised scores of sequences of so many tokens, with what a bonus has added."""
+    normalised = log_probs / _penalty(tokens, options.normalise, options.alpha) + added
+    return tf.where(log_probs > PRESENT, normalised, EXCLUDED)
+
+
 def _penalty(tokens: tf.Tensor, normalise: Normalise, alpha: Any) -> tf.Tensor:
     """What the log-probability of a sequence of so many tokens is divided by."""
     if normalise == "none":
@@ -301,38 +404,124 @@ def _penalty(tokens: tf.Tensor, normalise: Normalise, alpha: Any) -> tf.Tensor:
     return ((5.0 + count) / 6.0) ** alpha if normalise == "gnmt" else count**alpha
 
 
-def _continuations(
-    logits: tf.Tensor, live: tf.Tensor, count: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """The ``count`` likeliest next tokens of each hypothesis.
+def _finish(finished: _Sequences, ending: _Sequences, n_best: Any) -> _Sequences:
+    """The best of those that had finished before and of those that finish now."""
+    # Of equal scores the older one stays, which is what `_is_beaten` counts on.
+    return _best(_joined(finished, ending), n_best)
 
-    With as many as ``width`` and the number of stop tokens, the ``width`` best of a sentence that
-    are no stop tokens are among them, and so is every stop token that ranks before these.
 
-    Args:
-        logits: float32 ``[B * width, V]``.
-        live: float32 ``[B, width]``, log-probabilities of the hypotheses.
-        count: scalar; all, if it is more than V.
+def _cut(cut: _Sequences, now: _Sequences, at_end: tf.Tensor) -> _Sequences:
+    """Those that are cut: where ``at_end``, bool ``[A, 1]``, the hypotheses as they are now."""
+    return _Sequences(
+        tf.where(at_end, now.scores, cut.scores),
+        tf.where(at_end, now.log_probs, cut.log_probs),
+        tf.where(at_end[..., tf.newaxis], now.ends, cut.ends),
+    )
 
-    Returns:
-        Tokens int32 and log-probabilities float32 of the continued sequences, both
-        ``[B, width * count]``, hypothesis by hypothesis. Tokens of one hypothesis are ordered by
-        logit and, where these are equal, by id, also where the sums are equal by rounding.
+
+def _joined(first: _Sequences, second: _Sequences) -> _Sequences:
+    """The sequences of each sentence in one, ``[A, N + M]``."""
+    pairs = zip(first, second, strict=True)
+    return _Sequences(*(tf.concat(pair, 1) for pair in pairs))
+
+
+def _best(sequences: _Sequences, count: Any) -> _Sequences:
+    """So many with the best score, best first; equal ones stay in their order."""
+    scores, order = tf.math.top_k(sequences.scores, count)
+    rest = (tf.gather(part, order, batch_dims=1) for part in sequences[1:])
+    return _Sequences(scores, *rest)
+
+
+def _is_beaten(
+    going_on: _Continuations,
+    finished: _Sequences,
+    t: tf.Tensor,
+    lengths: tf.Tensor,
+    options: _Options,
+) -> tf.Tensor:
+    """Sentences whose hypotheses cannot get a better score than all that is finished, bool ``[A]``.
+
+    A penalty is monotone in the length, so the best attainable score is at one of its ends; a bonus
+    is at most 0.
     """
-    count = tf.minimum(count, tf.shape(logits)[1])
-    found, ids = tf.math.top_k(logits, count)
-    gains = found - tf.reduce_logsumexp(logits, axis=1, keepdims=True)
-    shape = tf.stack([tf.shape(live)[0], tf.shape(live)[1] * count])
-    totals = tf.reshape(tf.reshape(live, [-1, 1]) + gains, shape)
-    return tf.reshape(ids, shape), tf.maximum(totals, EXCLUDED)
+    best = going_on.log_probs[:, 0]
+    hope = tf.maximum(_score(best, t + 2, options), _score(best, lengths, options))
+    return hope <= finished.scores[:, -1]
 
 
-def _end(t: tf.Tensor, parent: tf.Tensor, token: tf.Tensor) -> tf.Tensor:
-    """Last position of sequences, the hypothesis before it, and the token at it: int32 [B, N, 3].
+def _record(
+    found: _Found,
+    sentences: tf.Tensor,
+    going_on: _Continuations,
+    finished: _Sequences,
+    cut: _Sequences,
+) -> _Found:
+    """Writes what a step has found for the A ``sentences`` to their places in the batch."""
+    at = tf.stack([tf.fill(tf.shape(sentences), found.t), sentences], axis=-1)
+    links = tf.stack([going_on.parents, going_on.tokens], axis=-1)
+    places = sentences[:, tf.newaxis]
 
-    From these :func:`_trace` reads the whole sequence.
+    def written(before: _Sequences, now: _Sequences) -> _Sequences:
+        pairs = zip(before, now, strict=True)
+        return _Sequences(*(tf.tensor_scatter_nd_update(b, places, n) for b, n in pairs))
+
+    return _Found(
+        found.t + 1,
+        tf.tensor_scatter_nd_update(found.history, at, links),
+        written(found.finished, finished),
+        written(found.cut, cut),
+    )
+
+
+def _follow(live: _Live, going_on: _Continuations, state: Any, width: Any) -> _Live:
+    """The hypotheses that go on, each with the state after its parent's last token."""
+    if not isinstance(width, int) or width > 1:
+        rows = _rows(tf.range(tf.size(live.sentences)), going_on.parents, width)
+        state = _gathered(state, rows)
+    tokens = tf.reshape(going_on.tokens, [-1])
+    return live._replace(log_probs=going_on.log_probs, tokens=tokens, state=state)
+
+
+def _compact(live: _Live, width: Any) -> _Live:
+    """Drops the sentences that are done, once they are a quarter: copying costs, too."""
+    goes_on = tf.reduce_any(live.log_probs > PRESENT, axis=1)
+    left = tf.reduce_sum(tf.cast(goes_on, tf.int32))
+
+    def fewer() -> _Live:
+        kept = tf.cast(tf.where(goes_on)[:, 0], tf.int32)
+        rows = _rows(kept, tf.range(width), width)
+        by_sentence = _gathered((live.sentences, live.log_probs), kept)
+        return _Live(*by_sentence, *_gathered((live.tokens, live.state, live.memory), rows))
+
+    few = (left > 0) & (4 * left <= 3 * tf.size(live.sentences))
+    return tf.cond(few, fewer, lambda: live)
+
+
+def _rows(sentences: tf.Tensor, hypotheses: tf.Tensor, width: Any) -> tf.Tensor:
+    """Where the model has hypotheses ``[N, W]`` or ``[W]`` of sentences ``[N]``: ``[N * W]``."""
+    return tf.reshape(sentences[:, tf.newaxis] * width + hypotheses, [-1])
+
+
+def _gathered(nest: Any, rows: tf.Tensor) -> Any:
+    """Those rows of each tensor."""
+    return tf.nest.map_structure(lambda tensor: tf.gather(tensor, rows), nest)
+
+
+def _assemble(found: _Found, options: _Options) -> Beams:
+    """Finished ones first, then those that were cut, then what is missing; each part is sorted.
+
+    Those that were cut are not yet: a bonus has changed their order.
     """
-    return tf.stack([tf.fill(tf.shape(token), t), parent, token], axis=-1)
+    n_best = options.n_best
+    every = _joined(found.finished, _best(found.cut, options.width))
+    # 2 for a finished sequence, 1 for one that was cut; top_k keeps the order of equal ones.
+    rank = tf.cast(every.scores > EXCLUDED, tf.int32)
+    rank += tf.concat([rank[:, :n_best], tf.zeros_like(rank[:, n_best:])], 1)
+    rank, order = tf.math.top_k(rank, n_best)
+    scores, log_probs, ends = (tf.gather(part, order, batch_dims=1) for part in every)
+    lengths = tf.where(rank > 0, ends[..., 0] + 1, 0)
+    tokens = _trace(found.history, ends, lengths)
+    return Beams(tokens, lengths, log_probs, scores, finished=rank == 2)
 
 
 def _trace(history: tf.Tensor, ends: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
@@ -341,7 +530,7 @@ def _trace(history: tf.Tensor, ends: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor
     Args:
         history: int32 ``[length, B, width, 2]``: parent and token of each hypothesis that was live
             after each step.
-        ends: int32 ``[B, N, 3]``, see :func:`_end`.
+        ends: int32 ``[B, N, 3]``, see :class:`_Sequences`.
         lengths: int32 ``[B, N]``, 0 for a missing sequence.
 
     Returns:

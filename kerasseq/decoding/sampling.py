@@ -11,7 +11,7 @@ import tensorflow as tf
 from kerasseq.decoding.step import (
     EXCLUDED,
     PRESENT,
-    FlatStep,
+    LoopStep,
     Step,
     check_length,
     is_any_of,
@@ -244,17 +244,17 @@ def _generate(
     stop: Any,
     pick: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
 ) -> Generated:
-    model = FlatStep(step, state)
+    model = LoopStep(step, state)
     first, stop = token_ids(first), token_ids(stop)
     length = tf.maximum(tf.cast(length, tf.int32), 0)
 
-    def body(t, tokens, live, chosen, log_probs, *tensors):
-        logits, tensors_after = model(tokens, tensors)
+    def body(t, tokens, live, chosen, log_probs, state):
+        logits, state = model(tokens, state)
         tokens = pick(logits, t)
         picked = tf.gather(tf.nn.log_softmax(logits), tokens, batch_dims=1)
         chosen = tf.tensor_scatter_nd_update(chosen, [[t]], tokens[tf.newaxis])
         log_probs = tf.tensor_scatter_nd_update(log_probs, [[t]], picked[tf.newaxis])
-        return [t + 1, tokens, live & ~is_any_of(tokens, stop), chosen, log_probs, *tensors_after]
+        return [t + 1, tokens, live & ~is_any_of(tokens, stop), chosen, log_probs, state]
 
     # Rows that have ended run along until the last one has; what they produce is cut off below.
     shape = tf.stack([length, tf.size(first)])
@@ -267,7 +267,7 @@ def _generate(
             tf.ones_like(first, tf.bool),
             tf.zeros(shape, tf.int32),
             tf.zeros(shape),
-            *model.tensors,
+            model.state,
         ],
     )
     tokens, log_probs = tf.transpose(chosen[:steps]), tf.transpose(log_probs[:steps])

@@ -45,8 +45,8 @@ def without(step: Step, excluded: Sequence[int]) -> Step:
     return others
 
 
-class FlatStep:
-    """A step whose state is a flat list of tensors, as a loop carries it.
+class LoopStep:
+    """A step as a loop carries it: its state is tensors and keeps its structure.
 
     Args:
         step: the model; it may take more than a :data:`Step` does.
@@ -55,41 +55,38 @@ class FlatStep:
 
     def __init__(self, step: Callable[..., tuple[tf.Tensor, Any]], state: Any):
         self._step = step
-        self._structure = state
-        self.tensors = [tf.convert_to_tensor(tensor) for tensor in tf.nest.flatten(state)]
+        self.state = tf.nest.map_structure(tf.convert_to_tensor, state)
 
-    def __call__(
-        self, tokens: tf.Tensor, tensors: Sequence[tf.Tensor], *more: Any
-    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def __call__(self, tokens: tf.Tensor, state: Any, *more: Any) -> tuple[tf.Tensor, Any]:
         """Logits float32 ``[rows, V]`` and the new state; ``more`` is passed on to the step."""
-        logits, state = self._step(tokens, self.packed(tensors), *more)
-        tf.nest.assert_same_structure(self._structure, state, check_types=False)
-        after = [tf.convert_to_tensor(tensor) for tensor in tf.nest.flatten(state)]
-        return tf.cast(logits, tf.float32), after
-
-    def packed(self, tensors: Sequence[tf.Tensor]) -> Any:
-        """The state as the step knows it."""
-        return tf.nest.pack_sequence_as(self._structure, tensors)
+        logits, after = self._step(tokens, state, *more)
+        tf.nest.assert_same_structure(self.state, after, check_types=False)
+        tensors = [tf.convert_to_tensor(tensor) for tensor in tf.nest.flatten(after)]
+        return tf.cast(logits, tf.float32), tf.nest.pack_sequence_as(self.state, tensors)
 
 
 def loop(
     condition: Callable[..., tf.Tensor],
-    body: Callable[..., Sequence[tf.Tensor]],
-    variables: Sequence[tf.Tensor],
-    shrinking: Sequence[tf.Tensor] = (),
-) -> Sequence[tf.Tensor]:
-    """``tf.while_loop`` over a flat list of tensors, and then those whose first axis may change.
+    body: Callable[..., Sequence[Any]],
+    variables: Sequence[Any],
+    shrinking: Sequence[Any] = (),
+) -> Sequence[Any]:
+    """``tf.while_loop`` over nests of tensors, and then nests of those whose first axis may change.
 
     Static shapes stay as they came: a body loses some of them on the way (``tf.reshape``), which
     ``tf.while_loop`` by itself would refuse.
     """
 
-    shapes = [variable.shape for variable in variables]
-    shapes += [tf.TensorShape([None]).concatenate(tensor.shape[1:]) for tensor in shrinking]
+    def any_rows(tensor: tf.Tensor) -> tf.TensorShape:
+        return tf.TensorShape([None]).concatenate(tensor.shape[1:])
 
-    def keeping_shapes(*before: tf.Tensor) -> Sequence[tf.Tensor]:
+    shapes = tf.nest.map_structure(lambda tensor: tensor.shape, [*variables])
+    shapes += tf.nest.map_structure(any_rows, [*shrinking])
+    flat_shapes = tf.nest.flatten(shapes)
+
+    def keeping_shapes(*before: Any) -> Sequence[Any]:
         after = body(*before)
-        for tensor, shape in zip(after, shapes, strict=True):
+        for tensor, shape in zip(tf.nest.flatten(after), flat_shapes, strict=True):
             tensor.set_shape(shape)
         return after
 
