@@ -1,16 +1,12 @@
 """A loop over time, for steps that no fused kernel knows."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
-Step = Callable[[list[Any], list[Any]], list[Any]]
-
-# Products of the step that is being traced, by the identity of their kernels.
-_products: list[dict[int, Callable[[Any], Any]]] = []
+from kerasseq.kernels.step_products import Step
 
 
 def scan(
@@ -44,19 +40,3 @@ def scan(
 
     final, outputs = ops.scan(body, states, steps, reverse=reverse)
     return outputs, final
-
-
-def product(x: Any, kernel: Any) -> Any:
-    """`x kernel`, `x [..., a]`; see `kernels` of `scan`."""
-    known = _products[-1].get(id(kernel)) if _products else None
-    return ops.matmul(x, kernel) if known is None else known(x)
-
-
-@contextmanager
-def products(by_kernel: dict[int, Callable[[Any], Any]]) -> Iterator[None]:
-    """Within it `product` takes these functions, by the identity of the kernel."""
-    _products.append(by_kernel)
-    try:
-        yield
-    finally:
-        _products.pop()

@@ -15,7 +15,7 @@ import tensorflow as tf
 from keras import ops
 
 from kerasseq.kernels.products import outer
-from kerasseq.kernels.scan import Step, products
+from kerasseq.kernels.step_products import Step, products
 from kerasseq.kernels.tensorflow_loop import loop
 
 _WHOLE = {2: tf.int16, 4: tf.int32, 8: tf.int64}

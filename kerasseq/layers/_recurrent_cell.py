@@ -5,7 +5,7 @@ from typing import Any, ClassVar, NamedTuple
 import keras
 from keras import ops
 
-from kerasseq.kernels.scan import product
+from kerasseq.kernels.step_products import product
 from kerasseq.layers._checks import (
     check_features,
     check_positive,

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from kerasseq.kernels.scan import product
+from kerasseq.kernels.step_products import product
 from kerasseq.layers._attention import AttentionBase
 from kerasseq.layers._checks import check_positive
 from kerasseq.layers._seeds import another

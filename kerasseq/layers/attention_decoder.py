@@ -6,7 +6,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from kerasseq.kernels.scan import product, scan
+from kerasseq.kernels.scan import scan
+from kerasseq.kernels.step_products import product
 from kerasseq.layers._attention import AttentionBase, autocast
 from kerasseq.layers._checks import (
     check_choice,

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from kerasseq.kernels.scan import product, scan
+from kerasseq.kernels.scan import scan
+from kerasseq.kernels.step_products import product
 
 TIME, BATCH, UNITS, INNER = 5, 3, 4, 6
 
