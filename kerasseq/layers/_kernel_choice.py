@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import keras
 
 from kerasseq.kernels.cudnn_version import cudnn_version, too_old
+from kerasseq.layers._checks import check_choice
 
 KERNELS = ("auto", "cudnn", "closed_form", "loop")
 XLA_CHOICES = ("auto", True, False)
@@ -26,6 +27,20 @@ class KernelChoice(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.name}{' (XLA)' if self.xla else ''}: {self.reason}"
+
+
+def check_kernel(layer: str, kernel: Any, use_cudnn: Any, xla: Any) -> None:
+    """Raise a `ValueError` unless these settings are known ones that go together."""
+    check_choice(layer, "kernel", kernel, KERNELS)
+    check_choice(layer, "use_cudnn", use_cudnn, ("auto", True, False))
+    check_choice(layer, "xla", xla, XLA_CHOICES)
+    if (use_cudnn is False and kernel == "cudnn") or (
+        use_cudnn is True and kernel in ("closed_form", "loop")
+    ):
+        raise ValueError(
+            f"{layer}: `use_cudnn` and `kernel` contradict each other. "
+            f"Received: use_cudnn={use_cudnn}, kernel={kernel!r}"
+        )
 
 
 def choose_kernel(stack: Any) -> KernelChoice:

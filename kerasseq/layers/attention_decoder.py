@@ -18,7 +18,7 @@ from kerasseq.layers._checks import (
     differ,
 )
 from kerasseq.layers._explicit_mask import ExplicitMaskLayer
-from kerasseq.layers._kernel_choice import KernelChoice
+from kerasseq.layers._kernel_choice import KernelChoice, check_kernel
 from kerasseq.layers._state_bridge import BRIDGES, StateBridge
 from kerasseq.layers.additive_attention import AdditiveAttention
 from kerasseq.layers.bilinear_attention import BilinearAttention
@@ -68,7 +68,9 @@ class AttentionDecoder(ExplicitMaskLayer):
             so); `"copy"`: as they are; `"zeros"`: not at all.
         dropout: rate of dropout on the embeddings, between the layers and on `o` (not on the `o`
             that is fed back).
-        use_cudnn: kept for the recurrent layers, see `RecurrentStack`.
+        kernel, use_cudnn, xla: of the recurrent layers, see `RecurrentStack`. No kernel runs them
+            where each step needs the output of the one before (`kernel_plan()` says so): then a
+            kernel that is given by its name is not read.
         seed: seed of the dropout.
 
     Call arguments:
@@ -120,6 +122,8 @@ class AttentionDecoder(ExplicitMaskLayer):
         dropout: float = 0.0,
         use_cudnn: Any = "auto",
         seed: int | None = None,
+        kernel: str = "auto",
+        xla: Any = "auto",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -142,6 +146,7 @@ class AttentionDecoder(ExplicitMaskLayer):
         check_choice(name, "attend", attend, ("after", "before"))
         check_choice(name, "bridge", bridge, BRIDGES)
         check_rate(name, "dropout", dropout)
+        check_kernel(name, kernel, use_cudnn, xla)
         self.embedding = embedding
         self.units = units
         self.num_layers = num_layers
@@ -152,13 +157,20 @@ class AttentionDecoder(ExplicitMaskLayer):
         self.dropout = dropout
         self.use_cudnn = use_cudnn
         self.seed = seed
+        self.kernel = kernel
+        self.xla = xla
+        coverage = isinstance(attention, AttentionBase) and attention.coverage
+        self._in_turn = _why_in_turn(input_feeding, attend, coverage)
         policy = self.dtype_policy
         self.recurrent = RecurrentStack(
             units,
             num_layers=num_layers,
             cell=cell,
             dropout=dropout,
+            # In turn no kernel runs: one that cannot run here is no error then.
+            kernel="auto" if self._in_turn else kernel,
             use_cudnn=use_cudnn,
+            xla=xla,
             return_state=True,
             seed=seed,
             dtype=policy,
@@ -291,7 +303,7 @@ class AttentionDecoder(ExplicitMaskLayer):
             mask = check_mask("AttentionDecoder", mask, tokens, inputs_name="tokens")
         if not training:
             sampling_rate = None
-        if self._in_turn() or sampling_rate is not None:
+        if self._in_turn or sampling_rate is not None:
             hidden, weights = self._run_in_turn(tokens, state, memory, training, sampling_rate)
         else:
             hidden, weights = self._run_at_once(tokens, state, memory, mask, training)
@@ -314,18 +326,10 @@ class AttentionDecoder(ExplicitMaskLayer):
         )
         return self.combine(ops.concatenate([outputs, context], axis=-1)), weights
 
-    def _in_turn(self) -> str:
-        """Why a step needs the one before, beside the recurrent state; empty if it does not."""
-        if self.input_feeding:
-            return "input feeding: each step reads the output before"
-        if self.attend == "before":
-            return "each step attends by the state before"
-        return "each step knows what was attended to before" if self.attention.coverage else ""
-
     def kernel_plan(self) -> KernelChoice:
         """How it is run over a sequence, and why, as of a :class:`RecurrentStack`."""
-        if reason := self._in_turn():
-            return KernelChoice("loop", reason)
+        if self._in_turn:
+            return KernelChoice("loop", self._in_turn)
         return self.recurrent.kernel_plan()
 
     def _run_in_turn(
@@ -496,6 +500,8 @@ class AttentionDecoder(ExplicitMaskLayer):
             "dropout": self.dropout,
             "use_cudnn": self.use_cudnn,
             "seed": self.seed,
+            "kernel": self.kernel,
+            "xla": self.xla,
         }
 
     @classmethod
@@ -505,3 +511,12 @@ class AttentionDecoder(ExplicitMaskLayer):
             if isinstance(config[name], dict):
                 config[name] = keras.saving.deserialize_keras_object(config[name])
         return cls(**config)
+
+
+def _why_in_turn(input_feeding: bool, attend: str, coverage: bool) -> str:
+    """Why a step needs the one before, beside the recurrent state; empty if it does not."""
+    if input_feeding:
+        return "input feeding: each step reads the output before"
+    if attend == "before":
+        return "each step attends by the state before"
+    return "each step knows what was attended to before" if coverage else ""

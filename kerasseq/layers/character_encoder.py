@@ -16,6 +16,7 @@ from kerasseq.layers._checks import (
     whole_numbers,
 )
 from kerasseq.layers._explicit_mask import ExplicitMaskLayer
+from kerasseq.layers._kernel_choice import check_kernel
 from kerasseq.layers.recurrent_stack import RecurrentStack
 
 
@@ -38,8 +39,9 @@ class CharacterEncoder(ExplicitMaskLayer):
         widths: for `"cnn"`, the filters' widths in characters.
         dropout: rate of dropout on the characters' embeddings.
         seed: seed of the dropout.
-        use_cudnn: for `"bilstm"`, as in `RecurrentStack`: `"auto"`, `True` or `False` (as an
-            export that runs without a GPU needs).
+        kernel, use_cudnn: for `"bilstm"`, as in `RecurrentStack`.
+        xla: for `"bilstm"`, as in `RecurrentStack`; but `"auto"` does not compile, since the number
+            of words changes with every batch.
 
     Call arguments:
         inputs: int `[batch, words, characters]`.
@@ -70,6 +72,8 @@ class CharacterEncoder(ExplicitMaskLayer):
         dropout: float = 0.0,
         seed: int | None = None,
         use_cudnn: Any = "auto",
+        kernel: str = "auto",
+        xla: Any = "auto",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -79,7 +83,7 @@ class CharacterEncoder(ExplicitMaskLayer):
         check_positive(name, "embedding_dim", embedding_dim)
         check_choice(name, "method", method, ("cnn", "bilstm"))
         check_rate(name, "dropout", dropout)
-        check_choice(name, "use_cudnn", use_cudnn, ("auto", True, False))
+        check_kernel(name, kernel, use_cudnn, xla)
         self.vocabulary_size = vocabulary_size
         self.units = units
         self.method = method
@@ -90,6 +94,8 @@ class CharacterEncoder(ExplicitMaskLayer):
         self.dropout = dropout
         self.seed = seed
         self.use_cudnn = use_cudnn
+        self.kernel = kernel
+        self.xla = xla
         parts = len(self.widths) if method == "cnn" else 2
         if parts == 0 or units % parts:
             raise ValueError(
@@ -100,25 +106,28 @@ class CharacterEncoder(ExplicitMaskLayer):
         policy = self.dtype_policy
         self.embedding = keras.layers.Embedding(vocabulary_size, embedding_dim, dtype=policy)
         self.drop = keras.layers.Dropout(dropout, seed=seed, dtype=policy)
-        self.convolutions: list[Any] = []
-        self.recurrent = None
-        if method == "cnn":
-            self.convolutions = [
-                keras.layers.Conv1D(
-                    units // parts, width, padding="same", name=f"width_{width}", dtype=policy
-                )
-                for width in self.widths
-            ]
-        else:
-            # The number of words changes with every batch, and XLA compiles for each number.
-            self.recurrent = RecurrentStack(
-                units // 2,
-                bidirectional=True,
-                return_state=True,
-                use_cudnn=use_cudnn,
-                xla=False,
-                dtype=policy,
+        self.convolutions = self._make_convolutions(units // parts) if method == "cnn" else []
+        self.recurrent = None if method == "cnn" else self._make_recurrent(units // parts)
+
+    def _make_convolutions(self, units: int) -> list[Any]:
+        return [
+            keras.layers.Conv1D(
+                units, width, padding="same", name=f"width_{width}", dtype=self.dtype_policy
             )
+            for width in self.widths
+        ]
+
+    def _make_recurrent(self, units: int) -> RecurrentStack:
+        return RecurrentStack(
+            units,
+            bidirectional=True,
+            return_state=True,
+            kernel=self.kernel,
+            use_cudnn=self.use_cudnn,
+            # XLA compiles for each number of words, which changes with every batch.
+            xla=self.xla is True,
+            dtype=self.dtype_policy,
+        )
 
     def build(self, inputs_shape: Any) -> None:
         check_rank("CharacterEncoder", "inputs", inputs_shape, "batch, words, characters")
@@ -179,4 +188,6 @@ class CharacterEncoder(ExplicitMaskLayer):
             "dropout": self.dropout,
             "seed": self.seed,
             "use_cudnn": self.use_cudnn,
+            "kernel": self.kernel,
+            "xla": self.xla,
         }

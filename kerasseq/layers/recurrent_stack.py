@@ -16,7 +16,7 @@ from kerasseq.layers._checks import (
     is_float,
 )
 from kerasseq.layers._explicit_mask import ExplicitMaskLayer
-from kerasseq.layers._kernel_choice import KERNELS, XLA_CHOICES, KernelChoice, choose_kernel
+from kerasseq.layers._kernel_choice import KernelChoice, check_kernel, choose_kernel
 from kerasseq.layers._layer_run import run_layer
 from kerasseq.layers._seeds import another, reseed
 from kerasseq.layers.gru_cell import GRUCell
@@ -124,9 +124,7 @@ class RecurrentStack(ExplicitMaskLayer):
         self.custom_cell = isinstance(cell, keras.layers.Layer)
         if not self.custom_cell:
             check_choice(name, "cell", cell, tuple(CELLS))
-        check_choice(name, "kernel", kernel, KERNELS)
-        check_choice(name, "use_cudnn", use_cudnn, ("auto", True, False))
-        check_choice(name, "xla", xla, XLA_CHOICES)
+        check_kernel(name, kernel, use_cudnn, xla)
         check_rate(name, "dropout", dropout)
         if self.custom_cell:
             self._check_cell(cell, units)
@@ -146,13 +144,6 @@ class RecurrentStack(ExplicitMaskLayer):
             raise ValueError(
                 f"{name}: `coupled_gates` is a setting of cell='lstm' (the GRU's gates are coupled "
                 f"as they are). Received: cell={cell!r}"
-            )
-        if (use_cudnn is False and kernel == "cudnn") or (
-            use_cudnn is True and kernel in ("closed_form", "loop")
-        ):
-            raise ValueError(
-                f"{name}: `use_cudnn` and `kernel` contradict each other. "
-                f"Received: use_cudnn={use_cudnn}, kernel={kernel!r}"
             )
         self.units = units
         self.num_layers = num_layers

@@ -390,6 +390,10 @@ def test_errors():
         AttentionDecoder(tied, 5)(**arrays())
     with pytest.raises(ValueError, match="AttentionDecoder: `cell` must be one of"):
         AttentionDecoder(tied, 5, cell="transformer")
+    with pytest.raises(ValueError, match=r"AttentionDecoder: `kernel` must be one of .*'fast'"):
+        AttentionDecoder(tied, 5, kernel="fast")
+    with pytest.raises(ValueError, match="AttentionDecoder: `use_cudnn` and `kernel` contradict"):
+        AttentionDecoder(tied, 5, kernel="cudnn", use_cudnn=False)
     layer = AttentionDecoder(tied, 5, bridge="zeros")
     with pytest.raises(ValueError, match="`encoder_mask` must be padded on the right"):
         layer(**{**arrays(), "encoder_mask": SOURCE_MASK[:, ::-1]})
@@ -453,3 +457,65 @@ def test_it_says_how_it_is_run():
     assert plan() == "loop: input feeding: each step reads the output before"
     assert plan(input_feeding=False, attend="before").startswith("loop: each step attends")
     assert not plan(input_feeding=False).startswith("loop")
+
+
+def test_a_kernel_by_its_name_reaches_the_recurrent_layers():
+    layer = decoder(input_feeding=False, kernel="loop", xla=False)
+    assert layer.kernel_plan() == ("loop", "asked for", False)
+    assert (layer.recurrent.kernel, layer.recurrent.xla) == ("loop", False)
+    clone = AttentionDecoder.from_config(layer.get_config())
+    assert (clone.kernel, clone.xla) == ("loop", False)
+    assert clone.kernel_plan() == layer.kernel_plan()
+    if keras.backend.backend() == "tensorflow":
+        plan = decoder(input_feeding=False, kernel="closed_form", xla=True).kernel_plan()
+        assert plan == ("closed_form", "asked for; xla=True was asked for", True)
+
+
+def test_a_config_from_before_there_were_kernels_loads():
+    config = decoder().get_config()
+    del config["kernel"], config["xla"]
+    layer = AttentionDecoder.from_config(config)
+    assert (layer.kernel, layer.xla) == ("auto", "auto")
+
+
+@pytest.mark.parametrize("kernel", ["cudnn", "closed_form", "loop"])
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        {},
+        {"input_feeding": False, "attend": "before"},
+        {"input_feeding": False, "attention": AdditiveAttention(4, coverage=True)},
+    ],
+    ids=["input feeding", "attend before", "coverage"],
+)
+def test_no_kernel_is_refused_where_none_runs(kernel, kwargs):
+    """In turn it is not read: cuDNN's is none for a machine without a GPU, and is no error."""
+    layer = decoder(bridge="zeros", kernel=kernel, **kwargs)
+    assert np.isfinite(np.asarray(layer(**arrays()))).all()
+    assert layer.kernel_plan().name == "loop"
+    assert layer.kernel_plan().reason != "asked for"
+    assert layer.get_config()["kernel"] == kernel
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="one kernel on this backend")
+@pytest.mark.parametrize("cell", ["lstm", "gru", "simple_rnn"])
+def test_kernels_agree_in_training_with_their_gradients(cell):
+    inputs = {**arrays(), "mask": TARGET_MASK}
+    tied = TiedEmbedding(7, 5, hidden_dim=6)
+    found = []
+    for kernel in ("loop", "closed_form"):
+        layer = AttentionDecoder(
+            tied, 6, num_layers=2, cell=cell, input_feeding=False, bridge="zeros", kernel=kernel
+        )
+        layer(**inputs)
+        spread_out(layer)
+        variables = layer.trainable_variables
+        values = [np.asarray(ops.convert_to_numpy(v)) for v in variables]
+
+        def loss(*tensors, layer=layer, variables=variables):
+            with keras.StatelessScope(state_mapping=list(zip(variables, tensors, strict=True))):
+                return ops.sum(ops.cos(layer(**inputs, training=True)))
+
+        found.append([np.asarray(layer(**inputs)), *gradients(loss, *values)])
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)

@@ -82,7 +82,38 @@ def test_use_cudnn_reaches_the_recurrent_layer_and_the_config():
     assert CharacterEncoder(9, units=6, method="bilstm").recurrent.use_cudnn == "auto"
 
 
+def test_kernel_and_xla_reach_the_recurrent_layer_and_the_config():
+    encoder = CharacterEncoder(9, units=6, method="bilstm", kernel="loop")
+    assert encoder.recurrent.kernel_plan() == ("loop", "asked for", False)
+    clone = CharacterEncoder.from_config(encoder.get_config())
+    assert (clone.kernel, clone.recurrent.kernel) == ("loop", "loop")
+    # for it "auto" is not to compile: the number of words is another in every batch
+    for xla, wanted in (("auto", False), (False, False), (True, True)):
+        encoder = CharacterEncoder(9, units=6, method="bilstm", xla=xla)
+        clone = CharacterEncoder.from_config(encoder.get_config())
+        assert (clone.xla, clone.recurrent.xla) == (xla, wanted)
+    config = encoder.get_config()
+    del config["kernel"], config["xla"]  # of a model that was saved before it had them
+    assert CharacterEncoder.from_config(config).kernel == "auto"
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="one kernel on this backend")
+def test_kernels_agree():
+    found = []
+    for kernel in ("loop", "closed_form"):
+        keras.utils.set_random_seed(0)
+        encoder = CharacterEncoder(9, units=6, method="bilstm", kernel=kernel)
+        found.append(np.asarray(encoder(IDS)))
+        assert encoder.recurrent.kernel_plan().reason.startswith("asked for")
+    assert found[0].any()
+    np.testing.assert_allclose(*found, atol=1e-6)
+
+
 def test_errors():
+    with pytest.raises(ValueError, match=r"CharacterEncoder: `kernel` must be one of .*'fast'"):
+        CharacterEncoder(9, units=6, kernel="fast")
+    with pytest.raises(ValueError, match="CharacterEncoder: `use_cudnn` and `kernel` contradict"):
+        CharacterEncoder(9, units=6, kernel="cudnn", use_cudnn=False)
     with pytest.raises(ValueError, match="CharacterEncoder: `use_cudnn` must be one of 'auto'"):
         CharacterEncoder(9, units=6, use_cudnn=1)
     for widths in (3, [2.7], "23"):

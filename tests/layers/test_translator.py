@@ -385,6 +385,32 @@ def test_config_survives_a_round_trip():
     assert keras.saving.get_registered_name(RecurrentTranslator) == "kerasseq>RecurrentTranslator"
 
 
+def test_kernel_and_xla_reach_encoder_and_decoder():
+    model = made(input_feeding=False, kernel="loop", xla=False)
+    assert model.encoder.kernel_plan() == ("loop", "asked for", False)
+    assert model.decoder.kernel_plan() == ("loop", "asked for", False)
+    again = RecurrentTranslator.from_config(model.get_config())
+    assert again.decoder.kernel_plan() == ("loop", "asked for", False)
+    assert (model.encoder.xla, model.decoder.xla, model.decoder.recurrent.xla) == (False,) * 3
+    in_turn = made(kernel="loop").decoder.kernel_plan()
+    assert in_turn.reason.startswith("input feeding")
+    if keras.backend.backend() == "tensorflow":
+        model = made(input_feeding=False, kernel="closed_form", xla=True)
+        plan = model.decoder.kernel_plan()
+        assert plan == ("closed_form", "asked for; xla=True was asked for", True)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="one kernel on this backend")
+def test_kernels_agree():
+    found = [
+        numpy(*made(input_feeding=False, decoder_layers=2, kernel=kernel)(**batch()))
+        for kernel in ("loop", "closed_form")
+    ]
+    for ours, theirs in zip(*found, strict=True):
+        assert ours.any()
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     "options", [*({"attention": kind} for kind in KINDS), FULL_OPTIONS],
     ids=[*KINDS, "all options"],

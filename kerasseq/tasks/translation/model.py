@@ -40,8 +40,8 @@ class RecurrentTranslator(keras.Model):
         decoder_dropout: of the decoder's embeddings, between its layers and of its output.
         label_smoothing: of the training loss.
         input_only: target ids that are never predicted.
-        kernel, use_cudnn, xla: of the encoder's :class:`RecurrentStack`; use_cudnn of the decoder
-            too.
+        kernel, use_cudnn, xla: of the encoder's :class:`RecurrentStack` and of the
+            :class:`AttentionDecoder`.
 
     Call arguments:
         source: int `[batch, source time]`.
@@ -176,7 +176,9 @@ class RecurrentTranslator(keras.Model):
             attend=attend,
             input_feeding=input_feeding,
             dropout=decoder_dropout,
+            kernel=kernel,
             use_cudnn=use_cudnn,
+            xla=xla,
             dtype=policy,
             name="decoder",
         )
