@@ -65,7 +65,12 @@ def test_values_and_gradients_equal_keras(name, reverse, masked, xla):
     def ours():
         direction = Direction(tuple(tf.identity(w) for w in weights), states, None, reverse)
         (y,), (final,) = run_layer(
-            name.split("_before")[0], x, mask, [direction], True, "before" not in name, xla
+            name.split("_before")[0],
+            x,
+            mask,
+            [direction],
+            reset_after="before" not in name,
+            xla=xla,
         )
         return y, final
 
@@ -106,9 +111,13 @@ def test_products_in_bfloat16_and_the_loop_in_float32(name, xla):
             tape.watch([given, *states, *weights])
             direction = Direction(tuple(weights), states, None)
             (y,), (final,) = run_layer(
-                name.split("_before")[0], given, tf.constant(MASK), [direction], True,
-                "before" not in name, xla,
-            )  # fmt: skip
+                name.split("_before")[0],
+                given,
+                tf.constant(MASK),
+                [direction],
+                reset_after="before" not in name,
+                xla=xla,
+            )
             wide = tf.cast(y, "float32") * seen
             loss = tf.reduce_sum(wide * to_outputs)
             loss += tf.reduce_sum(tf.cast(tf.stack(final), "float32") * to_states)
