@@ -10,13 +10,11 @@ from typing import Any
 import tensorflow as tf
 
 
-def project(x: Any, kernel: Any, bias: Any = None) -> Any:
-    """`x [time, batch, a] @ kernel [a, b]` in the dtype of the kernel, as one product."""
+def project(x: Any, kernel: Any, bias: Any) -> Any:
+    """`x [time, batch, a] @ kernel [a, b] + bias [b]` in their dtype, as one product."""
     shape = tf.shape(x)
     flat = tf.matmul(tf.reshape(x, (-1, kernel.shape[0])), tf.cast(kernel, x.dtype))
-    flat = tf.cast(flat, kernel.dtype)
-    if bias is not None:
-        flat = tf.nn.bias_add(flat, bias)
+    flat = tf.nn.bias_add(tf.cast(flat, kernel.dtype), bias)
     return tf.ensure_shape(
         tf.reshape(flat, (shape[0], shape[1], kernel.shape[1])), (*x.shape[:2], kernel.shape[1])
     )

@@ -51,7 +51,7 @@ def choose_kernel(stack: Any) -> KernelChoice:
     """
     backend = keras.backend.backend()
     special = _special(stack)
-    fused = _not_fused(stack, backend) or special
+    fused = _not_fused(backend) or special
     cudnn = (
         _not_cudnn(stack, backend)
         or special
@@ -112,7 +112,7 @@ def _special(stack: Any) -> str:
     return ""
 
 
-def _not_fused(stack: Any, backend: str) -> str:
+def _not_fused(backend: str) -> str:
     if backend != "tensorflow":
         return f"the closed-form kernels are for TensorFlow, the backend is {backend}"
     return ""

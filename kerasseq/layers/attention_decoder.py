@@ -273,10 +273,6 @@ class AttentionDecoder(ExplicitMaskLayer):
             state, weights = self._advance(state, project, memory, None)
         return state, self.embedding.project(state["fed"]), weights
 
-    def step_function(self, memory: Memory) -> Callable[[State, Any], tuple[State, Any, Any]]:
-        """`step` for one source: `(state, tokens) -> (state, logits, attention)`."""
-        return lambda state, tokens: self.step(state, tokens, memory)
-
     def call(
         self,
         tokens: Any,

@@ -135,10 +135,9 @@ def test_stepwise_equals_whole_sequence(kwargs):
     logits, attention = layer(**inputs, encoder_states=start, return_attention=True)
     memory = layer.precompute(inputs["encoder_outputs"], inputs["encoder_mask"])
     state = layer.initial_state(memory, start)
-    advance = layer.step_function(memory)
     for t in range(3):
         before = {k: [np.array(x) for x in keras.tree.flatten(v)] for k, v in state.items()}
-        new, step_logits, weights = advance(state, inputs["tokens"][:, t])
+        new, step_logits, weights = layer.step(state, inputs["tokens"][:, t], memory)
         np.testing.assert_allclose(np.asarray(step_logits), np.asarray(logits)[:, t], atol=1e-5)
         np.testing.assert_allclose(np.asarray(weights), np.asarray(attention)[:, t], atol=1e-5)
         for name, values in before.items():  # a state is never changed
@@ -437,10 +436,9 @@ def test_step_in_a_while_loop_keeps_shapes_and_dtypes():
         layer = AttentionDecoder(TiedEmbedding(7, 5), 5, bridge="zeros", dtype=policy)
         memory = layer.precompute(ops.convert_to_tensor(arrays()["encoder_outputs"]))
         state = layer.initial_state(memory)
-        advance = layer.step_function(memory)
 
-        def body(state, tokens, advance=advance):
-            state, logits, _ = advance(state, tokens)
+        def body(state, tokens, layer=layer, memory=memory):
+            state, logits, _ = layer.step(state, tokens, memory)
             return state, ops.cast(ops.argmax(logits, axis=-1), "int32")
 
         tokens = ops.ones((2,), "int32")
