@@ -14,9 +14,33 @@ from kerasseq.layers._checks import (
     check_rank,
     differ,
 )
+from kerasseq.layers._docstrings import documented
 from kerasseq.layers._explicit_mask import ExplicitMaskLayer
 
 WINDOW_CENTERS = ("monotonic", "predictive")
+
+# What the docstrings of all attention layers say.
+_WINDOW = """\
+window: how many steps to either side of a centre are looked at (local attention,
+    [Luong et al., 2015](https://arxiv.org/abs/1508.04025)); `None` for all.
+window_center: `"monotonic"`: query t looks around step t (around the last valid one, if
+    the values are shorter); `"predictive"`: around a step predicted from the query,
+    nearer steps weighing more (the Gaussian is applied before normalising). Not read
+    without `window`."""
+_CALLS = """\
+Call arguments:
+    query: `[batch, queries, query features]`.
+    values: `[batch, time, value features]`.
+    mask: bool `[batch, time]` of the values, padded on the right; `None`: all valid.
+    return_weights: whether to return the weights as well.
+
+Output shape: contexts `[batch, queries, value features]`; with `return_weights` also the
+weights `[batch, queries, time]`. `step` takes one query `[batch, query features]` with the
+keys of `precompute(values)`, and returns context and weights without the queries' axis.
+
+Masking: weights are exactly 0 at padded steps and sum to 1 over the others; a row with no
+valid step has weights and context 0."""
+documented_attention = documented(window=_WINDOW, calls=_CALLS)
 
 
 def masked_softmax(scores: Any, mask: Any = None) -> Any:

@@ -5,10 +5,11 @@ from typing import Any
 import keras
 from keras import ops
 
-from kerasseq.layers._attention import AttentionBase
+from kerasseq.layers._attention import AttentionBase, documented_attention
 
 
 @keras.saving.register_keras_serializable(package="kerasseq")
+@documented_attention
 class BilinearAttention(AttentionBase):
     """Attention whose score is the bilinear form `q W x_s`.
 
@@ -17,26 +18,10 @@ class BilinearAttention(AttentionBase):
     made once, so that a step is a dot product.
 
     Args:
-        window: how many steps to either side of a centre are looked at (local attention,
-            [Luong et al., 2015](https://arxiv.org/abs/1508.04025)); `None` for all.
-        window_center: `"monotonic"`: query t looks around step t (around the last valid one, if
-            the values are shorter); `"predictive"`: around a step predicted from the query,
-            nearer steps weighing more (the Gaussian is applied before normalising). Not read
-            without `window`.
+        {window}
         kernel_initializer: initialiser of `W`.
 
-    Call arguments:
-        query: `[batch, queries, query features]`.
-        values: `[batch, time, value features]`.
-        mask: bool `[batch, time]` of the values, padded on the right; `None`: all valid.
-        return_weights: whether to return the weights as well.
-
-    Output shape: contexts `[batch, queries, value features]`; with `return_weights` also the
-    weights `[batch, queries, time]`. `step` takes one query `[batch, query features]` with the
-    keys of `precompute(values)`, and returns context and weights without the queries' axis.
-
-    Masking: weights are exactly 0 at padded steps and sum to 1 over the others; a row with no
-    valid step has weights and context 0.
+    {calls}
 
     Example:
 

@@ -7,6 +7,7 @@ from keras import ops
 
 from kerasseq.layers import _crf_ops
 from kerasseq.layers._checks import differ, is_float
+from kerasseq.layers._docstrings import documented
 from kerasseq.layers.losses import (
     check_nll,
     check_potentials,
@@ -14,6 +15,33 @@ from kerasseq.layers.losses import (
     token_nll,
     token_weights,
 )
+
+_ARGUMENTS = """\
+Args:
+    name: name of the metric.{options}
+    ignore_class: a class whose tokens do not count; `None` for none.
+
+Call arguments:
+    y_true: int `[batch, time]`.
+    y_pred: {y_pred}
+    sample_weight: mask `[batch, time]`."""
+
+
+def _metric(y_pred: str, options: str = "") -> Any:
+    """What the docstrings of all metrics say, with what `y_pred` is and with further options."""
+    return documented(
+        arguments=_ARGUMENTS.format(y_pred=y_pred, options=options),
+        masking="Masking: tokens of weight 0 have no influence, whatever stands there.",
+    )
+
+
+_nll_metric = _metric(
+    y_pred="logits `[batch, time, classes]`, or nll `[batch, time]`.",
+    options="""
+    from_nll: whether `y_pred` is each token's negative log-likelihood (what
+        `ChunkedCrossEntropy` and `AdaptiveSoftmax` return) instead of logits.""",
+)
+_accuracy_metric = _metric(y_pred="scores `[batch, time, classes]`, or class ids `[batch, time]`.")
 
 
 class _Ratio(keras.metrics.Metric):
@@ -64,23 +92,15 @@ class _NegativeLogLikelihood(_Ratio):
 
 
 @keras.saving.register_keras_serializable(package="kerasseq")
+@_nll_metric
 class Perplexity(_NegativeLogLikelihood):
     """`exp(sum nll / sum tokens)`: sums over all batches, never a mean of batch means.
 
-    Args:
-        name: name of the metric.
-        from_nll: whether `y_pred` is each token's negative log-likelihood (what
-            `ChunkedCrossEntropy` and `AdaptiveSoftmax` return) instead of logits.
-        ignore_class: a class whose tokens do not count; `None` for none.
-
-    Call arguments:
-        y_true: int `[batch, time]`.
-        y_pred: logits `[batch, time, classes]`, or nll `[batch, time]`.
-        sample_weight: mask `[batch, time]`.
+    {arguments}
 
     Result: a float32 scalar, 1 before any valid token.
 
-    Masking: tokens of weight 0 have no influence, whatever stands there.
+    {masking}
 
     Example:
 
@@ -99,22 +119,15 @@ class Perplexity(_NegativeLogLikelihood):
 
 
 @keras.saving.register_keras_serializable(package="kerasseq")
+@_nll_metric
 class BitsPerCharacter(_NegativeLogLikelihood):
     """`sum nll / (ln 2 * sum tokens)`, the tokens being characters.
 
-    Args:
-        name: name of the metric.
-        from_nll: whether `y_pred` is each token's negative log-likelihood instead of logits.
-        ignore_class: a class whose tokens do not count; `None` for none.
-
-    Call arguments:
-        y_true: int `[batch, time]`.
-        y_pred: logits `[batch, time, classes]`, or nll `[batch, time]`.
-        sample_weight: mask `[batch, time]`.
+    {arguments}
 
     Result: a float32 scalar, 0 before any valid token.
 
-    Masking: tokens of weight 0 have no influence, whatever stands there.
+    {masking}
 
     Example:
 
@@ -174,21 +187,15 @@ def _check_scores(name: str, y_true: Any, y_pred: Any) -> None:
 
 
 @keras.saving.register_keras_serializable(package="kerasseq")
+@_accuracy_metric
 class TokenAccuracy(_Accuracy):
     """Share of the valid tokens whose class is right.
 
-    Args:
-        name: name of the metric.
-        ignore_class: a class whose tokens do not count; `None` for none.
-
-    Call arguments:
-        y_true: int `[batch, time]`.
-        y_pred: scores `[batch, time, classes]`, or class ids `[batch, time]`.
-        sample_weight: mask `[batch, time]`.
+    {arguments}
 
     Result: a float32 scalar, 0 before any valid token.
 
-    Masking: tokens of weight 0 have no influence, whatever stands there.
+    {masking}
 
     Example:
 
@@ -204,19 +211,13 @@ class TokenAccuracy(_Accuracy):
 
 
 @keras.saving.register_keras_serializable(package="kerasseq")
+@_accuracy_metric
 class SentenceAccuracy(_Accuracy):
     """Share of the sequences that are right at every valid token.
 
     Targets of one axis, or in a column, are sequences of one token each.
 
-    Args:
-        name: name of the metric.
-        ignore_class: a class whose tokens do not count; `None` for none.
-
-    Call arguments:
-        y_true: int `[batch, time]`.
-        y_pred: scores `[batch, time, classes]`, or class ids `[batch, time]`.
-        sample_weight: mask `[batch, time]`.
+    {arguments}
 
     Result: a float32 scalar, 0 before any valid token.
 
@@ -244,21 +245,15 @@ class SentenceAccuracy(_Accuracy):
 
 
 @keras.saving.register_keras_serializable(package="kerasseq")
+@_metric(y_pred='`CRF(...)(emissions, mask=mask, output="potentials")`, the mask included.')
 class CRFAccuracy(_Accuracy):
     """Token accuracy of a CRF's Viterbi path, from its potentials.
 
-    Args:
-        name: name of the metric.
-        ignore_class: a class whose tokens do not count; `None` for none.
-
-    Call arguments:
-        y_true: int `[batch, time]`.
-        y_pred: `CRF(...)(emissions, mask=mask, output="potentials")`, the mask included.
-        sample_weight: mask `[batch, time]`.
+    {arguments}
 
     Result: a float32 scalar, 0 before any valid token.
 
-    Masking: tokens of weight 0 have no influence, whatever stands there.
+    {masking}
 
     Example:
 

@@ -5,27 +5,22 @@ from typing import Any
 import keras
 from keras import ops
 
-from kerasseq.layers._attention import AttentionBase
+from kerasseq.layers._attention import AttentionBase, documented_attention
 
 
 @keras.saving.register_keras_serializable(package="kerasseq")
+@documented_attention
 class UniformAttention(AttentionBase):
     """Attention with the same weight everywhere: the context is the mean of the valid values.
 
     Over values of one step it makes a decoder the plain encoder-decoder, which reads the same
-    context vector at every step ([Cho et al., 2014](https://arxiv.org/abs/1406.1078)).
+    context vector at every step ([Cho et al., 2014](https://arxiv.org/abs/1406.1078)). The
+    query only moves the centre of a predictive window.
 
-    Call arguments:
-        query: `[batch, queries, query features]`; only its shape is read.
-        values: `[batch, time, value features]`.
-        mask: bool `[batch, time]` of the values, padded on the right; `None`: all valid.
-        return_weights: whether to return the weights as well.
+    Args:
+        {window}
 
-    Output shape: contexts `[batch, queries, value features]`; with `return_weights` also the
-    weights `[batch, queries, time]`. `step` is as in the other attention layers.
-
-    Masking: weights are exactly 0 at padded steps and sum to 1 over the others; a row with no
-    valid step has weights and context 0.
+    {calls}
 
     Example:
 
