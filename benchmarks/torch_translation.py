@@ -6,7 +6,7 @@ It is trained on the batches of a file that ``python -m benchmarks.translation``
 both sides see the same ones; a JSON line is printed for each pass over them. With the weights of a
 kerasseq model in that file, ``--loss`` prints the loss of each batch without dropout, to compare.
 
-The model, as :class:`kerasseq.tasks.translation.model.RecurrentTranslator` with ``attend="after"``: one
+The model, as ``kerasseq.tasks.translation.model.RecurrentTranslator`` with ``attend="after"``: an
 embedding of source and target, a bidirectional LSTM over packed sequences, tanh layers from its
 final states to the decoder's first, and an LSTM decoder with input feeding,
 

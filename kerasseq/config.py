@@ -1,8 +1,8 @@
 """Settings: frozen dataclasses that are declared once and checked when they are made.
 
 A task's settings are a tree of :class:`Settings`. The command line, ``--help``, ``--config`` and
-``--print_config`` are generated from it (see :mod:`kerasseq.app.cli`), so a setting's type, default,
-bounds and documentation stand in exactly one place::
+``--print_config`` are generated from it (see :mod:`kerasseq.app.cli`), so that a setting's type,
+default, bounds and documentation stand in exactly one place::
 
     @dataclass(frozen=True)
     class Model(Settings):

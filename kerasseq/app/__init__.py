@@ -1,1 +1,1 @@
-"""What tasks have in common above the mechanisms: their contract, the registry, runs, the command line."""
+"""What tasks have in common: their contract, the registry, runs, sweeps, the command line."""

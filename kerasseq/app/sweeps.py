@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -39,7 +39,7 @@ class SweptTask:
         return self._task.goals
 
     @property
-    def data_settings(self) -> Sequence[str]:
+    def data_settings(self) -> tuple[str, ...]:
         """Of the task."""
         return self._task.data_settings
 

@@ -1,6 +1,6 @@
 """An encoder-decoder's sequences: by beam search or sampling, and the attention of given ones.
 
-A model is what :class:`kerasseq.tasks.translation.model.RecurrentTranslator` is: ``encode(source, mask)``
+A model has what :class:`kerasseq.layers.AttentionDecoder` needs around it: ``encode(source, mask)``
 gives the decoder's first state and what its steps read, ``decoder.step(state, tokens, memory)`` the
 next state, logits and attention, and a call the attention of given targets.
 
@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from kerasseq.decoding.beam_search import Beams, beam_search, coverage_penalty
 from kerasseq.decoding.sampling import Generated, sample
+from kerasseq.decoding.settings import Sampling
 from kerasseq.decoding.step import EXCLUDED, is_any_of, token_ids
 
 
@@ -102,7 +103,7 @@ def draw(
     most = _longest(lengths)
     made = sample(
         lambda tokens, state: step(tokens, state, memory), state, tf.fill([rows], ends.begin),
-        tf.reduce_max(most), temperature, seed=seeds, stop=[ends.stop],
+        tf.reduce_max(most), Sampling(temperature), seed=seeds, stop=[ends.stop],
     )  # fmt: skip
     kept = tf.minimum(made.lengths, most)
     empty = source[:, :1] == ends.stop

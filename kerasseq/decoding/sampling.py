@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from kerasseq.decoding.settings import RULES, Sampling
 from kerasseq.decoding.step import (
     EXCLUDED,
     PRESENT,
@@ -22,6 +22,9 @@ from kerasseq.errors import UserError
 
 BLOCK = 128
 """Tokens whose mass is summed at once when one is drawn."""
+
+PLAIN = Sampling()
+"""Nothing is cut off."""
 
 FEW = 512
 """Tokens that are sorted first to find a nucleus."""
@@ -39,23 +42,26 @@ class Generated(NamedTuple):
     0 after the end."""
 
 
-def check_sampling(temperature: float, top_k: int, top_p: float, length: int) -> None:
+def check_sampling(sampling: Sampling, length: int) -> None:
     """Checks what was asked for, before any graph is built; inside one nothing is checked.
 
     Raises:
-        UserError: if the temperature is not above 0 and finite, ``top_k`` is below 0, ``top_p``
-            is outside (0, 1], or ``length`` is not from 1 to 1,000,000.
+        UserError: if a number is out of its bounds (:data:`kerasseq.decoding.settings.RULES`), or
+            ``length`` is not from 1 to 1,000,000.
     """
-    if not 0 < temperature < math.inf:
-        raise UserError(f"temperature must be above 0 and finite, got {temperature}")
-    if top_k < 0:
-        raise UserError(f"top_k must be 0 (all tokens) or more, got {top_k}")
-    if not 0 < top_p <= 1:
-        raise UserError(f"top_p must be above 0 and at most 1, got {top_p}")
+    for name, value in sampling._asdict().items():
+        if not RULES[name].holds(value):
+            raise UserError(f"{name} must be {RULES[name].must}, got {value}")
     check_length(length)
 
 
-def truncated(logits: Any, temperature: Any, top_k: Any, top_p: Any) -> tf.Tensor:
+def sampling_specs() -> Sampling:
+    """The numbers as inputs of a function, named scalars."""
+    kinds = {int: tf.int32, float: tf.float32}
+    return Sampling(*(tf.TensorSpec([], kinds[RULES[n].kind], n) for n in Sampling._fields))
+
+
+def truncated(logits: Any, sampling: Sampling) -> tf.Tensor:
     """The distribution that is sampled from: temperature, then top-k, then top-p.
 
     The nucleus (top-p) is that of [Holtzman et al., 2020](https://arxiv.org/abs/1904.09751), over
@@ -63,10 +69,9 @@ def truncated(logits: Any, temperature: Any, top_k: Any, top_p: Any) -> tf.Tenso
 
     Args:
         logits: float ``[B, V]``.
-        temperature: scalar above 0; the logits are divided by it. Below 1e-8 it counts as that.
-        top_k: scalar; so many likeliest tokens stay, exactly; 0 or at least V: all.
-        top_p: scalar; the smallest set of likeliest tokens whose mass reaches it stays, at least
-            one token; 1: all.
+        sampling: its temperature divides the logits (below 1e-8 it counts as that); ``top_k``
+            likeliest tokens stay, exactly (0 or at least V: all); and of these the smallest set of
+            likeliest ones whose mass reaches ``top_p``, at least one (1: all).
 
     Returns:
         float32 ``[B, V]``: logits whose largest in each row is 0, and -1e30 for the tokens that
@@ -76,9 +81,9 @@ def truncated(logits: Any, temperature: Any, top_k: Any, top_p: Any) -> tf.Tenso
     # The largest is taken off first, so that no temperature makes an infinity of it; and what the
     # model itself excludes stays excluded at any.
     below = logits - tf.reduce_max(logits, axis=1, keepdims=True)
-    temperature = tf.maximum(tf.cast(temperature, tf.float32), 1e-8)
+    temperature = tf.maximum(tf.cast(sampling.temperature, tf.float32), 1e-8)
     scaled = tf.where(below > PRESENT, below / temperature, EXCLUDED)
-    top_k, top_p = tf.cast(top_k, tf.int32), tf.cast(top_p, tf.float32)
+    top_k, top_p = tf.cast(sampling.top_k, tf.int32), tf.cast(sampling.top_p, tf.float32)
     size = tf.shape(scaled)[1]
     count = tf.where((top_k > 0) & (top_k < size), top_k, size)
     return tf.cond(
@@ -115,9 +120,7 @@ def _cut(scaled: tf.Tensor, count: tf.Tensor, top_p: tf.Tensor) -> tf.Tensor:
     return tf.reshape(cut, shape)
 
 
-def choose(
-    logits: Any, temperature: Any, top_k: Any, top_p: Any, seed: Any, step: Any
-) -> tf.Tensor:
+def choose(logits: Any, sampling: Sampling, seed: Any, step: Any) -> tf.Tensor:
     """Draws one token for each row from :func:`truncated`.
 
     Each row takes one random number, which is a function of its seed and the step alone. So a
@@ -127,14 +130,14 @@ def choose(
 
     Args:
         logits: float ``[B, V]``.
-        temperature: see :func:`truncated`, as are ``top_k`` and ``top_p``.
+        sampling: see :func:`truncated`.
         seed: whole number of 64 bits, for all rows, or one for each, ``[B]``.
         step: scalar, the position in the sequence from 0.
 
     Returns:
         int32 ``[B]``.
     """
-    mass = tf.exp(truncated(logits, temperature, top_k, top_p))
+    mass = tf.exp(truncated(logits, sampling))
     # Not tf.random.stateless_categorical, where the numbers of a row depend on how the batch was
     # divided among threads; and one number a row is four times as fast as Gumbel noise for all V.
     seeds, step = _int64(seed), _int64(step)
@@ -187,9 +190,7 @@ def sample(
     state: Any,
     first: Any,
     length: Any,
-    temperature: Any = 1.0,
-    top_k: Any = 0,
-    top_p: Any = 1.0,
+    sampling: Sampling = PLAIN,
     seed: Any = 0,
     stop: Any = (),
 ) -> Generated:
@@ -203,7 +204,7 @@ def sample(
         state: its state before ``first`` is read.
         first: int ``[B]``, the last token of each row's context.
         length: most tokens to generate; memory for as many is taken at once.
-        temperature: see :func:`truncated`, as are ``top_k`` and ``top_p``.
+        sampling: see :func:`truncated`.
         seed: whole number, or one for each row.
         stop: token ids, int ``[S]``, that end a row; may be empty.
 
@@ -220,7 +221,7 @@ def sample(
         first,
         length,
         stop,
-        lambda logits, t: choose(logits, temperature, top_k, top_p, seed, t),
+        lambda logits, t: choose(logits, sampling, seed, t),
     )
 
 

@@ -48,7 +48,8 @@ class TextGenerator(tf.Module):
       them are ``unknown``.
 
     Args:
-        model: a :class:`kerasseq.tasks.language_model.model.RecurrentLanguageModel` without GPU kernels.
+        model: a :class:`~kerasseq.tasks.language_model.model.RecurrentLanguageModel` without GPU
+            kernels.
         codec: text to ids and back.
     """
 
@@ -151,10 +152,8 @@ class _Reader:
                 (length > 0) & (length <= LONGEST), [f"length must be from 1 to {LONGEST:,}"]
             ),
             *(
-                tf.debugging.Assert(
-                    RULES[name].holds(value), [f"{name} must be {RULES[name].must}"]
-                )
-                for name, value in sampling._asdict().items()
+                tf.debugging.Assert(rule.holds(value), [f"{name} must be {rule.must}"])
+                for (name, rule), value in zip(RULES.items(), sampling, strict=True)
             ),
         ]
         with tf.control_dependencies(checks):

@@ -20,7 +20,7 @@ from kerasseq.data.batches import (
     shuffled_batches,
 )
 from kerasseq.data.corpus import Corpus, distinct, length_percentiles
-from kerasseq.data.cutting import cut_splits, stratified, whole_of
+from kerasseq.data.cutting import Rule, cut_splits, stratified, whole_of
 from kerasseq.data.examples import LabelledText
 from kerasseq.errors import UserError
 from kerasseq.storage import write_json
@@ -112,7 +112,7 @@ def cut_corpus(corpus: Corpus[LabelledText], fraction: float, seed: int) -> Corp
     if repeated := len(corpus.splits[whole]) - len(train):
         notes.append(f"{repeated:,} repeated texts removed before cutting")
     corpus = replace(corpus, splits={**corpus.splits, whole: train}, notes=notes)
-    rule = stratified(fraction, seed, lambda example: example.label)
+    rule: Rule[LabelledText] = stratified(fraction, seed, lambda example: example.label)
     corpus = cut_splits(corpus, rule, "example", ("texts", lambda example: example.text))
     labels = {example.label for example in corpus.splits["train"]}
     if len(labels) < 2:

@@ -118,7 +118,7 @@ def without_blank_columns(corpus: Corpus[TaggedSentence]) -> Corpus[TaggedSenten
 
     splits = {split: [kept(sentence) for sentence in part] for split, part in corpus.splits.items()}
     notes = [f"column {name} is left out: every value is _" for name in blank]
-    return Corpus(corpus.source, splits, corpus.notes + notes)
+    return Corpus(corpus.source, splits, [*corpus.notes, *notes])
 
 
 def _read_folder(path: Path, encoding: str) -> Corpus[TaggedSentence]:

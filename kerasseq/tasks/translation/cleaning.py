@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from kerasseq.data.corpus import WHOLE, Corpus
-from kerasseq.data.cutting import by_group, cut_splits, whole_of
+from kerasseq.data.cutting import Rule, by_group, cut_splits, whole_of
 from kerasseq.data.examples import Pair
 from kerasseq.errors import UserError
 
@@ -109,7 +109,7 @@ def cut_corpus(corpus: Corpus[Pair], fraction: float, seed: int) -> Corpus[Pair]
     Raises:
         UserError: if a split would be empty.
     """
-    groups = by_group(fraction, seed, lambda pair: pair.group)
+    groups: Rule[Pair] = by_group(fraction, seed, lambda pair: pair.group)
     given = [part for name, part in corpus.splits.items() if name != whole_of(corpus)]
 
     def rule(
