@@ -45,8 +45,8 @@ def export(folder: str) -> int:
     """Writes the model; returns the bytes of its weights."""
     import tensorflow as tf
 
-    from kerasseq.layers import RecurrentLanguageModel
     from kerasseq.tasks.language_model.export import TextGenerator
+    from kerasseq.tasks.language_model.model import RecurrentLanguageModel
     from kerasseq.text.codec import Codec
     from kerasseq.text.vocabulary import BOS, PAD, SPECIAL_TOKENS, Vocabulary
 

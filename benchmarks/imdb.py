@@ -26,14 +26,16 @@ def tf_idf() -> dict:
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
 
-    from kerasseq.data.reading import read_archive
+    from kerasseq.tasks.sentiment.reading import read_archive
 
     start = time.perf_counter()
     splits = read_archive(archive(), "utf-8").splits
     vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=3, sublinear_tf=True)
     model = LogisticRegression(C=10, max_iter=200)
-    model.fit(vectorizer.fit_transform(splits["train"].texts), splits["train"].labels)
-    accuracy = model.score(vectorizer.transform(splits["test"].texts), splits["test"].labels)
+    texts = {name: [review.text for review in part] for name, part in splits.items()}
+    labels = {name: [review.label for review in part] for name, part in splits.items()}
+    model.fit(vectorizer.fit_transform(texts["train"]), labels["train"])
+    accuracy = model.score(vectorizer.transform(texts["test"]), labels["test"])
     return {"accuracy": round(float(accuracy), 4), "seconds": round(time.perf_counter() - start, 1)}
 
 
@@ -115,8 +117,9 @@ def _ours(accuracy: float) -> tuple[dict, dict]:
 
     import keras
 
-    from kerasseq.tasks.sentiment.classifier import Classifier
-    from kerasseq.tasks.sentiment.task import Sentiment, SentimentSettings
+    from kerasseq.app.runs import read_data
+    from kerasseq.tasks.sentiment.settings import SentimentSettings
+    from kerasseq.tasks.sentiment.task import Sentiment
     from kerasseq.training.run_folder import RunFolder
     from kerasseq.training.settings import TrainingSettings
     from kerasseq.training.trainer import Trainer
@@ -124,17 +127,18 @@ def _ours(accuracy: float) -> tuple[dict, dict]:
     start = time.perf_counter()
     task, settings = Sentiment(), SentimentSettings(data=str(archive()))
     keras.utils.set_random_seed(settings.seed)
-    data = task.load_data(settings, download=False)
-    model = task.build_model(settings, task.assets(data))
+    data = read_data(task, settings, download=False)
+    model = task.build_model(settings, data.assets)
     task.adapt(model, settings, data)
-    classify, test = Classifier(model), data.splits["test"]
+    classifier, test = task.use(model, settings, data.assets), data.splits["test"]
     looking = 0.0
     history = []
 
     def look() -> dict[str, float]:
         nonlocal looking
         began = time.perf_counter()
-        reached = float((classify(test.sequences).argmax(axis=1) == test.labels).mean())
+        shares = classifier.probabilities(test.sequences)
+        reached = float((shares.argmax(axis=1) == test.labels).mean())
         now = time.perf_counter()
         looking += now - began
         history.append({"seconds": round(now - start - looking, 1), "accuracy": round(reached, 4)})

@@ -197,15 +197,15 @@ def shakespeare_cache() -> None:
 
 def gutenberg(torch_steps: int) -> None:
     """The Mysterious Island by characters, beside the textbook's LSTM-512 on the same text."""
-    from kerasseq.tasks.language_model import reading as texts
+    from kerasseq.tasks.language_model.reading import read_path
 
     source = data_folder() / "lm/gutenberg_1268/1268-0.txt.gz"
-    book = texts.read_text(source, "utf-8").splits["all"]
+    book = "".join(read_path(source, "utf-8").splits["all"])
     RUNS.mkdir(parents=True, exist_ok=True)
     path = RUNS / "gutenberg1268.txt"
     path.write_text(book, encoding="utf-8")
     # what is read twice must not be cut twice
-    if texts.read_text(path, "utf-8").splits["all"] != book:
+    if "".join(read_path(path, "utf-8").splits["all"]) != book:
         sys.exit("the book changes when it is read again")
     result, _ = train(TASK, "gutenberg1268-char", "--data", str(path), *GUTENBERG)
     ours = result["training"]["validation"]["loss"]

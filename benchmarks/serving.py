@@ -39,7 +39,7 @@ def reviews(count: int) -> list[str]:
     """Reviews of the embedded corpus, in a fixed order."""
     from kerasseq.data.packaged import imdb_reviews
 
-    texts = imdb_reviews().splits["all"].texts
+    texts = [review.text for review in imdb_reviews().splits["all"]]
     return random.Random(1).choices(texts, k=count)
 
 

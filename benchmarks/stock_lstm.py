@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerasseq.data.reading import read_archive
+from kerasseq.tasks.sentiment.reading import read_archive
 
 
 def seconds_to(accuracy: float, archive: Path, epochs: int, seed: int) -> dict:
@@ -28,8 +28,9 @@ def seconds_to(accuracy: float, archive: Path, epochs: int, seed: int) -> dict:
     corpus = read_archive(archive, "utf-8")
     data = {}
     for split, examples in corpus.splits.items():
-        labels = np.array([label == "positive" for label in examples.labels], np.float32)
-        data[split] = tf.data.Dataset.from_tensor_slices((examples.texts, labels))
+        texts = [example.text for example in examples]
+        labels = np.array([example.label == "positive" for example in examples], np.float32)
+        data[split] = tf.data.Dataset.from_tensor_slices((texts, labels))
     count = len(corpus.splits["train"])
     train = data["train"].shuffle(count, seed=seed).batch(64).prefetch(tf.data.AUTOTUNE)
     test = data["test"].batch(64).prefetch(tf.data.AUTOTUNE)

@@ -119,9 +119,9 @@ def throughput(repeats: int) -> None:
     except ImportError:
         sys.exit("this figure compares with NLTK: pip install nltk")
     from kerasseq.tasks.tagging.export import pad_tokens
-    from kerasseq.tasks.tagging.reading import read_tagged
+    from kerasseq.tasks.tagging.reading import read_path
 
-    corpus = read_tagged(data_folder() / "pos/ud_english_ewt", "utf-8")
+    corpus = read_path(data_folder() / "pos/ud_english_ewt", "utf-8")
     rows = {
         split: [(s.words, s.columns["upos"]) for s in corpus.splits[split]]
         for split in ("train", "test")

@@ -124,7 +124,7 @@ def multi30k_words(source: str, target: str, settings: Sequence[str]) -> list[st
 
 def gain() -> None:
     """What attention is worth: German to English with it and without, paired."""
-    from kerasseq.tasks.translation.report import compare
+    from kerasseq.tasks.translation.comparison import compare
 
     with_attention, report = finished("multi30k-de-en")
     without, _ = train(TASK, "multi30k-de-en-none", *multi30k_words("de", "en", NONE))
@@ -161,7 +161,7 @@ def bible() -> None:
 def finished(name: str) -> tuple[Any, dict[str, Any]]:
     """Settings and test report of a run that was measured before."""
     from kerasseq.config import from_dict
-    from kerasseq.tasks.translation.task import TranslationSettings
+    from kerasseq.tasks.translation.settings import TranslationSettings
 
     run = RunFolder(RUNS / name)
     report = run.read_json("evaluation/test.json")
@@ -173,9 +173,10 @@ def finished(name: str) -> tuple[Any, dict[str, Any]]:
 
 def test_pairs(settings: Any) -> list[Any]:
     """The sentences of a run's test split."""
+    from kerasseq.app.runs import read_data
     from kerasseq.tasks.translation.task import Translation
 
-    return Translation().load_data(settings, False).splits["test"].pairs
+    return read_data(Translation(), settings, False).splits["test"].pairs
 
 
 # -- what PyTorch's side is given ------------------------------------------------------------------
@@ -310,19 +311,21 @@ def speed_file(path: Path, count: int, changes: Mapping[str, Any]) -> dict[str, 
     Returns:
         The settings.
     """
+    from kerasseq.app.runs import read_data
     from kerasseq.config import replace
-    from kerasseq.tasks.translation.task import Translation, TranslationSettings
+    from kerasseq.tasks.translation.settings import TranslationSettings
+    from kerasseq.tasks.translation.task import Translation
 
     task = Translation()
     data_path = str(data_folder() / SOURCE)
     settings = TranslationSettings(data=data_path, source="en", target="de")
     settings = replace(settings, changes)
-    data = task.load_data(settings, False)
+    data = read_data(task, settings, False)
     batches = task.batches(settings, data)
     items = batches.epoch(0)
     chosen = np.linspace(0, len(items) - 1, min(count, len(items))).astype(int)
     sizes = sizes_of(
-        task.build_model(settings, task.assets(data)),
+        task.build_model(settings, data.assets),
         batches=len(chosen),
         learning_rate=settings.training.learning_rate,
         clip_norm=settings.training.clip_norm,
@@ -469,7 +472,8 @@ def beam(name: str, sizes: Sequence[int], repeats: int, seconds: float) -> None:
     """
     python = interpreter("JOEY_PYTHON", "joeynmt")
     from kerasseq.export.versions import versions_in
-    from kerasseq.tasks.translation.report import bleu, compare
+    from kerasseq.tasks.translation.comparison import compare
+    from kerasseq.tasks.translation.scores import bleu
 
     settings, _ = finished(name)
     saved = RUNS / "saved_models" / name / TASK
@@ -546,6 +550,7 @@ def beam_file(path: Path, name: str, settings: Any) -> tuple[list[str], list[str
     from kerasseq.text.vocabulary import BOS, EOS, PAD, UNK
 
     trained = load_run(Translation(), RUNS / name)
+    model = trained.use.model
     pairs = test_pairs(settings)
     codecs = trained.assets.source_codec, trained.assets.target_codec
     ids = encode_sources([pair.source for pair in pairs], codecs[0], settings.text.max_length)
@@ -554,14 +559,14 @@ def beam_file(path: Path, name: str, settings: Any) -> tuple[list[str], list[str
     if settings.beam.coverage_penalty:
         sys.exit("JoeyNMT has no coverage penalty")
     sizes = sizes_of(
-        trained.model,
+        model,
         beam=settings.beam.size,
         alpha=settings.beam.length_penalty,
         ids={"pad": PAD, "unk": UNK, "bos": BOS, "eos": EOS},
     )
     texts = [pairs[i].source for i in order]
     arrays = {"source": source, "source_lengths": lengths, "texts": np.array(texts)}
-    write(path, sizes, arrays, torch_weights(trained.model))
+    write(path, sizes, arrays, torch_weights(model))
     return texts, [pairs[i].target for i in order], codecs[1]
 
 

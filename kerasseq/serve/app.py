@@ -28,7 +28,14 @@ from starlette.requests import ClientDisconnect
 from kerasseq.serve.batching import Batcher, OverloadedError
 from kerasseq.serve.limits import Limits
 from kerasseq.serve.models import Served, Store
-from kerasseq.serve.protocol import BadRequestError, answer, parse_json, parse_predict, signature_of
+from kerasseq.serve.protocol import (
+    DEFAULT,
+    BadRequestError,
+    answer,
+    parse_json,
+    parse_predict,
+    signature_of,
+)
 
 LOG = logging.getLogger("kerasseq.serve")
 PAGE = Path(__file__).with_name("page.html")
@@ -196,13 +203,20 @@ class Server:
             {
                 "name": served.name,
                 "version": served.version,
-                "task": served.manifest.get("task"),
+                "label": label_of(served),
                 "signatures": sorted(served.inputs),
+                "outputs": sorted(served.signature_def.get(DEFAULT, {}).get("outputs", {})),
                 "settings": shown_settings(served.manifest.get("settings", {})),
                 "classes": served.manifest.get("data", {}).get("classes", []),
             }
             for served in self.store.all()
         ]
+
+
+def label_of(served: Served) -> str:
+    """A word or two for the tab of a model: what its export says, or the name of its task."""
+    task = str(served.manifest.get("task", served.name))
+    return str(served.manifest.get("label", task.replace("_", " ").capitalize()))
 
 
 def status_of(served: Served) -> dict[str, Any]:

@@ -50,6 +50,18 @@ class SweepOptions:
     rules: Rules
     cluster: ClusterOptions | None = None
 
+    def check(self) -> None:
+        """Raises:
+        UserError: if these cannot be, or do not go together.
+        """
+        if self.max_trials < 1:
+            raise UserError(f"--max-trials must be 1 or more, got {self.max_trials}")
+        most = self.rules.max_parameters
+        if most < 0:
+            raise UserError(f"--max-parameters must be 0 or more, got {most}")
+        if self.tuner == "hyperband" and self.rules.prune:
+            raise UserError("hyperband prunes by itself: leave --prune out")
+
 
 def sweep(
     subject: Subject,
@@ -71,12 +83,7 @@ def sweep(
         UserError: if the space cannot be searched, the folder holds another sweep, or no trial was
             completed.
     """
-    if options.max_trials < 1:
-        raise UserError(f"--max-trials must be 1 or more, got {options.max_trials}")
-    if options.rules.max_parameters < 0:
-        raise UserError(f"--max-parameters must be 0 or more, got {options.rules.max_parameters}")
-    if options.tuner == "hyperband" and options.rules.prune:
-        raise UserError("hyperband prunes by itself: leave --prune out")
+    options.check()
     space = checked_space(space, settings, subject.data_settings)
     monitor = settings.training.monitor
     name, run = f"{subject.name} sweep", RunFolder(folder)

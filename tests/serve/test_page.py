@@ -9,18 +9,14 @@ import keras
 import pytest
 import tensorflow as tf
 
+from kerasseq.app.registry import find_task
 from kerasseq.config import replace
 from kerasseq.storage import write_json
-from kerasseq.tasks.language_model import task as language_model
-from kerasseq.tasks.sentiment import task as sentiment
-from kerasseq.tasks.tagging import task as pos_tagging
-from kerasseq.tasks.translation import task as translation
 from kerasseq.text.codec import Codec
 from kerasseq.text.splitter import WordSplitter
 from kerasseq.text.subwords import SubwordCodec
 from kerasseq.text.vocabulary import Vocabulary
 from kerasseq.text.word_features import WordFeatures
-from kerasseq.training.run_folder import RunFolder
 from tests.serve.process import Process
 
 pytestmark = pytest.mark.slow
@@ -46,43 +42,38 @@ SMALL = {
 }  # fmt: skip
 
 
-def assets(task):
+def assets_of(task):
     """What a model of a handful of words needs."""
     vocabulary = Vocabulary.from_sequences([WORDS], 30)
     if task.name == "sentiment":
-        return sentiment.Assets(vocabulary, ["negative", "positive"])
+        return task.assets_class(vocabulary, ["negative", "positive"])
     if task.name == "pos_tagging":
         features = WordFeatures.from_sentences([WORDS], task.settings_class().words)
-        return pos_tagging.Assets(features, WordSplitter(), ["NOUN", "VERB", "X"], None)
+        return task.assets_class(features, WordSplitter(), ["NOUN", "VERB", "X"], None)
     if task.name == "language_model":
-        return language_model.Assets(Codec("words", vocabulary), None)
+        return task.assets_class(Codec("words", vocabulary), None)
     codec = SubwordCodec.learn([TEXT], "word", 40)
-    return translation.Assets(codec, codec, ("en", "de"))
+    return task.assets_class(codec, codec, ("en", "de"))
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """An untrained model of every task, exported."""
     root = tmp_path_factory.mktemp("models")
-    for module, name in (
-        (sentiment, "Sentiment"), (pos_tagging, "PosTagging"),
-        (language_model, "LanguageModel"), (translation, "Translation"),
-    ):  # fmt: skip
+    for task in map(find_task, SMALL):
         keras.utils.set_random_seed(1)
-        task = getattr(module, name)()
         settings = replace(task.settings_class(), SMALL[task.name])
-        given = assets(task)
-        run = RunFolder(tmp_path_factory.mktemp("run"))
-        write_json(run / "samples.json", ["the film"])
-        model = task.build_model(settings, given, portable=True)
-        serving = task.serving(model, settings, given, run)
+        assets = assets_of(task)
+        model = task.build_model(settings, assets, portable=True)
+        serving = task.use(model, settings, assets).serving(["the film"])
         functions = {name: served.function for name, served in serving.signatures.items()}
         path = root / task.name / "1"
         tf.saved_model.save(serving.module, str(path), signatures=functions)
         said = {"source": "en", "target": "de", **settings.to_dict()}
         if task.name == "translation":
             said.update(source="en", target="de")
-        write_json(path / "manifest.json", {"task": task.name, "settings": said})
+        manifest = {"task": task.name, "label": task.label, "settings": said}
+        write_json(path / "manifest.json", manifest)
     return root
 
 

@@ -79,7 +79,8 @@ class LanguageModel(Task[LanguageModelSettings, TextData, Assets]):
         assets: Assets | None = None,
     ) -> Corpus[str]:
         from kerasseq.tasks.language_model.embedded import review_texts
-        from kerasseq.tasks.language_model.reading import read_path, read_tfds
+        from kerasseq.tasks.language_model.reading import read_path
+        from kerasseq.tasks.language_model.tfds import read_tfds
 
         return read_source(
             source,

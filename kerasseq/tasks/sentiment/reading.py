@@ -1,12 +1,11 @@
-"""Labelled texts: aclImdb (folder or archive), CSV, TSV and JSON lines, TensorFlow Datasets."""
+"""Labelled texts from files: aclImdb (folder or archive), CSV, TSV and JSON lines."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from kerasseq.data import tfds
 from kerasseq.data.corpus import WHOLE, Corpus
 from kerasseq.data.examples import LabelledText
 from kerasseq.data.folders import files_in, is_archive, split_files, suffix
@@ -110,34 +109,3 @@ def _acl_corpus(
         if not examples:
             raise UserError(f"{source}: no reviews under aclImdb/{split}/pos and .../neg")
     return Corpus(f"{source} (aclImdb, official splits)", splits)
-
-
-def read_tfds(name: str, columns: Columns, download: bool) -> Corpus[LabelledText]:
-    """Reads a prepared TFDS data set; downloads only if told to.
-
-    Args:
-        name: as TFDS spells it, e.g. ``imdb_reviews`` or ``glue/sst2:2.0.0``.
-        columns: features that hold text and class.
-        download: whether a data set that is not prepared may be fetched from the network.
-
-    Raises:
-        UserError: if it is unknown, not prepared, or lacks the features.
-    """
-    builder = tfds.prepared(name, download)
-    features = tfds.need_features(name, builder, columns, HINT)
-    names = getattr(features[columns.label], "names", None)
-
-    def example(row: Mapping[str, Any], split: str, where: str) -> LabelledText:
-        label = row[columns.label]
-        if names is not None and label >= 0:
-            label = names[label]
-        known = label.decode() if isinstance(label, bytes) else str(label)
-        return LabelledText(decode(row[columns.text], "utf-8", where), known)
-
-    corpus = tfds.read_rows(name, builder, example)
-    # TFDS marks the labels of a hidden test split by -1
-    hidden = {
-        split for split, part in corpus.splits.items() if {each.label for each in part} == {"-1"}
-    }
-    splits = {split: part for split, part in corpus.splits.items() if split not in hidden}
-    return Corpus(corpus.source, splits)

@@ -59,7 +59,8 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
         assets: Assets | None = None,
     ) -> Corpus[LabelledText]:
         from kerasseq.data.packaged import imdb_reviews
-        from kerasseq.tasks.sentiment.reading import Columns, read_path, read_tfds
+        from kerasseq.tasks.sentiment.reading import Columns, read_path
+        from kerasseq.tasks.sentiment.tfds import read_tfds
 
         columns = Columns(settings.text_column, settings.label_column)
         return read_source(

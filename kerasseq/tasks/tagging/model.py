@@ -79,7 +79,7 @@ def _words(
             options.character_units,
             method=options.characters,
             embedding_dim=options.character_embedding,
-            use_cudnn=kernels["use_cudnn"],
+            **kernels,
             name=CHARACTERS,
         )
         vectors = encoder(ops.expand_dims(inputs["characters"], 0))[0]

@@ -167,24 +167,13 @@ def report(
     Raises:
         ValueError: if there is no token, or words, tags and confidences do not correspond.
     """
-    for words, gold, got, shares in zip(sentences, true, predicted, confidences, strict=True):
-        sizes = len(words), len(gold), len(got), len(shares)
-        if len(set(sizes)) > 1:
-            raise ValueError(
-                "a sentence has {} words, {} true tags, {} predicted and {} confidences".format(
-                    *sizes
-                )
-            )
-    lengths = np.array([len(words) for words in sentences], int)
-    if not lengths.sum():
-        raise ValueError("no token to evaluate")
+    lengths = _checked_lengths(sentences, true, predicted, confidences)
     iob = is_iob(names)
     unseen = None
     if known is not None:
         unseen = np.array([word not in known for word in chain.from_iterable(sentences)])
     rows = _hits(true, predicted)
     hits, right = np.concatenate(rows), np.array([row.sum() for row in rows])
-    confidence = np.concatenate(confidences).astype(np.float64)
 
     result: dict[str, Any] = {"sentences": len(sentences), "tokens": len(hits)}
     result |= _figures(true, predicted, unseen, iob)
@@ -195,16 +184,49 @@ def report(
     if unseen is not None:
         result["unseen"] = int(unseen.sum())
         result["unseen_share"] = round(float(unseen.mean()), 5)
-    result["mean_confidence"] = round(float(confidence.mean()), 5)
-    # of the chosen tag, which need not be the likeliest (a CRF chooses the best sequence)
-    error = calibration_error(confidence[:, None], np.where(hits, 0, 1))
-    result["calibration_error"] = round(error, 5)
+    result |= _confidence(np.concatenate(confidences).astype(np.float64), hits)
     if baseline is not None:
         result["baseline"] = _figures(true, baseline, unseen, iob)
     if iob:
         result["spans"] = span_scores(true, predicted)
     result["unknown_tags"] = _unknown_tags(sentences, true, names)
+    result |= _classes(true, predicted, names)
+    result["confusions"] = _confusions(sentences, true, predicted)
+    return result
 
+
+def _checked_lengths(*columns: Sequence[Any]) -> np.ndarray:
+    """The number of tokens of each sentence, of words, tags and confidences alike.
+
+    Raises:
+        ValueError: if there is no token, or they do not correspond.
+    """
+    for parts in zip(*columns, strict=True):
+        sizes = [len(part) for part in parts]
+        if len(set(sizes)) > 1:
+            raise ValueError(
+                "a sentence has {} words, {} true tags, {} predicted and {} confidences".format(
+                    *sizes
+                )
+            )
+    lengths = np.array([len(words) for words in columns[0]], int)
+    if not lengths.sum():
+        raise ValueError("no token to evaluate")
+    return lengths
+
+
+def _confidence(confidence: np.ndarray, hits: np.ndarray) -> dict[str, float]:
+    """How sure the model is, and how rightly."""
+    # of the chosen tag, which need not be the likeliest (a CRF chooses the best sequence)
+    error = calibration_error(confidence[:, None], np.where(hits, 0, 1))
+    return {
+        "mean_confidence": round(float(confidence.mean()), 5),
+        "calibration_error": round(error, 5),
+    }
+
+
+def _classes(true: Rows, predicted: Rows, names: Sequence[str]) -> dict[str, Any]:
+    """Figures of each tag that occurs, and how often each is taken for each."""
     occurring = set(chain(*true, *predicted))
     tags = [name for name in names if name in occurring] + sorted(occurring - set(names))
     index = {tag: i for i, tag in enumerate(tags)}
@@ -212,10 +234,7 @@ def report(
         np.array([index[tag] for tag in chain.from_iterable(rows)]) for rows in (true, predicted)
     )
     matrix = confusion_matrix(labels, guesses, len(tags))
-    result["classes"] = per_class(matrix, tags)
-    result["confusion"] = matrix.tolist()
-    result["confusions"] = _confusions(sentences, true, predicted)
-    return result
+    return {"classes": per_class(matrix, tags), "confusion": matrix.tolist()}
 
 
 def _table(title: str, rows: Iterable[tuple[str, dict[str, Any], int]]) -> list[str]:

@@ -65,7 +65,8 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
         assets: Assets | None = None,
     ) -> Corpus[TaggedSentence]:
         from kerasseq.tasks.tagging.embedded import turkish_treebank
-        from kerasseq.tasks.tagging.reading import read_path, read_tfds, with_column
+        from kerasseq.tasks.tagging.reading import read_path, with_column
+        from kerasseq.tasks.tagging.tfds import read_tfds
 
         corpus = read_source(
             source,

@@ -1,19 +1,17 @@
-"""Parallel sentences: two files for each split, tables of pairs, TensorFlow Datasets."""
+"""Parallel sentences from files: two for each split, or tables of pairs."""
 
 from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from kerasseq.data import tfds
 from kerasseq.data.corpus import WHOLE, Corpus, ordered
 from kerasseq.data.examples import Pair
 from kerasseq.data.folders import files_in, split_files, split_of, stem, suffix, words_of
-from kerasseq.data.reading import decode, reader, text_lines
+from kerasseq.data.reading import reader, text_lines
 from kerasseq.errors import UserError
 from kerasseq.tasks.translation.cleaning import CLEANED
 
@@ -64,7 +62,7 @@ def turned(corpus: Corpus[Pair], source: str, target: str) -> Corpus[Pair]:
                 f"{corpus.source} has the languages {', '.join(corpus.languages)}, not {language}"
             )
     if source:
-        _check_differ(corpus.source, source, target)
+        check_differ(corpus.source, source, target)
     if corpus.languages[1] != source and corpus.languages[0] != target:
         return corpus
     splits = {
@@ -74,7 +72,7 @@ def turned(corpus: Corpus[Pair], source: str, target: str) -> Corpus[Pair]:
     return replace(corpus, splits=splits, languages=corpus.languages[::-1])
 
 
-def _check_differ(where: str, source: str, target: str) -> None:
+def check_differ(where: str, source: str, target: str) -> None:
     """Raises:
     UserError: if the languages are the same.
     """
@@ -132,7 +130,7 @@ def _read_folder(path: Path, source: str, target: str, encoding: str) -> Corpus[
                 f"{path} has {lacks}: choose two of {', '.join(languages)} with --source and "
                 "--target"
             )
-    _check_differ(str(path), source, target)
+    check_differ(str(path), source, target)
     chosen = [
         split_files(path, (file for file in files if suffix(file)[1:] == language))
         for language in (source, target)
@@ -194,7 +192,7 @@ def _read_tables(
     columns = int(numbers[0]), int(numbers[1])
     if columns[0] == columns[1]:
         raise UserError(f"{path}: column {columns[0]} cannot be both --source and --target")
-    _check_differ(str(path), names[0], names[1])
+    check_differ(str(path), names[0], names[1])
     splits = {
         split: list(table_pairs(file, columns, encoding)) for split, file in ordered(files).items()
     }
@@ -255,65 +253,3 @@ def table_pairs(path: Path, columns: tuple[int, int], encoding: str) -> Iterator
         yield Pair(source, target, source)
     if not number:
         raise UserError(f"{path} is empty")
-
-
-def read_tfds(name: str, source: str, target: str, download: bool) -> Corpus[Pair]:
-    """Reads the parallel sentences of a prepared TFDS data set; downloads only if told to.
-
-    Where a row may lack a language or have several texts of it (``ted_multi_translate``), rows
-    without both are skipped, and the last text is taken.
-
-    Args:
-        name: as TFDS spells it, e.g. ``ted_hrlr_translate/pt_to_en`` or ``ted_multi_translate``.
-        source, target: two of its languages; if both are empty, those that TFDS names as input and
-            output.
-        download: whether a data set that is not prepared may be fetched from the network.
-
-    Raises:
-        UserError: if it is unknown, not prepared, has no translations or not the languages, or if
-            a sentence of a validation or test split is empty.
-    """
-    builder = tfds.prepared(name, download)
-    known, named = _languages(name, builder)
-    if not source and not target:
-        source, target = builder.info.supervised_keys or ("", "")
-    for language in (source, target):
-        if language not in known:
-            lacks = f"no language {language!r}" if language else "several languages"
-            raise UserError(
-                f"tfds:{name} has {lacks}: choose two of {', '.join(known)} with --source and "
-                "--target"
-            )
-    _check_differ(f"tfds:{name}", source, target)
-    without = 0
-
-    def pair(row: Mapping[str, Any], split: str, where: str) -> Pair | None:
-        nonlocal without
-        if named:
-            given = row["translations"]
-            keys = (language.decode() for language in given["language"])
-            row = dict(zip(keys, given["translation"], strict=True))
-            if source not in row or target not in row:
-                without += 1
-                return None
-        first, second = (decode(row[key], "utf-8", where) for key in (source, target))
-        return pair_of(first, second, split, (where, where))
-
-    corpus = tfds.read_rows(name, builder, pair, (source, target))
-    notes = [f"{without:,} rows without {source} or {target} skipped"] if without else []
-    return replace(corpus, notes=notes)
-
-
-def _languages(name: str, builder: Any) -> tuple[list[str], bool]:
-    """The languages of a data set; and whether its rows name them, since they have only some."""
-    from tensorflow_datasets.core.features import Text, TranslationVariableLanguages
-
-    features = builder.info.features
-    found = features.get("translations")
-    named = isinstance(found, TranslationVariableLanguages)
-    known = (
-        found.languages if named else [key for key in features if isinstance(features[key], Text)]
-    )
-    if len(known) < 2:
-        raise UserError(f"tfds:{name} has no translations; it has {', '.join(features)}")
-    return list(known), named

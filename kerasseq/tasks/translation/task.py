@@ -55,7 +55,7 @@ class Translation(Task[TranslationSettings, PairData, Assets]):
     # -- data ------------------------------------------------------------------------------------
 
     def check(self, settings: TranslationSettings) -> None:
-        from kerasseq.tasks.translation.report import need_sacrebleu
+        from kerasseq.tasks.translation.scores import need_sacrebleu
 
         need_sacrebleu()
 
@@ -67,12 +67,8 @@ class Translation(Task[TranslationSettings, PairData, Assets]):
         assets: Assets | None = None,
     ) -> Corpus[Pair]:
         from kerasseq.tasks.translation.embedded import bible_verses
-        from kerasseq.tasks.translation.reading import (
-            languages_of,
-            read_path,
-            read_tfds,
-            turned,
-        )
+        from kerasseq.tasks.translation.reading import languages_of, read_path, turned
+        from kerasseq.tasks.translation.tfds import read_tfds
 
         languages = settings.source, settings.target
         if assets is not None:
@@ -127,7 +123,8 @@ class Translation(Task[TranslationSettings, PairData, Assets]):
         return Translator(model, settings, assets)
 
     def show_report(self, report: dict[str, Any], name: str, folder: Path) -> list[str]:
-        from kerasseq.tasks.translation.report import length_curves, report_lines
+        from kerasseq.tasks.translation.report import report_lines
+        from kerasseq.tasks.translation.scores import length_curves
 
         curve = {f"beam {report['beam']['size']}": report["by_length"]}
         length_curves(curve, folder / f"{name}.png", f"{name}: BLEU by length of the source")

@@ -30,7 +30,8 @@ from kerasseq.tasks.translation.data import (
     encode_sources,
 )
 from kerasseq.tasks.translation.export import can_copy, elementary, ends_of
-from kerasseq.tasks.translation.report import bleu, report
+from kerasseq.tasks.translation.report import report
+from kerasseq.tasks.translation.scores import bleu
 from kerasseq.tasks.translation.serving import Translation, serving
 from kerasseq.tasks.translation.settings import TranslationSettings
 from kerasseq.text.shortened import shortened

@@ -23,7 +23,8 @@ from kerasseq.errors import UserError
 from kerasseq.export import saved_model
 from kerasseq.export.versions import read_manifest_of
 from kerasseq.storage import write_json
-from kerasseq.tasks.translation import report
+from kerasseq.tasks.translation import comparison
+from kerasseq.tasks.translation.scores import length_curves
 from kerasseq.tasks.translation.serving import Translation, unpadded
 from kerasseq.tasks.translation.translator import say_cut
 from kerasseq.training.progress import say
@@ -191,20 +192,20 @@ def compare(task: Task, options: Namespace) -> None:
     sources = [pair.source for pair in pairs]
     outputs = [_scored(trained.run, options.split) for trained in runs.values()]
     references, seed = [pair.target for pair in pairs], first.settings.seed
-    found = report.compare(
+    found = comparison.compare(
         outputs[0], outputs[1], references, sources, data.assets.languages[1], seed
     )
     names = [Path(path).name for path in runs]
     if names[0] == names[1]:
         names = list(runs)
-    for line in report.compare_lines(found, *names):
+    for line in comparison.compare_lines(found, *names):
         say(line)
     name = f"{options.split}-against-{Path(options.other).name}"
     path = first.run / "evaluation" / name
     table, picture = path.with_name(f"{name}.json"), path.with_name(f"{name}.png")
     write_json(table, {"first": options.run, "second": options.other, **found})
     curves = dict(zip(names, found["by_length"].values(), strict=True))
-    report.length_curves(curves, picture, "BLEU by length of the source")
+    length_curves(curves, picture, "BLEU by length of the source")
     say(f"  written to {path}.json and .png")
 
 
