@@ -29,16 +29,26 @@ To these a bonus may be added, such as the coverage penalty of Wu et al.
 
 Sentences that are done leave the batch, so that a step costs what the others need.
 
-In the shapes below B is the sentences, A those of them that are not done, W the width.
+Its state is in :mod:`kerasseq.decoding.beam_state`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, get_args
 
 import tensorflow as tf
 
+from kerasseq.decoding.beam_state import (
+    Beams,
+    Continuations,
+    Found,
+    Live,
+    Normalise,
+    Options,
+    Ranking,
+    Sequences,
+)
 from kerasseq.decoding.step import (
     EXCLUDED,
     PRESENT,
@@ -50,115 +60,6 @@ from kerasseq.decoding.step import (
     token_ids,
 )
 from kerasseq.errors import UserError
-
-Normalise = Literal["gnmt", "average", "none"]
-
-
-class Beams(NamedTuple):
-    """The best sequences of each sentence; T is the longest length of all.
-
-    Finished ones come before others, and among each the best first.
-    Where there are fewer than ``n_best`` the last ones are missing: length 0, and -1e30 as
-    log-probability and score.
-    """
-
-    tokens: tf.Tensor
-    """int32 ``[B, n_best, T]``, 0 after the end."""
-    lengths: tf.Tensor
-    """int32 ``[B, n_best]``, the stop token counted."""
-    log_probs: tf.Tensor
-    """float32 ``[B, n_best]``, of the whole sequence."""
-    scores: tf.Tensor
-    """float32 ``[B, n_best]``: ``log_probs``, normalised."""
-    finished: tf.Tensor
-    """bool ``[B, n_best]``: whether the sequence ends with a stop token."""
-
-
-class _Options(NamedTuple):
-    """What was asked for, the same at each step; see :func:`beam_search`."""
-
-    width: Any
-    """A number or an int32 scalar."""
-    n_best: Any
-    """A number or an int32 scalar, at most ``width``."""
-    lengths: tf.Tensor
-    """int32 ``[B]``: most tokens of each sentence's sequences, at least 1."""
-    stop: tf.Tensor
-    """int32 ``[S]``, the tokens that end a sequence."""
-    alpha: Any
-    """A number or a scalar tensor."""
-    normalise: Normalise
-    """The kind of score."""
-    bonus: Callable[..., tf.Tensor] | None
-    """From a state and, if there is one, the memory: float32 ``[A * W]``."""
-
-
-class _Continuations(NamedTuple):
-    """Live hypotheses with one more token, N for each sentence."""
-
-    log_probs: tf.Tensor
-    """float32 ``[A, N]``, of the whole sequence; -1e30 for one that does not exist."""
-    parents: tf.Tensor
-    """int32 ``[A, N]``: which of the sentence's W hypotheses it continues."""
-    tokens: tf.Tensor
-    """int32 ``[A, N]``, the one that is added."""
-
-
-class _Ranking(NamedTuple):
-    """What becomes of the continuations."""
-
-    going_on: _Continuations
-    """The W likeliest that have no stop token, likeliest first."""
-    ending: _Continuations
-    """All, where only those exist that have a stop token and rank before the last of these."""
-    used_up: tf.Tensor
-    """bool ``[A]``: whether the W likeliest of all have a stop token."""
-
-
-class _Sequences(NamedTuple):
-    """N sequences of each sentence; :func:`_trace` reads their tokens, from the ends back.
-
-    Inside a step they are those of A sentences, not of all B.
-    """
-
-    scores: tf.Tensor
-    """float32 ``[B, N]``, normalised; -1e30 for a missing one."""
-    log_probs: tf.Tensor
-    """float32 ``[B, N]``; -1e30 for a missing one."""
-    ends: tf.Tensor
-    """int32 ``[B, N, 3]``: the last position, the hypothesis before it, and the token at it."""
-
-
-class _Found(NamedTuple):
-    """What the loop has found, for all sentences."""
-
-    t: tf.Tensor
-    """int32 scalar, steps taken."""
-    history: tf.Tensor
-    """int32 ``[longest, B, W, 2]``: parent and token of each hypothesis that was live after each
-    step."""
-    finished: _Sequences
-    """The ``n_best`` best that have a stop token, best first."""
-    cut: _Sequences
-    """The W hypotheses that were live when the sentence had as many tokens as it may have."""
-
-
-class _Live(NamedTuple):
-    """The hypotheses that go on, of the A sentences that are not done: W rows for each.
-
-    Sentences that are done may be among them, without hypotheses, until :func:`_compact`.
-    """
-
-    sentences: tf.Tensor
-    """int32 ``[A]``: their places in the batch."""
-    log_probs: tf.Tensor
-    """float32 ``[A, W]``; -1e30 for a hypothesis that is not there."""
-    tokens: tf.Tensor
-    """int32 ``[A * W]``, the last of each, which the model reads next."""
-    state: Any
-    """The model's, a nest of ``[A * W, ...]``."""
-    memory: tuple[Any, ...]
-    """What the model reads beside, a nest of ``[A * W, ...]``; or empty."""
 
 
 def check_beam(width: int, n_best: int, length: int) -> None:
@@ -260,7 +161,7 @@ def _options(
     normalise: Normalise,
     bonus: Callable[..., tf.Tensor] | None,
     sentences: tf.Tensor,
-) -> _Options:
+) -> Options:
     """The arguments of :func:`beam_search`, checked, for so many sentences."""
     if isinstance(width, int) and isinstance(n_best, int):
         check_beam(width, n_best, length=1)
@@ -269,35 +170,33 @@ def _options(
             f"beam_search: `normalise` must be gnmt, average or none. Received: {normalise!r}"
         )
     lengths = tf.broadcast_to(tf.maximum(tf.cast(length, tf.int32), 1), [sentences])
-    return _Options(width, n_best, lengths, token_ids(stop), alpha, normalise, bonus)
+    return Options(width, n_best, lengths, token_ids(stop), alpha, normalise, bonus)
 
 
-def _nothing(options: _Options) -> _Found:
+def _nothing(options: Options) -> Found:
     """What is found before the first step."""
     width, batch = options.width, tf.size(options.lengths)
     longest = tf.reduce_max(tf.concat([[1], options.lengths], 0))
 
-    def missing(count: Any) -> _Sequences:
+    def missing(count: Any) -> Sequences:
         scores = tf.fill([batch, count], EXCLUDED)
-        return _Sequences(scores, scores, tf.zeros(tf.stack([batch, count, 3]), tf.int32))
+        return Sequences(scores, scores, tf.zeros(tf.stack([batch, count, 3]), tf.int32))
 
     history = tf.zeros(tf.stack([longest, batch, width, 2]), tf.int32)
-    return _Found(tf.constant(0), history, missing(options.n_best), missing(width))
+    return Found(tf.constant(0), history, missing(options.n_best), missing(width))
 
 
-def _start(state: Any, first: tf.Tensor, memory: Any, width: Any) -> _Live:
+def _start(state: Any, first: tf.Tensor, memory: Any, width: Any) -> Live:
     """The hypotheses before the first step."""
     batch = tf.size(first)
     rows = tf.repeat(tf.range(batch), width)
     # Only one of the hypotheses is there at first: equal ones would stay equal.
     log_probs = tf.where(tf.range(width) == 0, 0.0, EXCLUDED) + tf.zeros([batch, 1])
     read = () if memory is None else (tf.nest.map_structure(tf.convert_to_tensor, memory),)
-    return _Live(tf.range(batch), log_probs, *_gathered((first, state, read), rows))
+    return Live(tf.range(batch), log_probs, *_gathered((first, state, read), rows))
 
 
-def _advance(
-    model: LoopStep, options: _Options, found: _Found, live: _Live
-) -> tuple[_Found, _Live]:
+def _advance(model: LoopStep, options: Options, found: Found, live: Live) -> tuple[Found, Live]:
     """One step of the search: each live hypothesis reads its last token."""
     logits, state = model(live.tokens, live.state, *live.memory)
     ranking = _rank(_expand(logits, live.log_probs, options), options)
@@ -320,7 +219,7 @@ def _advance(
     return found, _compact(_follow(live, going_on, state, options.width), options.width)
 
 
-def _expand(logits: tf.Tensor, live: tf.Tensor, options: _Options) -> _Continuations:
+def _expand(logits: tf.Tensor, live: tf.Tensor, options: Options) -> Continuations:
     """The likeliest next tokens of each hypothesis: as many as the width and the stop tokens.
 
     So the W best of a sentence that are no stop tokens are among them, and so is every stop token
@@ -341,10 +240,10 @@ def _expand(logits: tf.Tensor, live: tf.Tensor, options: _Options) -> _Continuat
     shape = tf.stack([tf.shape(live)[0], tf.shape(live)[1] * count])
     totals = tf.reshape(tf.reshape(live, [-1, 1]) + gains, shape)
     parents = tf.broadcast_to(tf.range(shape[1]) // count, shape)
-    return _Continuations(tf.maximum(totals, EXCLUDED), parents, tf.reshape(ids, shape))
+    return Continuations(tf.maximum(totals, EXCLUDED), parents, tf.reshape(ids, shape))
 
 
-def _rank(continuations: _Continuations, options: _Options) -> _Ranking:
+def _rank(continuations: Continuations, options: Options) -> Ranking:
     """Tells those that go on from those that end; of equal ones the first ranks first."""
     width, totals = options.width, continuations.log_probs
     stops = is_any_of(continuations.tokens, options.stop)
@@ -358,22 +257,22 @@ def _rank(continuations: _Continuations, options: _Options) -> _Ranking:
 
     parents = tf.gather(continuations.parents, places, batch_dims=1)
     tokens = tf.gather(continuations.tokens, places, batch_dims=1)
-    return _Ranking(
-        _Continuations(likeliest, parents, tokens),
+    return Ranking(
+        Continuations(likeliest, parents, tokens),
         continuations._replace(log_probs=tf.where(stops_before(width - 1), totals, EXCLUDED)),
         tf.reduce_sum(tf.cast(stops_before(0), tf.int32), axis=1) >= width,
     )
 
 
-def _excluding(continuations: _Continuations, excluded: tf.Tensor) -> _Continuations:
+def _excluding(continuations: Continuations, excluded: tf.Tensor) -> Continuations:
     """The same, but those of some sentences do not exist, bool ``[A, 1]``."""
     log_probs = tf.where(excluded, EXCLUDED, continuations.log_probs)
     return continuations._replace(log_probs=log_probs)
 
 
 def _sequences(
-    continuations: _Continuations, t: tf.Tensor, bonus: tf.Tensor | None, options: _Options
-) -> _Sequences:
+    continuations: Continuations, t: tf.Tensor, bonus: tf.Tensor | None, options: Options
+) -> Sequences:
     """Continuations as sequences that end here, for the A sentences.
 
     Args:
@@ -385,11 +284,11 @@ def _sequences(
     log_probs, parents, tokens = continuations
     added = 0.0 if bonus is None else tf.gather(bonus, parents, batch_dims=1)
     ends = tf.stack([tf.fill(tf.shape(tokens), t), parents, tokens], axis=-1)
-    return _Sequences(_score(log_probs, t + 1, options, added), log_probs, ends)
+    return Sequences(_score(log_probs, t + 1, options, added), log_probs, ends)
 
 
 def _score(
-    log_probs: tf.Tensor, tokens: tf.Tensor, options: _Options, added: Any = 0.0
+    log_probs: tf.Tensor, tokens: tf.Tensor, options: Options, added: Any = 0.0
 ) -> tf.Tensor:
     """Normalised scores of sequences of so many tokens, with what a bonus has added."""
     normalised = log_probs / _penalty(tokens, options.normalise, options.alpha) + added
@@ -404,40 +303,40 @@ def _penalty(tokens: tf.Tensor, normalise: Normalise, alpha: Any) -> tf.Tensor:
     return ((5.0 + count) / 6.0) ** alpha if normalise == "gnmt" else count**alpha
 
 
-def _finish(finished: _Sequences, ending: _Sequences, n_best: Any) -> _Sequences:
+def _finish(finished: Sequences, ending: Sequences, n_best: Any) -> Sequences:
     """The best of those that had finished before and of those that finish now."""
     # Of equal scores the older one stays, which is what `_is_beaten` counts on.
     return _best(_joined(finished, ending), n_best)
 
 
-def _cut(cut: _Sequences, now: _Sequences, at_end: tf.Tensor) -> _Sequences:
+def _cut(cut: Sequences, now: Sequences, at_end: tf.Tensor) -> Sequences:
     """Those that are cut: where ``at_end``, bool ``[A, 1]``, the hypotheses as they are now."""
-    return _Sequences(
+    return Sequences(
         tf.where(at_end, now.scores, cut.scores),
         tf.where(at_end, now.log_probs, cut.log_probs),
         tf.where(at_end[..., tf.newaxis], now.ends, cut.ends),
     )
 
 
-def _joined(first: _Sequences, second: _Sequences) -> _Sequences:
+def _joined(first: Sequences, second: Sequences) -> Sequences:
     """The sequences of each sentence in one, ``[A, N + M]``."""
     pairs = zip(first, second, strict=True)
-    return _Sequences(*(tf.concat(pair, 1) for pair in pairs))
+    return Sequences(*(tf.concat(pair, 1) for pair in pairs))
 
 
-def _best(sequences: _Sequences, count: Any) -> _Sequences:
+def _best(sequences: Sequences, count: Any) -> Sequences:
     """So many with the best score, best first; equal ones stay in their order."""
     scores, order = tf.math.top_k(sequences.scores, count)
     rest = (tf.gather(part, order, batch_dims=1) for part in sequences[1:])
-    return _Sequences(scores, *rest)
+    return Sequences(scores, *rest)
 
 
 def _is_beaten(
-    going_on: _Continuations,
-    finished: _Sequences,
+    going_on: Continuations,
+    finished: Sequences,
     t: tf.Tensor,
     lengths: tf.Tensor,
-    options: _Options,
+    options: Options,
 ) -> tf.Tensor:
     """Sentences whose hypotheses cannot get a better score than all that is finished, bool ``[A]``.
 
@@ -450,22 +349,22 @@ def _is_beaten(
 
 
 def _record(
-    found: _Found,
+    found: Found,
     sentences: tf.Tensor,
-    going_on: _Continuations,
-    finished: _Sequences,
-    cut: _Sequences,
-) -> _Found:
+    going_on: Continuations,
+    finished: Sequences,
+    cut: Sequences,
+) -> Found:
     """Writes what a step has found for the A ``sentences`` to their places in the batch."""
     at = tf.stack([tf.fill(tf.shape(sentences), found.t), sentences], axis=-1)
     links = tf.stack([going_on.parents, going_on.tokens], axis=-1)
     places = sentences[:, tf.newaxis]
 
-    def written(before: _Sequences, now: _Sequences) -> _Sequences:
+    def written(before: Sequences, now: Sequences) -> Sequences:
         pairs = zip(before, now, strict=True)
-        return _Sequences(*(tf.tensor_scatter_nd_update(b, places, n) for b, n in pairs))
+        return Sequences(*(tf.tensor_scatter_nd_update(b, places, n) for b, n in pairs))
 
-    return _Found(
+    return Found(
         found.t + 1,
         tf.tensor_scatter_nd_update(found.history, at, links),
         written(found.finished, finished),
@@ -473,7 +372,7 @@ def _record(
     )
 
 
-def _follow(live: _Live, going_on: _Continuations, state: Any, width: Any) -> _Live:
+def _follow(live: Live, going_on: Continuations, state: Any, width: Any) -> Live:
     """The hypotheses that go on, each with the state after its parent's last token."""
     if not isinstance(width, int) or width > 1:
         rows = _rows(tf.range(tf.size(live.sentences)), going_on.parents, width)
@@ -482,16 +381,16 @@ def _follow(live: _Live, going_on: _Continuations, state: Any, width: Any) -> _L
     return live._replace(log_probs=going_on.log_probs, tokens=tokens, state=state)
 
 
-def _compact(live: _Live, width: Any) -> _Live:
+def _compact(live: Live, width: Any) -> Live:
     """Drops the sentences that are done, once they are a quarter: copying costs, too."""
     goes_on = tf.reduce_any(live.log_probs > PRESENT, axis=1)
     left = tf.reduce_sum(tf.cast(goes_on, tf.int32))
 
-    def fewer() -> _Live:
+    def fewer() -> Live:
         kept = tf.cast(tf.where(goes_on)[:, 0], tf.int32)
         rows = _rows(kept, tf.range(width), width)
         by_sentence = _gathered((live.sentences, live.log_probs), kept)
-        return _Live(*by_sentence, *_gathered((live.tokens, live.state, live.memory), rows))
+        return Live(*by_sentence, *_gathered((live.tokens, live.state, live.memory), rows))
 
     few = (left > 0) & (4 * left <= 3 * tf.size(live.sentences))
     return tf.cond(few, fewer, lambda: live)
@@ -507,7 +406,7 @@ def _gathered(nest: Any, rows: tf.Tensor) -> Any:
     return tf.nest.map_structure(lambda tensor: tf.gather(tensor, rows), nest)
 
 
-def _assemble(found: _Found, options: _Options) -> Beams:
+def _assemble(found: Found, options: Options) -> Beams:
     """Finished ones first, then those that were cut, then what is missing; each part is sorted.
 
     Those that were cut are not yet: a bonus has changed their order.
@@ -530,7 +429,7 @@ def _trace(history: tf.Tensor, ends: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor
     Args:
         history: int32 ``[length, B, width, 2]``: parent and token of each hypothesis that was live
             after each step.
-        ends: int32 ``[B, N, 3]``, see :class:`_Sequences`.
+        ends: int32 ``[B, N, 3]``, see :class:`Sequences`.
         lengths: int32 ``[B, N]``, 0 for a missing sequence.
 
     Returns:

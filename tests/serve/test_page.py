@@ -58,7 +58,7 @@ def assets_of(task):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """An untrained model of every task, exported."""
+    """An untrained model of every task, exported; and one of a task that is not of the suite."""
     root = tmp_path_factory.mktemp("models")
     for task in map(find_task, SMALL):
         keras.utils.set_random_seed(1)
@@ -74,6 +74,8 @@ def folder(tmp_path_factory):
             said.update(source="en", target="de")
         manifest = {"task": task.name, "label": task.label, "settings": said}
         write_json(path / "manifest.json", manifest)
+    other = shutil.copytree(root / "sentiment/1", root / "tickets/1")
+    write_json(other / "manifest.json", {"task": "tickets", "label": "Tickets", "settings": {}})
     return root
 
 
@@ -101,7 +103,9 @@ def browser():
 def page(browser, server):
     browser.set_window_size(1100, 900)
     browser.get(server.address)
-    wait(browser).until(lambda b: len(b.find_elements(By.CSS_SELECTOR, "[role=tab]")) == 4)
+    wait(browser).until(
+        lambda b: len(b.find_elements(By.CSS_SELECTOR, "[role=tab]")) == len(SMALL) + 1
+    )
     return browser
 
 
@@ -156,6 +160,12 @@ def test_sentiment_shows_what_each_word_weighed(page):
         "the", "film", "was", "wonderful",
     ]  # fmt: skip
     assert len(out.find_elements(By.TAG_NAME, "li")) == 4
+
+
+def test_a_task_of_another_package_has_a_panel_of_its_own_name(page):
+    panel = panel_of(page, "Tickets")
+    write(panel, "the film")
+    assert shown(page, panel, press(panel, "Classify")).find_elements(By.CSS_SELECTOR, ".bars code")
 
 
 def test_tagging_colours_every_word(page):
@@ -281,7 +291,9 @@ def test_a_token_is_asked_for(browser, folder):
         browser.get(running.address)
         wait(browser).until(lambda b: b.find_element(By.ID, "token").is_displayed())
         browser.find_element(By.ID, "token").send_keys("secret", Keys.ENTER)
-        wait(browser).until(lambda b: len(b.find_elements(By.CSS_SELECTOR, "[role=tab]")) == 4)
+        wait(browser).until(
+            lambda b: len(b.find_elements(By.CSS_SELECTOR, "[role=tab]")) == len(SMALL) + 1
+        )
     finally:
         running.end()
 
