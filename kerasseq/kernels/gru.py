@@ -99,10 +99,16 @@ def gru(
     Returns:
         Outputs `[time, batch, units]`.
     """
+    run = _run_after if reset_after else _run_before
+    return run(x, weights, states, state_mask, xla)
+
+
+def _run_after(x: Any, weights: Any, states: Any, state_mask: Any, xla: bool) -> Any:
+    """All steps of the reset-after form; arguments and result as in `gru`."""
     masks = [] if state_mask is None else [state_mask]
 
     @tf.custom_gradient
-    def run_after(x: Any, kernel: Any, recurrent: Any, bias: Any, h0: Any) -> Any:
+    def run(x: Any, kernel: Any, recurrent: Any, bias: Any, h0: Any) -> Any:
         units = recurrent.shape[0]
         projected = project(x, kernel, bias[0])
         widths = [units, 2 * units, units, units]
@@ -141,8 +147,15 @@ def gru(
 
         return hidden, grad
 
+    return run(x, *weights, *states)
+
+
+def _run_before(x: Any, weights: Any, states: Any, state_mask: Any, xla: bool) -> Any:
+    """All steps of the textbook form; arguments and result as in `gru`."""
+    masks = [] if state_mask is None else [state_mask]
+
     @tf.custom_gradient
-    def run_before(x: Any, kernel: Any, recurrent: Any, bias: Any, h0: Any) -> Any:
+    def run(x: Any, kernel: Any, recurrent: Any, bias: Any, h0: Any) -> Any:
         units = recurrent.shape[0]
         projected = project(x, kernel, bias)
         to_gates, to_candidate = recurrent[:, : 2 * units], recurrent[:, 2 * units :]
@@ -187,4 +200,4 @@ def gru(
 
         return hidden, grad
 
-    return (run_after if reset_after else run_before)(x, *weights, *states)
+    return run(x, *weights, *states)

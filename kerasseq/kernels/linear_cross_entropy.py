@@ -53,35 +53,14 @@ def linear_cross_entropy(
 
     @tf.custom_gradient
     def run(hidden: Any, kernel: Any, bias: Any) -> Any:
-        count = tf.shape(hidden)[0]
-        chunks = tf.maximum(1, -(-count // chunk_size))
-        rows = -(-count // chunks)
-        rows = tf.maximum(1, -(-rows // ROUND_TO)) * ROUND_TO
-        padding = chunks * rows - count
-        low = tf.cast(kernel, dtype)
-        states = tf.pad(tf.cast(hidden, dtype), [[0, padding], [0, 0]])
-        padded = tf.pad(weights, [[0, padding]])
+        total, d_hidden, d_kernel, d_bias = _normalisers(
+            tf.cast(hidden, dtype), kernel, bias, weights, spread, chunk_size, normalise
+        )
         gold_rows = tf.gather(kernel, targets)
         gold = tf.reduce_sum(hidden * gold_rows, -1) + tf.gather(bias, targets)
-        outputs = tf.TensorArray(tf.float32, chunks, element_shape=(None, kernel.shape[1]))
-
-        def body(index: Any, total: Any, outputs: Any, d_kernel: Any, d_bias: Any) -> Any:
-            here = states[index * rows : (index + 1) * rows]
-            weight = padded[index * rows : (index + 1) * rows]
-            scores = tf.matmul(here, low, transpose_b=True)
-            part, d_scores, d_sum = normalise(scores, bias, weight, spread)
-            back = tf.cast(tf.matmul(d_scores, low), tf.float32)
-            outputs = outputs.write(index, back)
-            added = tf.cast(tf.matmul(d_scores, here, transpose_a=True), tf.float32)
-            return index + 1, total + part, outputs, d_kernel + added, d_bias + d_sum
-
-        start = (0, 0.0, outputs, tf.zeros_like(kernel), tf.zeros_like(bias))
-        _, total, outputs, d_kernel, d_bias = tf.while_loop(
-            lambda index, *_: index < chunks, body, start, parallel_iterations=1
-        )
         share = (1.0 - smooth) * weights
         total -= tf.reduce_sum(share * gold)
-        d_hidden = outputs.concat()[:count] - share[:, None] * gold_rows
+        d_hidden -= share[:, None] * gold_rows
         d_kernel = tf.tensor_scatter_nd_sub(d_kernel, targets[:, None], share[:, None] * hidden)
         d_bias = tf.tensor_scatter_nd_sub(d_bias, targets[:, None], share)
 
@@ -91,6 +70,43 @@ def linear_cross_entropy(
         return total, grad
 
     return run(hidden, kernel, bias)
+
+
+def _normalisers(
+    states: Any,
+    kernel: Any,
+    bias: Any,
+    weights: Any,
+    spread: np.ndarray,
+    chunk_size: int,
+    normalise: Any,
+) -> tuple[Any, Any, Any, Any]:
+    """The loss but for the gold scores, and its gradients for states, kernel and bias."""
+    count = tf.shape(states)[0]
+    chunks = tf.maximum(1, -(-count // chunk_size))
+    rows = -(-count // chunks)
+    rows = tf.maximum(1, -(-rows // ROUND_TO)) * ROUND_TO
+    padding = chunks * rows - count
+    low = tf.cast(kernel, states.dtype)
+    states = tf.pad(states, [[0, padding], [0, 0]])
+    weights = tf.pad(weights, [[0, padding]])
+    outputs = tf.TensorArray(tf.float32, chunks, element_shape=(None, kernel.shape[1]))
+
+    def body(index: Any, total: Any, outputs: Any, d_kernel: Any, d_bias: Any) -> Any:
+        here = states[index * rows : (index + 1) * rows]
+        weight = weights[index * rows : (index + 1) * rows]
+        scores = tf.matmul(here, low, transpose_b=True)
+        part, d_scores, d_sum = normalise(scores, bias, weight, spread)
+        back = tf.cast(tf.matmul(d_scores, low), tf.float32)
+        outputs = outputs.write(index, back)
+        added = tf.cast(tf.matmul(d_scores, here, transpose_a=True), tf.float32)
+        return index + 1, total + part, outputs, d_kernel + added, d_bias + d_sum
+
+    start = (0, 0.0, outputs, tf.zeros_like(kernel), tf.zeros_like(bias))
+    _, total, outputs, d_kernel, d_bias = tf.while_loop(
+        lambda index, *_: index < chunks, body, start, parallel_iterations=1
+    )
+    return total, outputs.concat()[:count], d_kernel, d_bias
 
 
 def _normaliser(smooth: float, dtype: str) -> Any:

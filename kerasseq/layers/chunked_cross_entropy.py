@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from kerasseq.layers._checks import check_positive, check_rate
+from kerasseq.layers._chunked_scores import Chunks, Scores, gradients, normalise
 from kerasseq.layers._tied_output import TiedOutputLoss
 from kerasseq.layers.tied_embedding import TiedEmbedding
 
@@ -51,92 +52,26 @@ def chunked_cross_entropy(
     Returns:
         float32 `[N]`; the gradient is of first order only.
     """
-    classes = kernel.shape[0]
     smooth = float(label_smoothing)
-    spread = _spread(np.ones(classes, bool) if predictable is None else predictable)
-    count = ops.shape(hidden)[0]
-    chunks = -(-count // chunk_size)
-    # Chunks of nearly equal size, so that little is padded; at least one, for empty input.
-    rows = -(-count // _at_least_one(chunks))
-    padding = chunks * rows - count
-
-    def after(index: Any, carry: Any) -> Any:
-        """The index once the carry is known, or TensorFlow would run chunks side by side."""
-        never = ops.minimum(ops.cast(ops.isinf(ops.ravel(carry)[0]), "int32"), 0)
-        return index + never
-
-    def chunk(values: Any, index: Any) -> Any:
-        return ops.take(values, index * rows + ops.arange(rows, dtype="int32"), axis=0)
-
-    def product(left: Any, right: Any) -> Any:
-        if dtype == "float32":
-            return ops.matmul(left, right)
-        return ops.cast(ops.matmul(ops.cast(left, dtype), ops.cast(right, dtype)), "float32")
-
-    def padded(values: Any) -> Any:
-        return ops.pad(values, [[0, padding]] + [[0, 0]] * (len(values.shape) - 1))
+    spread = _spread(np.ones(kernel.shape[0], bool) if predictable is None else predictable)
+    chunks = Chunks(ops.shape(hidden)[0], chunk_size)
 
     @ops.custom_gradient
     def nll(hidden: Any, kernel: Any, bias: Any, ids: Any) -> Any:
         targets = ops.cast(ids, "int32")
-        low = ops.cast(kernel, dtype)  # once, not for every chunk
-        transposed = ops.transpose(low)
-        states = padded(hidden)
+        scores = Scores(hidden, kernel, bias, chunks, dtype)
         gold = ops.take(kernel, targets, axis=0)
         gold_scores = ops.sum(hidden * gold, axis=-1) + ops.take(bias, targets, axis=0)
-
-        def scores_of(index: Any) -> Any:
-            return product(chunk(states, index), transposed) + bias
-
-        def forward(carry: Any, index: Any) -> Any:
-            index = after(index, carry[0])
-            scores = scores_of(index)
-            top = ops.max(scores, axis=-1, keepdims=True)
-            normaliser = top[:, 0] + ops.log(ops.sum(ops.exp(scores - top), axis=-1))
-            # what cannot be predicted has a finite score, so that 0 times it is 0
-            mean = ops.matmul(scores, spread) if smooth else normaliser
-            return (normaliser, mean), (normaliser, mean)
-
-        empty = ops.zeros_like(chunk(states, 0)[:, 0])
-        _, (normalisers, means) = ops.scan(
-            forward, (empty, empty), ops.arange(chunks, dtype="int32")
-        )
-        normalisers = ops.reshape(normalisers, (-1,))
-        means = ops.reshape(means, (-1,))
-        value = normalisers[:count] - (1.0 - smooth) * gold_scores - smooth * means[:count]
+        normalisers, means = normalise(scores, spread if smooth else None)
+        value = chunks.cut(normalisers) - (1.0 - smooth) * gold_scores - smooth * chunks.cut(means)
 
         def grad(*args: Any, upstream: Any = None) -> Any:
             if upstream is None:
                 (upstream,) = args
-            weights = padded(upstream)
             share = smooth * spread if smooth else 0.0
-
-            def backward(index: Any, carry: Any) -> Any:
-                d_states, d_kernel, d_bias = carry
-                index = after(index, d_kernel)
-                shifted = scores_of(index) - chunk(normalisers, index)[:, None]
-                d_scores = (ops.exp(shifted) - share) * chunk(weights, index)[:, None]
-                d_low = ops.cast(d_scores, dtype)
-                here = product(d_low, low)[None]
-                d_states = ops.scatter_update(d_states, ops.reshape(index, (1, 1)), here)
-                d_kernel = d_kernel + product(ops.transpose(d_low), chunk(states, index))
-                return d_states, d_kernel, d_bias + ops.sum(d_scores, axis=0)
-
-            start = (
-                ops.reshape(ops.zeros_like(states), (chunks, rows, hidden.shape[-1])),
-                ops.zeros_like(kernel),
-                ops.zeros_like(bias),
-            )
-            d_states, d_kernel, d_bias = ops.fori_loop(0, chunks, backward, start)
-            d_states = ops.reshape(d_states, (-1, hidden.shape[-1]))[:count]
-            # The gold class needs no one-hot matrix: its part is a gather and a scatter.
-            gold_weights = (1.0 - smooth) * upstream
-            d_states = d_states - gold_weights[:, None] * gold
-            d_kernel = d_kernel - ops.segment_sum(
-                gold_weights[:, None] * hidden, targets, num_segments=classes
-            )
-            d_bias = d_bias - ops.segment_sum(gold_weights, targets, num_segments=classes)
-            return d_states, d_kernel, d_bias, ops.zeros_like(ids)
+            of_all = gradients(scores, normalisers, upstream, share)
+            weights = (1.0 - smooth) * upstream
+            return *_less_gold(of_all, weights, hidden, gold, targets), ops.zeros_like(ids)
 
         return value, grad
 
@@ -145,13 +80,26 @@ def chunked_cross_entropy(
     return nll(hidden, kernel, bias, ops.cast(targets, "float32"))
 
 
+def _less_gold(
+    gradients: tuple[Any, Any, Any], weights: Any, hidden: Any, gold: Any, targets: Any
+) -> tuple[Any, Any, Any]:
+    """The gradients for hidden, kernel and bias, with the part of the gold class.
+
+    It needs no one-hot matrix: it is a gather, done before, and a scatter.
+    """
+    d_hidden, d_kernel, d_bias = gradients
+    classes = d_kernel.shape[0]
+    rows = ops.segment_sum(weights[:, None] * hidden, targets, num_segments=classes)
+    return (
+        d_hidden - weights[:, None] * gold,
+        d_kernel - rows,
+        d_bias - ops.segment_sum(weights, targets, num_segments=classes),
+    )
+
+
 def _spread(predictable: np.ndarray) -> np.ndarray:
     """The smoothed part of a target, float32 `[V]`: evenly over what can be predicted."""
     return (predictable / predictable.sum()).astype("float32")
-
-
-def _at_least_one(value: Any) -> Any:
-    return max(value, 1) if isinstance(value, int) else ops.maximum(value, 1)
 
 
 @keras.saving.register_keras_serializable(package="kerasseq")
