@@ -121,30 +121,9 @@ class RecurrentStack(ExplicitMaskLayer):
         name = "RecurrentStack"
         check_positive(name, "units", units)
         check_positive(name, "num_layers", num_layers)
-        self.custom_cell = isinstance(cell, keras.layers.Layer)
-        if not self.custom_cell:
-            check_choice(name, "cell", cell, tuple(CELLS))
         check_kernel(name, kernel, use_cudnn, xla)
         check_rate(name, "dropout", dropout)
-        if self.custom_cell:
-            self._check_cell(cell, units)
-            added = {
-                "recurrent_dropout": recurrent_dropout,
-                "weight_drop": weight_drop,
-                "zoneout": zoneout,
-                "layer_norm": layer_norm,
-            }
-            for setting, value in added.items():
-                if value:
-                    raise ValueError(
-                        f"{name}: `{setting}` is for a cell that is given by its name; give it to "
-                        f"the cell itself. Received: {setting}={value!r}, cell={cell!r}"
-                    )
-        if coupled_gates and cell != "lstm":
-            raise ValueError(
-                f"{name}: `coupled_gates` is a setting of cell='lstm' (the GRU's gates are coupled "
-                f"as they are). Received: cell={cell!r}"
-            )
+        self.custom_cell = isinstance(cell, keras.layers.Layer)
         self.units = units
         self.num_layers = num_layers
         self.cell = type(cell).__name__ if self.custom_cell else cell
@@ -168,18 +147,26 @@ class RecurrentStack(ExplicitMaskLayer):
         self.seed = seed
         self.directions = 2 if bidirectional else 1
         self.output_size = units * self.directions
-        self.cells = [
-            self._make_cell(layer, direction)
-            for layer in range(num_layers)
-            for direction in range(self.directions)
-        ]
-        self.dropouts = [
-            LockedDropout(dropout, seed=self._seed_of(1000 + layer), dtype=self.dtype_policy)
-            for layer in range(1, num_layers)
-        ]
+        self._check_cell(cell)
+        self.cells = self._make_cells()
+        self.dropouts = self._make_dropouts()
 
-    @staticmethod
-    def _check_cell(cell: Any, units: int) -> None:
+    def _seed_of(self, index: int) -> int | None:
+        return None if self.seed is None else self.seed + index
+
+    def _check_cell(self, cell: Any) -> None:
+        """Raise a `ValueError` unless there is such a cell, and it goes with the settings."""
+        if self.custom_cell:
+            self._check_custom_cell(cell)
+        else:
+            check_choice("RecurrentStack", "cell", cell, tuple(CELLS))
+        if self.coupled_gates and cell != "lstm":
+            raise ValueError(
+                "RecurrentStack: `coupled_gates` is a setting of cell='lstm' (the GRU's gates are "
+                f"coupled as they are). Received: cell={cell!r}"
+            )
+
+    def _check_custom_cell(self, cell: Any) -> None:
         sizes = getattr(cell, "state_size", None)
         if sizes is None:
             raise ValueError(
@@ -187,14 +174,32 @@ class RecurrentStack(ExplicitMaskLayer):
                 f"`call(inputs, states)`), or a name. Received: cell={cell!r}"
             )
         sizes = list(sizes) if isinstance(sizes, list | tuple) else [sizes]
-        if any(size != units for size in sizes):
+        if any(size != self.units for size in sizes):
             raise ValueError(
                 "RecurrentStack: `cell` must have states of `units` features. Received: "
-                f"units={units}, cell.state_size={sizes}"
+                f"units={self.units}, cell.state_size={sizes}"
             )
+        for setting in ("recurrent_dropout", "weight_drop", "zoneout", "layer_norm"):
+            if value := getattr(self, setting):
+                raise ValueError(
+                    f"RecurrentStack: `{setting}` is for a cell that is given by its name; give it "
+                    f"to the cell itself. Received: {setting}={value!r}, cell={cell!r}"
+                )
 
-    def _seed_of(self, index: int) -> int | None:
-        return None if self.seed is None else self.seed + index
+    def _make_dropouts(self) -> list[LockedDropout]:
+        """One for each gap between layers."""
+        return [
+            LockedDropout(self.dropout, seed=self._seed_of(1000 + layer), dtype=self.dtype_policy)
+            for layer in range(1, self.num_layers)
+        ]
+
+    def _make_cells(self) -> list[Any]:
+        """One for each direction of each layer, forward before backward."""
+        return [
+            self._make_cell(layer, direction)
+            for layer in range(self.num_layers)
+            for direction in range(self.directions)
+        ]
 
     def _make_cell(self, layer: int, direction: int) -> Any:
         name = f"{('forward', 'backward')[direction]}_{layer}"
