@@ -8,6 +8,7 @@ from keras import ops
 
 from kerasseq.errors import UserError
 from kerasseq.layers._checks import check_choice, check_rank
+from kerasseq.layers._tied_output import TiedOutputLoss
 from kerasseq.layers.adaptive_softmax import AdaptiveSoftmax
 from kerasseq.layers.chunked_cross_entropy import ChunkedCrossEntropy, chunk_size_for
 from kerasseq.layers.locked_dropout import LockedDropout
@@ -123,48 +124,62 @@ class RecurrentLanguageModel(keras.Model):
         }
         self.vocabulary_size = vocabulary_size
         policy = self.dtype_policy  # a saved model keeps its own, whatever is global on loading
-        self.embedding = TiedEmbedding(
-            vocabulary_size,
-            embedding_dim,
-            hidden_dim=units,
-            input_only=input_only,
+        self.embedding = self._make_embedding()
+        self.embedding_dropout = self._make_embedding_dropout()
+        self.input_dropout = LockedDropout(input_dropout, dtype=policy, name="input_dropout")
+        self.recurrent = self._make_recurrent()
+        self.output_dropout = LockedDropout(output_dropout, dtype=policy, name="output_dropout")
+        self.softmax = self._make_softmax()
+        self.build((None, None))
+
+    def _make_embedding(self) -> TiedEmbedding:
+        settings = self._settings
+        return TiedEmbedding(
+            settings["vocabulary_size"],
+            settings["embedding_dim"],
+            hidden_dim=settings["units"],
+            input_only=settings["input_only"],
             embeddings_initializer=keras.initializers.RandomUniform(-0.1, 0.1),
-            dtype=policy,
+            dtype=self.dtype_policy,
             name="embedding",
         )
-        self.embedding_dropout = WordDropout(
-            embedding_dropout,
+
+    def _make_embedding_dropout(self) -> WordDropout:
+        return WordDropout(
+            self._settings["embedding_dropout"],
             by="type",
-            vocabulary_size=vocabulary_size,
+            vocabulary_size=self.vocabulary_size,
             num_special=0,
-            dtype=policy,
+            dtype=self.dtype_policy,
             name="embedding_dropout",
         )
-        self.input_dropout = LockedDropout(input_dropout, dtype=policy, name="input_dropout")
-        self.recurrent = RecurrentStack(
-            units,
-            num_layers=num_layers,
-            cell=cell,
-            dropout=layer_dropout,
-            recurrent_dropout=recurrent_dropout,
-            weight_drop=weight_drop,
-            kernel=kernel,
-            use_cudnn=use_cudnn,
-            xla=xla,
+
+    def _make_recurrent(self) -> RecurrentStack:
+        settings = self._settings
+        return RecurrentStack(
+            settings["units"],
+            num_layers=settings["num_layers"],
+            cell=settings["cell"],
+            dropout=settings["layer_dropout"],
+            recurrent_dropout=settings["recurrent_dropout"],
+            weight_drop=settings["weight_drop"],
+            kernel=settings["kernel"],
+            use_cudnn=settings["use_cudnn"],
+            xla=settings["xla"],
             return_state=True,
-            dtype=policy,
+            dtype=self.dtype_policy,
             name="recurrent",
         )
-        self.output_dropout = LockedDropout(output_dropout, dtype=policy, name="output_dropout")
-        chunk_size = chunk_size_for(vocabulary_size)
-        named: dict[str, Any] = {"dtype": policy, "name": "softmax"}
-        if softmax == "full":
-            self.softmax = ChunkedCrossEntropy(self.embedding, chunk_size, **named)
-        elif softmax == "sampled":
-            self.softmax = SampledSoftmax(self.embedding, num_sampled, chunk_size, **named)
-        else:
-            self.softmax = AdaptiveSoftmax(self.embedding, cutoffs, **named)
-        self.build((None, None))
+
+    def _make_softmax(self) -> TiedOutputLoss:
+        settings = self._settings
+        named: dict[str, Any] = {"dtype": self.dtype_policy, "name": "softmax"}
+        if settings["softmax"] == "adaptive":
+            return AdaptiveSoftmax(self.embedding, settings["cutoffs"], **named)
+        chunk_size = chunk_size_for(self.vocabulary_size)
+        if settings["softmax"] == "sampled":
+            return SampledSoftmax(self.embedding, settings["num_sampled"], chunk_size, **named)
+        return ChunkedCrossEntropy(self.embedding, chunk_size, **named)
 
     def build(self, ids_shape: Any) -> None:
         settings = self._settings

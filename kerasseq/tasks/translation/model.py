@@ -96,17 +96,6 @@ class RecurrentTranslator(keras.Model):
     ) -> None:
         super().__init__(**kwargs)
         self.supports_masking = True  # as in ExplicitMaskLayer: no output carries a mask
-        check_choice("RecurrentTranslator", "attention", attention, ("none", *ATTENTIONS))
-        if tie_source and source_size != target_size:
-            raise ValueError(
-                "RecurrentTranslator: `tie_source` needs one vocabulary. Received: "
-                f"source_size={source_size}, target_size={target_size}"
-            )
-        if attention in ("dot", "scaled_dot") and units != 2 * encoder_units:
-            raise ValueError(
-                f"RecurrentTranslator: attention={attention!r} needs units = 2 * encoder_units "
-                f"(bilinear does without). Received: units={units}, encoder_units={encoder_units}"
-            )
         self._settings = {
             "source_size": source_size,
             "target_size": target_size,
@@ -129,71 +118,80 @@ class RecurrentTranslator(keras.Model):
             "use_cudnn": use_cudnn,
             "xla": xla,
         }
+        _check(self._settings)
         policy = self.dtype_policy  # a saved model keeps its own, whatever is global on loading
-        start = keras.initializers.RandomUniform(-0.1, 0.1)
-        self.embedding = TiedEmbedding(
-            target_size,
-            embedding_dim,
-            hidden_dim=units,
-            input_only=input_only,
-            embeddings_initializer=start,
-            dtype=policy,
-            name="embedding",
-        )
-        self.source_embedding = (
-            None
-            if tie_source
-            else keras.layers.Embedding(
-                source_size,
-                embedding_dim,
-                embeddings_initializer=start,
-                dtype=policy,
-                name="source_embedding",
-            )
-        )
+        self.embedding, self.source_embedding = self._make_embeddings()
         self.input_dropout = LockedDropout(input_dropout, dtype=policy, name="input_dropout")
-        self.encoder = RecurrentStack(
-            encoder_units,
-            num_layers=encoder_layers,
-            cell=cell,
-            bidirectional=True,
-            dropout=encoder_dropout,
-            kernel=kernel,
-            use_cudnn=use_cudnn,
-            xla=xla,
-            return_state=True,
-            dtype=policy,
-            name="encoder",
-        )
+        self.encoder = self._make_encoder()
         self.encoder_dropout = LockedDropout(encoder_dropout, dtype=policy, name="encoder_dropout")
         self.last = LastPooling(bidirectional=True, dtype=policy, name="last")
-        self.decoder = AttentionDecoder(
+        self.decoder = self._make_decoder()
+        self.softmax = self._make_loss("softmax", label_smoothing)
+        self.scorer = self._make_loss("scorer", 0.0)  # of what is evaluated
+        self.build((None, None))
+
+    def _make_embeddings(self) -> tuple[TiedEmbedding, keras.layers.Embedding | None]:
+        """Of the target and of the source, which has none where it is tied."""
+        settings, start = self._settings, keras.initializers.RandomUniform(-0.1, 0.1)
+        target = TiedEmbedding(
+            settings["target_size"],
+            settings["embedding_dim"],
+            hidden_dim=settings["units"],
+            input_only=settings["input_only"],
+            embeddings_initializer=start,
+            dtype=self.dtype_policy,
+            name="embedding",
+        )
+        if settings["tie_source"]:
+            return target, None
+        source = keras.layers.Embedding(
+            settings["source_size"],
+            settings["embedding_dim"],
+            embeddings_initializer=start,
+            dtype=self.dtype_policy,
+            name="source_embedding",
+        )
+        return target, source
+
+    def _make_encoder(self) -> RecurrentStack:
+        settings = self._settings
+        return RecurrentStack(
+            settings["encoder_units"],
+            num_layers=settings["encoder_layers"],
+            cell=settings["cell"],
+            bidirectional=True,
+            dropout=settings["encoder_dropout"],
+            kernel=settings["kernel"],
+            use_cudnn=settings["use_cudnn"],
+            xla=settings["xla"],
+            return_state=True,
+            dtype=self.dtype_policy,
+            name="encoder",
+        )
+
+    def _make_decoder(self) -> AttentionDecoder:
+        settings = self._settings
+        return AttentionDecoder(
             self.embedding,
-            units,
-            num_layers=decoder_layers,
-            cell=cell,
-            attention="uniform" if attention == "none" else attention,
-            attend=attend,
-            input_feeding=input_feeding,
-            dropout=decoder_dropout,
-            kernel=kernel,
-            use_cudnn=use_cudnn,
-            xla=xla,
-            dtype=policy,
+            settings["units"],
+            num_layers=settings["decoder_layers"],
+            cell=settings["cell"],
+            attention=settings["attention"] if self.has_attention else "uniform",
+            attend=settings["attend"],
+            input_feeding=settings["input_feeding"],
+            dropout=settings["decoder_dropout"],
+            kernel=settings["kernel"],
+            use_cudnn=settings["use_cudnn"],
+            xla=settings["xla"],
+            dtype=self.dtype_policy,
             name="decoder",
         )
-        self.softmax = ChunkedCrossEntropy(
-            self.embedding,
-            chunk_size_for(target_size),
-            label_smoothing,
-            dtype=policy,
-            name="softmax",
+
+    def _make_loss(self, name: str, label_smoothing: float) -> ChunkedCrossEntropy:
+        chunk_size = chunk_size_for(self._settings["target_size"])
+        return ChunkedCrossEntropy(
+            self.embedding, chunk_size, label_smoothing, dtype=self.dtype_policy, name=name
         )
-        # of what is evaluated, without smoothing
-        self.scorer = ChunkedCrossEntropy(
-            self.embedding, self.softmax.chunk_size, dtype=policy, name="scorer"
-        )
-        self.build((None, None))
 
     def build(self, source_shape: Any) -> None:
         settings = self._settings
@@ -308,3 +306,22 @@ def build_model(
         **kernels,
         name=name,
     )
+
+
+def _check(settings: dict[str, Any]) -> None:
+    """Raise a `ValueError` unless the settings go together."""
+    attention, units, encoder_units, source_size, target_size = (
+        settings[name]
+        for name in ("attention", "units", "encoder_units", "source_size", "target_size")
+    )
+    check_choice("RecurrentTranslator", "attention", attention, ("none", *ATTENTIONS))
+    if settings["tie_source"] and source_size != target_size:
+        raise ValueError(
+            "RecurrentTranslator: `tie_source` needs one vocabulary. Received: "
+            f"source_size={source_size}, target_size={target_size}"
+        )
+    if attention in ("dot", "scaled_dot") and units != 2 * encoder_units:
+        raise ValueError(
+            f"RecurrentTranslator: attention={attention!r} needs units = 2 * encoder_units "
+            f"(bilinear does without). Received: units={units}, encoder_units={encoder_units}"
+        )
