@@ -1,13 +1,10 @@
 """A recurrent decoder that looks at the encoder's states."""
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import ops
 
-from kerasseq.kernels.scan import scan
-from kerasseq.kernels.step_products import product
 from kerasseq.layers._attention import AttentionBase, autocast
 from kerasseq.layers._checks import (
     check_choice,
@@ -17,6 +14,8 @@ from kerasseq.layers._checks import (
     check_rate,
     differ,
 )
+from kerasseq.layers._decoder_loop import run_in_turn
+from kerasseq.layers._decoder_step import Memory, State, advance, computed
 from kerasseq.layers._explicit_mask import ExplicitMaskLayer
 from kerasseq.layers._kernel_choice import KernelChoice, check_kernel
 from kerasseq.layers._state_bridge import BRIDGES, StateBridge
@@ -28,8 +27,6 @@ from kerasseq.layers.tied_embedding import TiedEmbedding
 from kerasseq.layers.uniform_attention import UniformAttention
 
 ATTENTIONS = ("additive", "dot", "scaled_dot", "bilinear", "uniform")
-State = dict[str, Any]
-Memory = dict[str, Any]
 
 
 @keras.saving.register_keras_serializable(package="kerasseq")
@@ -128,17 +125,7 @@ class AttentionDecoder(ExplicitMaskLayer):
     ) -> None:
         super().__init__(**kwargs)
         name = "AttentionDecoder"
-        if not isinstance(embedding, TiedEmbedding):
-            raise ValueError(
-                f"{name}: `embedding` must be a TiedEmbedding. Received: {embedding!r}"
-            )
-        check_positive(name, "units", units)
-        width = embedding.hidden_dim or embedding.embedding_dim
-        if width != units:
-            raise ValueError(
-                f"{name}: `embedding` must project states of `units` features: give it "
-                f"hidden_dim={units}. Received: units={units}, embedding projects {width}"
-            )
+        _check_embedding(embedding, units)
         check_positive(name, "num_layers", num_layers)
         check_choice(name, "cell", cell, tuple(CELLS))
         if not isinstance(attention, AttentionBase):
@@ -162,20 +149,8 @@ class AttentionDecoder(ExplicitMaskLayer):
         coverage = isinstance(attention, AttentionBase) and attention.coverage
         self._in_turn = _why_in_turn(input_feeding, attend, coverage)
         policy = self.dtype_policy
-        self.recurrent = RecurrentStack(
-            units,
-            num_layers=num_layers,
-            cell=cell,
-            dropout=dropout,
-            # In turn no kernel runs: one that cannot run here is no error then.
-            kernel="auto" if self._in_turn else kernel,
-            use_cudnn=use_cudnn,
-            xla=xla,
-            return_state=True,
-            seed=seed,
-            dtype=policy,
-        )
-        self.attention = self._make_attention(attention, policy)
+        self.recurrent = self._make_recurrent()
+        self.attention = self._make_attention(attention)
         self.embedding_dropout = keras.layers.Dropout(dropout, seed=seed, dtype=policy)
         self.output_dropout = keras.layers.Dropout(
             dropout, seed=None if seed is None else seed + 1, dtype=policy
@@ -186,7 +161,23 @@ class AttentionDecoder(ExplicitMaskLayer):
             bridge, units, num_layers, self.recurrent.states_per_cell, name, dtype=policy
         )
 
-    def _make_attention(self, attention: Any, policy: Any) -> Any:
+    def _make_recurrent(self) -> RecurrentStack:
+        return RecurrentStack(
+            self.units,
+            num_layers=self.num_layers,
+            cell=self.cell,
+            dropout=self.dropout,
+            # In turn no kernel runs: one that cannot run here is no error then.
+            kernel="auto" if self._in_turn else self.kernel,
+            use_cudnn=self.use_cudnn,
+            xla=self.xla,
+            return_state=True,
+            seed=self.seed,
+            dtype=self.dtype_policy,
+        )
+
+    def _make_attention(self, attention: Any) -> Any:
+        policy = self.dtype_policy
         if isinstance(attention, AttentionBase):
             return attention
         if attention == "additive":
@@ -231,7 +222,7 @@ class AttentionDecoder(ExplicitMaskLayer):
                 )
             self.build((None, None), values.shape)
             self.built = True
-        memory = {"values": values, "keys": self._cast(self.attention.precompute(values))}
+        memory = {"values": values, "keys": computed(self, self.attention.precompute(values))}
         if encoder_mask is not None:
             memory["mask"] = encoder_mask
         return memory
@@ -264,13 +255,13 @@ class AttentionDecoder(ExplicitMaskLayer):
         tokens = ops.convert_to_tensor(tokens)
         check_rank("AttentionDecoder", "tokens", tokens.shape, "batch")
         with autocast(self):
-            embedded = self._cast(self.embedding.embed(tokens))
+            embedded = computed(self, self.embedding.embed(tokens))
             cell = self.recurrent.cells[0]
 
             def project(inputs: list[Any]) -> Any:
-                return self._cast(cell.project(ops.concatenate([embedded, *inputs], axis=-1)))
+                return computed(self, cell.project(ops.concatenate([embedded, *inputs], axis=-1)))
 
-            state, weights = self._advance(state, project, memory, None)
+            state, weights = advance(self, state, project, memory)
         return state, self.embedding.project(state["fed"]), weights
 
     def call(
@@ -300,7 +291,7 @@ class AttentionDecoder(ExplicitMaskLayer):
         if not training:
             sampling_rate = None
         if self._in_turn or sampling_rate is not None:
-            hidden, weights = self._run_in_turn(tokens, state, memory, training, sampling_rate)
+            hidden, weights = run_in_turn(self, tokens, state, memory, training, sampling_rate)
         else:
             hidden, weights = self._run_at_once(tokens, state, memory, mask, training)
         if mask is not None:
@@ -327,157 +318,6 @@ class AttentionDecoder(ExplicitMaskLayer):
         if self._in_turn:
             return KernelChoice("loop", self._in_turn)
         return self.recurrent.kernel_plan()
-
-    def _run_in_turn(
-        self,
-        tokens: Any,
-        state: State,
-        memory: Memory,
-        training: bool | None,
-        sampling_rate: Any,
-    ) -> tuple[Any, Any]:
-        """Step by step; what needs no earlier output is computed for all steps beforehand."""
-        steps, projected = self._inputs_in_turn(tokens, training, sampling_rate)
-        drops = self._draw_dropout(ops.shape(tokens)[0], training)
-        cells = self.recurrent.cells
-        fed_kernel = self._kernel_part(slice(self.embedding.embedding_dim, None))
-        kernels = [
-            *([fed_kernel] if fed_kernel.shape[0] else []),
-            *(cell.recurrent_kernel for cell in cells),
-            *(cell.kernel for cell in cells[1:]),
-            *self.attention.query_kernels,
-            self.combine.kernel,
-        ]
-        count = len(state["recurrent"])
-
-        def unpack(carry: list[Any]) -> State:
-            found = {
-                "fed": carry[1],
-                "recurrent": carry[2 : 2 + count],
-                "position": carry[2 + count],
-            }
-            if self.attention.coverage:
-                found["coverage"] = carry[3 + count]
-            return found
-
-        def pack(state: State, weights: Any) -> list[Any]:
-            both = ops.concatenate([state["fed"], weights], axis=-1)
-            more = [state["coverage"]] if self.attention.coverage else []
-            return [both, state["fed"], *state["recurrent"], state["position"], *more]
-
-        def step(carry: list[Any], now: list[Any]) -> list[Any]:
-            state = unpack(carry)
-            embedded = projected(state, now)
-
-            def project(inputs: list[Any]) -> Any:
-                if not inputs:
-                    return embedded
-                return embedded + product(ops.concatenate(inputs, axis=-1), fed_kernel)
-
-            return pack(*self._advance(state, project, memory, drops))
-
-        start = pack(state, ops.zeros_like(memory["values"][..., 0]))
-        in_time = [ops.swapaxes(values, 0, 1) for values in steps]
-        outputs, _ = scan(step, start, in_time, kernels=kernels if training else ())
-        outputs = ops.transpose(outputs, (1, 0, 2))
-        hidden = ops.reshape(outputs[..., : self.units], (*ops.shape(outputs)[:2], self.units))
-        return hidden, outputs[..., self.units :]
-
-    def _inputs_in_turn(
-        self, tokens: Any, training: bool | None, sampling_rate: Any
-    ) -> tuple[list[Any], Callable[[State, list[Any]], Any]]:
-        """What a loop reads, `[batch, time, ...]`, and how a step makes the embeddings' part of its
-        input of that."""
-        if sampling_rate is None:
-            embedded = self.embedding_dropout(self.embedding.embed(tokens), training=training)
-            return [self._project_embedded(embedded)], lambda state, now: now[0]
-        shape = ops.shape(tokens)
-        random = keras.random.uniform(shape, seed=self.seed_generator)
-        # the first step reads the begin of the sequence, whatever the rate
-        rate = ops.cast(sampling_rate, random.dtype)  # a call in half precision has cast it
-        own = ops.logical_and(random < rate, ops.arange(shape[1]) > 0)
-        ones = ops.ones((*shape, self.embedding.embedding_dim), dtype=self.compute_dtype)
-        kept = self.embedding_dropout(ones, training=training)
-
-        def project(state: State, now: list[Any]) -> Any:
-            # cut from a tensor with the attention, whose length a graph may not know
-            fed = ops.reshape(state["fed"], (-1, self.units))
-            likeliest = ops.argmax(self.embedding.project(fed), axis=-1)
-            given = ops.where(now[0], ops.cast(likeliest, "int32"), now[1])
-            return self._project_embedded(self._cast(self.embedding.embed(given)) * now[2])
-
-        return [own, ops.cast(tokens, "int32"), kept], project
-
-    def _draw_dropout(self, batch: Any, training: bool | None) -> list[Any] | None:
-        """One mask a sequence for each gap between layers, drawn before the loop."""
-        if not training or not self.dropout:
-            return None
-        ones = ops.ones((batch, self.units), dtype=self.compute_dtype)
-        return [
-            keras.random.dropout(ones, self.dropout, seed=self.seed_generator)
-            for _ in range(self.num_layers - 1)
-        ]
-
-    def _project_embedded(self, embedded: Any) -> Any:
-        """The part of the first cell's input product that the embeddings make."""
-        kernel = self._kernel_part(slice(self.embedding.embedding_dim))
-        bias = self._cast(self.recurrent.cells[0].input_bias())
-        return ops.matmul(self._cast(embedded), kernel) + bias
-
-    def _kernel_part(self, rows: slice) -> Any:
-        """Some rows of the first cell's kernel."""
-        return self._cast(ops.copy(self.recurrent.cells[0].kernel))[rows]
-
-    def _advance(
-        self,
-        state: State,
-        project: Callable[[list[Any]], Any],
-        memory: Memory,
-        drops: list[Any] | None,
-    ) -> tuple[State, Any]:
-        """One step: the next state (its `fed` is `o_t`) and the attention weights.
-
-        `project` gives the first cell's input product, of the embeddings and these tensors.
-        """
-        own = self.recurrent.states_per_cell
-        inputs, context, weights = [], None, None
-        if self.input_feeding:
-            inputs.append(state["fed"])
-        if self.attend == "before":
-            context, weights = self._look(state["recurrent"][-own], state, memory)
-            inputs.append(context)
-        projected = project(inputs)
-        recurrent: list[Any] = []
-        for layer, cell in enumerate(self.recurrent.cells):
-            old = state["recurrent"][layer * own : (layer + 1) * own]
-            if layer > 0:
-                below = recurrent[-own] if drops is None else recurrent[-own] * drops[layer - 1]
-                projected = cell.project(below)
-            recurrent.extend(self._cast(new) for new in cell.step(projected, old, None))
-        top = recurrent[-own]
-        if self.attend == "after":
-            context, weights = self._look(top, state, memory)
-        both = ops.concatenate([top, context], axis=-1)
-        fed = self._cast(ops.tanh(product(both, self.combine.kernel) + self.combine.bias))
-        new = {"recurrent": recurrent, "fed": fed, "position": state["position"] + 1}
-        if self.attention.coverage:
-            new["coverage"] = state["coverage"] + ops.cast(weights, "float32")
-        return new, weights
-
-    def _look(self, query: Any, state: State, memory: Memory) -> tuple[Any, Any]:
-        context, weights = self.attention.step(
-            query,
-            memory["keys"],
-            memory["values"],
-            mask=memory.get("mask"),
-            position=state["position"],
-            coverage=state.get("coverage"),
-        )
-        return self._cast(context), self._cast(weights)
-
-    def _cast(self, value: Any) -> Any:
-        # A step outside the layer's call has no autocast, and a loop wants stable dtypes.
-        return ops.cast(value, self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
         attention: Any = self.attention_name
@@ -507,6 +347,21 @@ class AttentionDecoder(ExplicitMaskLayer):
             if isinstance(config[name], dict):
                 config[name] = keras.saving.deserialize_keras_object(config[name])
         return cls(**config)
+
+
+def _check_embedding(embedding: Any, units: Any) -> None:
+    """Raise a `ValueError` unless the embedding can score states of so many features."""
+    if not isinstance(embedding, TiedEmbedding):
+        raise ValueError(
+            f"AttentionDecoder: `embedding` must be a TiedEmbedding. Received: {embedding!r}"
+        )
+    check_positive("AttentionDecoder", "units", units)
+    width = embedding.hidden_dim or embedding.embedding_dim
+    if width != units:
+        raise ValueError(
+            "AttentionDecoder: `embedding` must project states of `units` features: give it "
+            f"hidden_dim={units}. Received: units={units}, embedding projects {width}"
+        )
 
 
 def _why_in_turn(input_feeding: bool, attend: str, coverage: bool) -> str:
