@@ -13,24 +13,33 @@ from kerasseq.decoding.sampling import (
     choose,
     greedy,
     sample,
+    sampling_specs,
     truncated,
 )
+from kerasseq.decoding.settings import Sampling
 from kerasseq.errors import UserError
 from tests.decoding.models import Remembering, log_softmax, markov
 
-SCALARS = [
-    tf.TensorSpec([], tf.int32, "length"),
+NUMBERS = Sampling(
     tf.TensorSpec([], tf.float32, "temperature"),
     tf.TensorSpec([], tf.int32, "top_k"),
     tf.TensorSpec([], tf.float32, "top_p"),
+)
+INPUTS = [
+    tf.TensorSpec([], tf.int32, "length"),
+    NUMBERS,
     tf.TensorSpec([], tf.int64, "seed"),
     tf.TensorSpec([None], tf.int32, "stop"),
 ]
 
 
-def scalars(length, temperature=1.0, top_k=0, top_p=1.0, seed=0, stop=()):
-    values = length, temperature, top_k, top_p, seed, np.asarray(stop, "int32")
-    return [tf.constant(value, spec.dtype) for value, spec in zip(values, SCALARS, strict=True)]
+def inputs(length, sampling=Sampling(), seed=0, stop=()):  # noqa: B008 (it never changes)
+    values = [length, sampling, seed, np.asarray(stop, "int32")]
+    return tf.nest.map_structure(lambda value, spec: tf.constant(value, spec.dtype), values, INPUTS)
+
+
+def test_the_numbers_as_inputs_of_a_function():
+    assert sampling_specs() == NUMBERS
 
 
 def reference_shares(logits, temperature, top_k, top_p):
@@ -53,8 +62,7 @@ def reference_shares(logits, temperature, top_k, top_p):
 
 @pytest.fixture(scope="module")
 def cut():
-    spec = [tf.TensorSpec([None, None]), *SCALARS[1:4]]
-    return tf.function(truncated, input_signature=spec)
+    return tf.function(truncated, input_signature=[tf.TensorSpec([None, None]), NUMBERS])
 
 
 @settings(deadline=None, max_examples=100)
@@ -77,11 +85,11 @@ def test_truncation(cut, size, temperature, top_k, top_p, ties, few, seed):
         strict=True,
     )
     assume(min(margins) > 1e-5)
-    _, temperature, top_k, top_p, *_ = scalars(1, temperature, top_k, top_p)
+    _, asked, *_ = inputs(1, Sampling(temperature, top_k, top_p))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sampling, "FEW", few)
         # the constant is in the graph; where it is another the function runs as it is
-        scores = (cut if few == 512 else truncated)(logits, temperature, top_k, top_p).numpy()
+        scores = (cut if few == 512 else truncated)(logits, asked).numpy()
     np.testing.assert_array_equal(scores <= -1e29, np.array(expected) == 0)
     assert (scores.max(axis=1) == 0).all()
     np.testing.assert_allclose(np.exp(log_softmax(scores)), expected, 1e-4, 1e-9)
@@ -91,7 +99,7 @@ def test_truncation_of_a_large_vocabulary():
     rng = np.random.default_rng(0)
     logits = np.stack([rng.normal(size=5000), 5 * rng.normal(size=5000)]).astype("float32")
     kept = [
-        (truncated(logits, 1.0, top_k, top_p).numpy() > -1e29).sum(axis=1).tolist()
+        (truncated(logits, Sampling(1.0, top_k, top_p)).numpy() > -1e29).sum(axis=1).tolist()
         for top_k, top_p in ((0, 1.0), (40, 1.0), (2000, 1.0), (0, 0.9), (700, 0.9))
     ]
     expected = [
@@ -105,10 +113,10 @@ def test_truncation_of_a_large_vocabulary():
 def test_extreme_numbers_are_no_infinities():
     logits = [[1e4, -np.inf, 9e3, -1e30], [0.0, 0.0, 0.0, 1e-3]]
     for temperature in (1e-30, 1e-3, 1e30):
-        scores = truncated(logits, temperature, 0, 0.99).numpy()
+        scores = truncated(logits, Sampling(temperature, 0, 0.99)).numpy()
         assert np.isfinite(scores).all()
         assert (scores[:, [1, 3]] <= -1e29).tolist()[0] == [True, True]
-    assert choose(logits, 1e-30, 0, 1.0, 0, 0).numpy().tolist() == [0, 3]
+    assert choose(logits, Sampling(1e-30), 0, 0).numpy().tolist() == [0, 3]
 
 
 def assert_frequencies(tokens, shares):
@@ -128,25 +136,25 @@ def assert_frequencies(tokens, shares):
 def test_frequencies(size, temperature, top_k, top_p):
     logits = np.random.default_rng(0).normal(size=size).astype("float32")
     shares, _ = reference_shares(logits, temperature, top_k, top_p)
+    asked = Sampling(temperature, top_k, top_p)
     table = np.tile(logits, (3000, 1))
     for seed, step in ((0, 0), (2**40, 7)):  # over rows
         seeds = seed + np.arange(3000)
-        assert_frequencies(choose(table, temperature, top_k, top_p, seeds, step), shares)
-    options = temperature, top_k, top_p, 3
-    drawn = sampled(np.tile(logits, (size, 1)), [0], scalars(3000, *options))  # over steps
+        assert_frequencies(choose(table, asked, seeds, step), shares)
+    drawn = sampled(np.tile(logits, (size, 1)), [0], inputs(3000, asked, seed=3))  # over steps
     assert_frequencies(drawn.tokens[0], shares)
     assert abs(np.corrcoef(drawn.tokens[0, 1:], drawn.tokens[0, :-1])[0, 1]) < 0.1
 
 
 @tf.function(
-    input_signature=[tf.TensorSpec([None, None]), tf.TensorSpec([None], tf.int32), *SCALARS]
+    input_signature=[tf.TensorSpec([None, None]), tf.TensorSpec([None], tf.int32), *INPUTS]
 )
-def _sampled(table, first, *numbers):
-    return sample(markov(table), (), first, *numbers)
+def _sampled(table, first, *asked):
+    return sample(markov(table), (), first, *asked)
 
 
-def sampled(table, first, numbers):
-    outputs = _sampled(np.float32(table), np.asarray(first, "int32"), *numbers)
+def sampled(table, first, asked):
+    outputs = _sampled(np.float32(table), np.asarray(first, "int32"), *asked)
     return Generated(*(output.numpy() for output in outputs))
 
 
@@ -169,7 +177,7 @@ def test_rare_tokens_and_exact_shares():
 
 MODEL = Remembering(7)
 FIRST = np.array([1, 5, 2, 0], "int32")
-OPTIONS = {"temperature": 1.3, "top_k": 5, "top_p": 0.9, "seed": 11}
+OPTIONS = {"sampling": Sampling(1.3, 5, 0.9), "seed": 11}
 
 
 def test_log_probabilities_are_the_models():
@@ -194,8 +202,8 @@ def test_greedy_is_sampling_with_top_k_1():
     for stop in ([], [0, 1]):
         likeliest = greedy(MODEL, MODEL.state(4), FIRST, 20, stop)
         for other in (
-            sample(MODEL, MODEL.state(4), FIRST, 20, top_k=1, stop=stop, seed=5),
-            sample(MODEL, MODEL.state(4), FIRST, 20, top_p=1e-9, stop=stop, temperature=9.0),
+            sample(MODEL, MODEL.state(4), FIRST, 20, Sampling(top_k=1), seed=5, stop=stop),
+            sample(MODEL, MODEL.state(4), FIRST, 20, Sampling(9.0, top_p=1e-9), stop=stop),
         ):
             for mine, theirs in zip(likeliest, other, strict=True):
                 np.testing.assert_array_equal(mine, theirs)
@@ -210,19 +218,20 @@ def test_greedy_is_sampling_with_top_k_1():
 def test_equal_logits_give_the_lowest_id():
     table = np.zeros((5, 5), "float32")
     assert greedy(markov(table), (), [3], 4).tokens.numpy().tolist() == [[0] * 4]
-    assert sample(markov(table), (), [3], 4, top_k=1).tokens.numpy().tolist() == [[0] * 4]
-    drawn = sampled(table, [3], scalars(200, top_k=3)).tokens
+    narrow = sample(markov(table), (), [3], 4, Sampling(top_k=1))
+    assert narrow.tokens.numpy().tolist() == [[0] * 4]
+    drawn = sampled(table, [3], inputs(200, Sampling(top_k=3))).tokens
     assert set(drawn.ravel().tolist()) == {0, 1, 2}
 
 
 def test_seeds():
     table = np.zeros((50, 50))
-    same = [sampled(table, [0], scalars(40, seed=seed)).tokens for seed in (3, 3)]
+    same = [sampled(table, [0], inputs(40, seed=seed)).tokens for seed in (3, 3)]
     np.testing.assert_array_equal(*same)
-    others = [sampled(table, [0], scalars(40, seed=seed)).tokens for seed in (0, 1, 4, -3, 2**33)]
+    others = [sampled(table, [0], inputs(40, seed=seed)).tokens for seed in (0, 1, 4, -3, 2**33)]
     assert len({other.tobytes() for other in [*others, same[0]]}) == 6
     assert (others[2][:, :-1] != same[0][:, 1:]).any()  # the next seed is not the next step
-    rows = sampled(table, [0, 0], scalars(40, seed=3)).tokens
+    rows = sampled(table, [0, 0], inputs(40, seed=3)).tokens
     np.testing.assert_array_equal(rows[0], rows[1])
     state = MODEL.state(2)
     own = sample(MODEL, state, [1, 1], 25, seed=[3, 4]).tokens.numpy()
@@ -260,12 +269,14 @@ def test_a_loop_in_python_gives_the_same():
 
 
 class Served(tf.Module):
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32, "first"), *SCALARS])
+    @tf.function(
+        input_signature=[tf.TensorSpec([None], tf.int32, "first"), *tf.nest.flatten(INPUTS)]
+    )
     def serve(self, first, length, temperature, top_k, top_p, seed, stop):
         rows = tf.shape(first)[0]
         hidden = 0.1 * tf.tile(tf.range(tf.cast(rows, tf.float32))[:, None], [1, MODEL.size])
         state = (hidden, tf.range(rows) * 5 % 64), [tf.zeros([rows, 1, 2], tf.int64)]
-        drawn = sample(MODEL, state, first, length, temperature, top_k, top_p, seed, stop)
+        drawn = sample(MODEL, state, first, length, Sampling(temperature, top_k, top_p), seed, stop)
         likeliest = greedy(MODEL, state, first, length, stop)
         return {**drawn._asdict(), "greedy": likeliest.tokens}
 
@@ -274,21 +285,21 @@ def test_inside_a_saved_model(tmp_path):
     served = Served()
     tf.saved_model.save(served, str(tmp_path), signatures={"serving_default": served.serve})
     signature = tf.saved_model.load(str(tmp_path)).signatures["serving_default"]
-    names = [spec.name for spec in SCALARS]
-    for options, stop in ((OPTIONS, [6, 2]), ({}, []), ({"top_p": 0.6}, [1])):
-        numbers = scalars(14, **options, stop=stop)
-        out = signature(first=tf.constant(FIRST), **dict(zip(names, numbers, strict=True)))
+    names = [spec.name for spec in tf.nest.flatten(INPUTS)]
+    for options, stop in ((OPTIONS, [6, 2]), ({}, []), ({"sampling": Sampling(top_p=0.6)}, [1])):
+        asked = dict(zip(names, tf.nest.flatten(inputs(14, **options, stop=stop)), strict=True))
+        out = signature(first=tf.constant(FIRST), **asked)
         expected = sample(MODEL, MODEL.state(4), FIRST, 14, **options, stop=stop)
         for name, value in expected._asdict().items():
             np.testing.assert_allclose(out[name], value, 1e-5, 1e-6)
         likeliest = greedy(MODEL, MODEL.state(4), FIRST, 14, stop)
         np.testing.assert_array_equal(out["greedy"], likeliest.tokens)
-    nothing = signature(first=tf.zeros([0], tf.int32), **dict(zip(names, numbers, strict=True)))
+    nothing = signature(first=tf.zeros([0], tf.int32), **asked)
     assert nothing["tokens"].shape == (0, 0)
 
 
 def test_every_token_stops():
-    out = sampled(np.zeros((3, 3)), [0, 1], scalars(9, stop=[0, 1, 2]))
+    out = sampled(np.zeros((3, 3)), [0, 1], inputs(9, stop=[0, 1, 2]))
     assert out.tokens.shape == (2, 1)
     assert out.lengths.tolist() == [1, 1]
 
@@ -307,6 +318,10 @@ def test_every_token_stops():
 )
 def test_arguments_are_checked(change, message):
     right = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "length": 1}
-    check_sampling(**right)
+
+    def check(length, **numbers):
+        check_sampling(Sampling(**numbers), length)
+
+    check(**right)
     with pytest.raises(UserError, match=message):
-        check_sampling(**{**right, **change})
+        check(**{**right, **change})
