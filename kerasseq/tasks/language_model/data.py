@@ -90,15 +90,21 @@ def cut_corpus(
     if whole == WHOLE and test:
         shares["test"] = test
     missing = {name: share for name, share in shares.items() if name not in corpus.splits}
-    cut = cut_splits(corpus, by_position(shares, unit), "text", wanted=tuple(shares))
+    try:
+        cut = cut_splits(corpus, by_position(shares, unit), "text", wanted=tuple(shares))
+        for part, lines in cut.splits.items():
+            if all(line.isspace() for line in lines):
+                raise UserError(f"{corpus.source}: no text is left for the {part} split")
+    except UserError as error:
+        length = sum(map(len, corpus.splits.get(whole, ())))
+        raise UserError(
+            f"{error} ({length:,} characters, validation {validation:g}, test {test:g})"
+        ) from None
     notes = list(cut.notes)
     if missing:
         name = "the text" if whole == WHOLE else whole
         cuts = ", ".join(f"{share:.3g} {part}" for part, share in missing.items())
         notes.append(f"cut from the end of {name}, by position: {cuts} (shares of its characters)")
-    for part, lines in cut.splits.items():
-        if all(line.isspace() for line in lines):
-            raise UserError(f"{corpus.source}: no text is left for the {part} split")
     if "test" not in cut.splits:
         notes.append("there is no test split")
     return replace(cut, notes=notes)
