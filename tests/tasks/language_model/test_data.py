@@ -5,14 +5,17 @@ import numpy as np
 import pytest
 
 from kerasseq.config import from_dict
+from kerasseq.data.corpus import Corpus
 from kerasseq.errors import UserError
-from kerasseq.tasks.language_model.data import VocabularySettings, encode_corpus, encode_split
-from kerasseq.tasks.language_model.reading import TextCorpus, cut_text, read_text
+from kerasseq.tasks.language_model.data import cut_corpus, encode_corpus, encode_split
+from kerasseq.tasks.language_model.reading import lines_of, read_path
+from kerasseq.tasks.language_model.settings import VocabularySettings
 from kerasseq.text.vocabulary import EOS, UNK
 
 
 def corpus(train="A cat sat .\n\na cat ran", validation="A dog ran\n", **more):
-    return TextCorpus("source", {"train": train, "validation": validation, **more}, ["note"])
+    texts = {"train": train, "validation": validation, **more}
+    return Corpus("source", {name: lines_of(text) for name, text in texts.items()}, ["note"])
 
 
 def encoded(settings=None, **texts):
@@ -22,14 +25,14 @@ def encoded(settings=None, **texts):
 
 def test_words():
     data = encoded()
-    vocabulary = data.codec.vocabulary
-    assert data.codec.units == "words"
+    vocabulary = data.assets.codec.vocabulary
+    assert data.assets.codec.units == "words"
     assert vocabulary.tokens[4:] == ("a", "cat", ".", "ran", "sat")
     a, cat, dot, ran, sat = range(4, 9)
     assert data.splits["train"].tolist() == [a, cat, sat, dot, EOS, EOS, a, cat, ran, EOS]
     assert data.splits["validation"].tolist() == [a, UNK, ran, EOS]
     assert all(ids.dtype == np.int32 for ids in data.splits.values())
-    assert data.counts.tolist() == [0, 0, 0, 3, 2, 2, 1, 1, 1]
+    assert data.assets.counts.tolist() == [0, 0, 0, 3, 2, 2, 1, 1, 1]
     report = data.report
     assert {name: value for name, value in report.items() if name != "splits"} == {
         "source": "source",
@@ -56,45 +59,46 @@ def test_words():
 
 def test_blanks_are_recognised_or_chosen():
     data = encoded(train="The <unk> sat\n", validation="The <eos> <unk>\n", test="a <unk>\n")
-    assert data.codec.units == "blanks"
-    assert data.codec.vocabulary.tokens[4:] == ("The", "sat")
+    assert data.assets.codec.units == "blanks"
+    assert data.assets.codec.vocabulary.tokens[4:] == ("The", "sat")
     assert data.splits["validation"].tolist() == [4, UNK, UNK, EOS]
     assert data.report["types"] == 4  # with <unk> and the line end
-    assert encoded({"tokenizer": "words"}, train="The <unk> sat\n").codec.units == "words"
+    assert encoded({"tokenizer": "words"}, train="The <unk> sat\n").assets.codec.units == "words"
     chosen = encoded({"tokenizer": "blanks"}, train="The cat's\n")
-    assert chosen.codec.vocabulary.tokens[4:] == ("The", "cat's")
+    assert chosen.assets.codec.vocabulary.tokens[4:] == ("The", "cat's")
 
 
 def test_characters_are_as_they_came():
     train = " Ab\r\n\nbé"
     data = encoded({"level": "char"}, train=train, validation="xA\n\n")
-    assert data.codec.decode(data.splits["train"]) == train
+    assert data.assets.codec.decode(data.splits["train"]) == train
     assert data.splits["train"][-1] != EOS  # none is added
-    assert data.codec.decode(data.splits["validation"]) == "<unk>A\n\n"
+    assert data.assets.codec.decode(data.splits["validation"]) == "<unk>A\n\n"
     assert data.report["splits"]["train"]["examples"] == 3
     assert data.report["splits"]["train"]["tokens"] == len(train)
     assert data.report["types"] == len(set(train))
-    assert data.counts.sum() == len(train)
+    assert data.assets.counts.sum() == len(train)
 
 
 def test_size_and_count_of_the_vocabulary():
     train = "a a a b b c\n"
-    assert encoded({"vocabulary_size": 6}, train=train).codec.vocabulary.tokens[4:] == ("a", "b")
+    data = encoded({"vocabulary_size": 6}, train=train)
+    assert data.assets.codec.vocabulary.tokens[4:] == ("a", "b")
     data = encoded({"min_count": 2}, train=train)
-    assert data.codec.vocabulary.tokens[4:] == ("a", "b")
+    assert data.assets.codec.vocabulary.tokens[4:] == ("a", "b")
     assert data.report["splits"]["train"]["unknown"] == 1
     assert data.report["types"] == 4
-    assert len(encoded({"vocabulary_size": 7}, train=train).codec.vocabulary) == 7
+    assert len(encoded({"vocabulary_size": 7}, train=train).assets.codec.vocabulary) == 7
 
 
 def test_rare_raw_words_are_unknown_unless_told():
     train = "often " * 5 + "rare " * 4 + "\n"
-    assert encoded({"min_count": 0}, train=train).codec.vocabulary.tokens[4:] == ("often",)
+    assert encoded({"min_count": 0}, train=train).assets.codec.vocabulary.tokens[4:] == ("often",)
     for chosen in ({"vocabulary_size": 6}, {"tokenizer": "blanks"}):
         data = encoded({"min_count": 0, **chosen}, train=train)
-        assert data.codec.vocabulary.tokens[4:] == ("often", "rare")
+        assert data.assets.codec.vocabulary.tokens[4:] == ("often", "rare")
     data = encoded({"min_count": 0, "level": "char"}, train="ab", validation="ab")
-    assert data.codec.vocabulary.tokens[4:] == ("a", "b")
+    assert data.assets.codec.vocabulary.tokens[4:] == ("a", "b")
 
 
 @pytest.mark.parametrize(
@@ -146,13 +150,13 @@ def test_settings_are_written_and_read():
 
 
 def test_another_text_is_encoded_for_a_trained_model():
-    codec = encoded().codec
-    ids, summary = encode_split("a cat", codec)
+    codec = encoded().assets.codec
+    ids, summary = encode_split(["a cat"], codec)
     assert ids.tolist() == [4, 5, EOS]
     assert (summary["examples"], summary["characters"]) == (1, 5)
-    assert encode_split("a cat\n", codec)[0].tolist() == ids.tolist()
-    assert encode_split("", codec)[0].tolist() == [EOS]
-    empty, summary = encode_split("", encoded({"level": "char"}).codec)
+    assert encode_split(["a cat\n"], codec)[0].tolist() == ids.tolist()
+    assert encode_split([], codec)[0].tolist() == [EOS]
+    empty, summary = encode_split([], encoded({"level": "char"}).assets.codec)
     assert (len(empty), summary["examples"], summary["unknown_share"]) == (0, 1, 0.0)
 
 
@@ -175,7 +179,7 @@ def real():
 
 
 def read_encoded(path, unit="lines", **settings):
-    source = cut_text(read_text(path, "utf-8"), 0.1, 0.1, unit)
+    source = cut_corpus(read_path(path, "utf-8"), 0.1, 0.1, unit)
     data = encode_corpus(source, VocabularySettings(**settings))
     sizes = {name: len(ids) for name, ids in data.splits.items()}
     return data, sizes, data.report
@@ -186,8 +190,8 @@ def test_penn_treebank(real):
     assert sizes == {"train": 929_589, "validation": 73_760, "test": 82_430}
     assert [part["examples"] for part in report["splits"].values()] == [42_068, 3_370, 3_761]
     assert (report["units"], report["types"], report["vocabulary"]) == ("blanks", 10_000, 10_002)
-    assert data.counts[EOS] == 42_068
-    assert report["splits"]["train"]["unknown"] == data.counts[UNK] == 45_020
+    assert data.assets.counts[EOS] == 42_068
+    assert report["splits"]["train"]["unknown"] == data.assets.counts[UNK] == 45_020
 
 
 def test_wikitext_2(real):
@@ -206,4 +210,4 @@ def test_tinyshakespeare(real):
     assert sizes["test"] == 111_540
     assert report["types"] == 65
     assert report["vocabulary"] == 4 + 64
-    assert data.codec.decode(data.splits["train"][:15]) == "First Citizen:\n"
+    assert data.assets.codec.decode(data.splits["train"][:15]) == "First Citizen:\n"

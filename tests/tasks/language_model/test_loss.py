@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from kerasseq.tasks.language_model.loss import LanguageModelLoss
 from kerasseq.tasks.language_model.model import RecurrentLanguageModel
-from kerasseq.tasks.language_model.streams import StreamBatches, StreamSettings
+from kerasseq.tasks.language_model.settings import StreamSettings
+from kerasseq.tasks.language_model.streams import StreamBatches
 from kerasseq.training.optimizers import LazyAdam, clipped, make_optimizer, merged
 from kerasseq.training.run_folder import RunFolder
 from kerasseq.training.settings import TrainingSettings

@@ -4,8 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from kerasseq.tasks.language_model import neural_cache
-from kerasseq.tasks.language_model import scorer as language_model
+from kerasseq.tasks.language_model import neural_cache, scorer
 from kerasseq.tasks.language_model.model import RecurrentLanguageModel
 from kerasseq.tasks.language_model.neural_cache import (
     LAMBDAS,
@@ -50,7 +49,7 @@ def by_definition(model, ids, size, theta):
 
 @pytest.fixture(autouse=True)
 def short_pieces(monkeypatch):
-    monkeypatch.setattr(language_model, "POSITIONS", 12)
+    monkeypatch.setattr(scorer, "POSITIONS", 12)
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
@@ -72,7 +71,7 @@ def test_shares_are_those_of_the_definition(size, cell):
 def test_pieces_do_not_matter(monkeypatch, positions):
     model, ids = small_model(), text()
     wanted = read(model, ids, 10, THREE)
-    monkeypatch.setattr(language_model, "POSITIONS", positions)
+    monkeypatch.setattr(scorer, "POSITIONS", positions)
     found = read(model, ids, 10, THREE)
     np.testing.assert_allclose(found.nll, wanted.nll, atol=1e-5)
     for theta in THREE:

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kerasseq.tasks.language_model import scorer as language_model
+from kerasseq.tasks.language_model import scorer
 from kerasseq.tasks.language_model.model import RecurrentLanguageModel
-from kerasseq.tasks.language_model.scorer import BANDS, Scorer, bands, report, report_lines
+from kerasseq.tasks.language_model.report import BANDS, bands, report, report_lines
+from kerasseq.tasks.language_model.scorer import Scorer
 from kerasseq.text.vocabulary import EOS, UNK
 
 SIZE = 12
@@ -50,7 +51,7 @@ def model(request):
 
 @pytest.fixture(autouse=True)
 def short_pieces(monkeypatch):
-    monkeypatch.setattr(language_model, "POSITIONS", 12)
+    monkeypatch.setattr(scorer, "POSITIONS", 12)
 
 
 def test_one_stream_is_one_long_call(model):
@@ -89,7 +90,7 @@ def test_pieces_come_in_order_with_the_outputs():
 @pytest.mark.parametrize("positions", [1, 4, 500])
 def test_sentences_are_each_line_alone(monkeypatch, positions):
     """A line that is too long for one piece is read in several, the state carried."""
-    monkeypatch.setattr(language_model, "POSITIONS", positions)
+    monkeypatch.setattr(scorer, "POSITIONS", positions)
     model, ids = small_model(), text(60)
     ids[20:50] = 7  # a long line
     ids[-1] = EOS

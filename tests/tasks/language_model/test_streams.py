@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kerasseq.tasks.language_model.settings import StreamSettings
 from kerasseq.tasks.language_model.streams import (
     Piece,
     SentenceBatches,
     StreamBatches,
-    StreamSettings,
     sentences,
 )
 from kerasseq.text.vocabulary import EOS
