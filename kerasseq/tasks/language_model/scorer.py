@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -101,17 +101,3 @@ class Scorer:
                 valid = batch["weights"] > 0
                 found[at[valid]] = nll.numpy()[valid]
         return found
-
-
-def evaluator(
-    model: keras.Model, sentence_mode: bool, streams: int
-) -> Callable[[np.ndarray], np.ndarray]:
-    """The nll of each token of a text, int32 `[N]` -> float32 `[N]`, read as in training.
-
-    Args:
-        model: a :class:`kerasseq.tasks.language_model.model.RecurrentLanguageModel`.
-        sentence_mode: whether every line stands for itself.
-        streams: else into how many streams a text is cut.
-    """
-    scorer = Scorer(model)
-    return scorer.nll_of_sentences if sentence_mode else lambda ids: scorer.nll(ids, streams)
