@@ -74,9 +74,9 @@ def load_run(task: Task, path: Path) -> Trained:
     return Trained(run, settings, assets, task.use(model, settings, assets), summary)
 
 
-def read_data(task: Task, settings: TaskSettings, download: bool) -> Data:
-    """The data of a run, encoded."""
-    return task.prepare(settings, task.read(settings, settings.data, download))
+def read_data(task: Task, settings: TaskSettings, download: bool, assets: Any = None) -> Data:
+    """The data of a run, encoded; see :meth:`kerasseq.app.task.Task.prepare`."""
+    return task.prepare(settings, task.read(settings, settings.data, download), assets)
 
 
 def split_data(task: Task, trained: Trained, split: str, download: bool) -> Data:
@@ -88,7 +88,7 @@ def split_data(task: Task, trained: Trained, split: str, download: bool) -> Data
     splits = trained.run.need_json(DATA)["splits"]
     if split not in splits:
         raise UserError(f"the run's data has no {split} split; it has {', '.join(splits)}")
-    data = read_data(task, trained.settings, download)
+    data = read_data(task, trained.settings, download, trained.assets)
     trained.run.check_data(data.report)
     return data
 

@@ -169,8 +169,14 @@ class Task(ABC, Generic[S, D, A]):
         """
 
     @abstractmethod
-    def prepare(self, settings: S, corpus: "Corpus[Any]") -> D:
-        """Cleans and cuts the corpus of a run, learns its assets from train, and encodes it."""
+    def prepare(self, settings: S, corpus: "Corpus[Any]", assets: A | None = None) -> D:
+        """Cleans, cuts and encodes the corpus of a run.
+
+        Args:
+            settings: of the run.
+            corpus: as it was read.
+            assets: of the run; if it has none yet, they are learned from the train split.
+        """
 
     @abstractmethod
     def encode(self, settings: S, corpus: "Corpus[Any]", split: str, assets: A) -> D:

@@ -146,22 +146,21 @@ def check_length(ids: np.ndarray, source: str, split: str) -> None:
         raise UserError(f"{source}: the {split} split has fewer than two tokens")
 
 
-def encode_corpus(corpus: Corpus[str], settings: VocabularySettings) -> TextData:
+def encode_corpus(
+    corpus: Corpus[str], settings: VocabularySettings, assets: Assets | None = None
+) -> TextData:
     """Builds the vocabulary from the train split and encodes every split.
 
     Args:
         corpus: with the split train, and maybe others.
         settings: of the vocabulary.
+        assets: whose vocabulary is taken, if there is one already.
 
     Raises:
         UserError: if a split has fewer than two tokens, or train fewer types than the vocabulary
             is to have.
     """
-    train = "".join(corpus.splits["train"])
-    units: Units = "characters"
-    if settings.level == "word":
-        units = guess_units(train) if settings.tokenizer == "auto" else settings.tokenizer
-    codec = Codec(units, _vocabulary(train, units, corpus.source, settings))
+    codec = assets.codec if assets else _learned(corpus, settings)
     splits, reports = {}, {}
     for name, lines in corpus.splits.items():
         splits[name], reports[name] = encode_split(lines, codec)
@@ -171,12 +170,21 @@ def encode_corpus(corpus: Corpus[str], settings: VocabularySettings) -> TextData
         "source": corpus.source,
         "notes": list(corpus.notes),
         "level": settings.level,
-        "units": units,
+        "units": codec.units,
         "vocabulary": len(codec.vocabulary),
         "types": int(np.count_nonzero(counts)),
         "splits": reports,
     }
     return Data(splits, Assets(codec, counts), report, _samples(splits.get("validation"), codec))
+
+
+def _learned(corpus: Corpus[str], settings: VocabularySettings) -> Codec:
+    """The codec of the train split."""
+    train = "".join(corpus.splits["train"])
+    units: Units = "characters"
+    if settings.level == "word":
+        units = guess_units(train) if settings.tokenizer == "auto" else settings.tokenizer
+    return Codec(units, _vocabulary(train, units, corpus.source, settings))
 
 
 def _samples(ids: np.ndarray | None, codec: Codec) -> list[str]:

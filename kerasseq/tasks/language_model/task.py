@@ -89,11 +89,13 @@ class LanguageModel(Task[LanguageModelSettings, TextData, Assets]):
             path=partial(read_path, encoding=settings.encoding),
         )
 
-    def prepare(self, settings: LanguageModelSettings, corpus: Corpus[str]) -> TextData:
+    def prepare(
+        self, settings: LanguageModelSettings, corpus: Corpus[str], assets: Assets | None = None
+    ) -> TextData:
         char = settings.text.level == "char"
         unit: Literal["characters", "lines"] = "characters" if char else "lines"
         corpus = cut_corpus(corpus, settings.validation_share, settings.test_share, unit)
-        data = encode_corpus(corpus, settings.text)
+        data = encode_corpus(corpus, settings.text, assets)
         size, tokens = settings.streams.size, len(data.splits["train"])
         if settings.streams.mode == "streams" and size > tokens:
             raise UserError(f"streams.size {size:,} is more than the {tokens:,} tokens of train")

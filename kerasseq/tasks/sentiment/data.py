@@ -201,14 +201,28 @@ def _digest(examples: Iterable[LabelledText]) -> str:
 
 
 def encode_corpus(
-    corpus: Corpus[LabelledText], names: list[str], settings: TextSettings
+    corpus: Corpus[LabelledText],
+    names: list[str],
+    settings: TextSettings,
+    assets: Assets | None = None,
 ) -> LabelledData:
-    """Tokenises every split once, builds the vocabulary from train, and encodes."""
+    """Tokenises every split once, builds the vocabulary from train, and encodes.
+
+    Args:
+        corpus: with the splits train, validation and test.
+        names: the classes.
+        settings: of the vocabulary.
+        assets: whose vocabulary is taken, if there is one already.
+    """
     tokens = {
         name: [tokenize(example.text) for example in part] for name, part in corpus.splits.items()
     }
-    vocabulary = Vocabulary.from_sequences(
-        tokens["train"], settings.vocabulary_size, settings.min_count
+    vocabulary = (
+        assets.vocabulary
+        if assets
+        else Vocabulary.from_sequences(
+            tokens["train"], settings.vocabulary_size, settings.min_count
+        )
     )
     assets = Assets(vocabulary, names)
     splits, reports = {}, {}

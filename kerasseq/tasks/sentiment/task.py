@@ -70,9 +70,14 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
             path=partial(read_path, columns=columns, encoding=settings.encoding),
         )
 
-    def prepare(self, settings: SentimentSettings, corpus: Corpus[LabelledText]) -> LabelledData:
+    def prepare(
+        self,
+        settings: SentimentSettings,
+        corpus: Corpus[LabelledText],
+        assets: Assets | None = None,
+    ) -> LabelledData:
         corpus = cut_corpus(corpus, settings.held_out, settings.seed)
-        data = encode_corpus(corpus, class_names(corpus), settings.text)
+        data = encode_corpus(corpus, class_names(corpus), settings.text, assets)
         data.report["batches"] = self.batches(settings, data).waste()
         return data
 

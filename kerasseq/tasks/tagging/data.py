@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -214,46 +215,74 @@ def encode_split(
 
 
 def encode_corpus(
-    corpus: Corpus[TaggedSentence], column: str, settings: WordSettings
+    corpus: Corpus[TaggedSentence],
+    column: str,
+    settings: WordSettings,
+    assets: Assets | None = None,
 ) -> TaggedData:
-    """Builds vocabularies, the set of tags and the word splitter from the train split, and encodes
-    every split.
+    """Encodes every split, by what is learned from the train split.
 
     Args:
         corpus: with the splits train, validation and test.
         column: what is learned.
         settings: of the vocabularies.
+        assets: what was learned already, if it was.
     """
-    train = corpus.splits["train"]
-    words, notes, vectors = [sentence.words for sentence in train], list(corpus.notes), {}
-    if settings.vectors:
-        path = Path(settings.vectors)
-        seen = {normal_form(word) for sentence in words for word in sentence}
-        vectors = read_vectors(path, normal_form, seen, settings.vocabulary_size)
-        covered = len(seen & vectors.keys())
-        notes.append(
-            f"word vectors of {path} (SHA-256 {digest(path)[:12]}...): {covered:,} of "
-            f"{len(seen):,} words of train have one"
-        )
-    features = WordFeatures.from_sentences(words, settings, vectors)
-    names = sorted({tag for sentence in train for tag in sentence.columns[column]})
+    notes: list[str] = []
+    vectors: dict[str, np.ndarray] = {}
+    if assets is None:
+        train = corpus.splits["train"]
+        if settings.vectors:
+            vectors = _read_vectors(train, settings, notes)
+        assets = _learned(train, column, settings, vectors)
     splits, reports = {}, {}
     for name, sentences in corpus.splits.items():
-        splits[name], reports[name] = encode_split(sentences, features, names, column)
+        encoded = encode_split(sentences, assets.features, assets.names, column)
+        splits[name], reports[name] = encoded
     report = {
         "source": corpus.source,
-        "notes": notes,
-        "classes": names,
-        "vocabulary": len(features.words),
+        "notes": [*corpus.notes, *notes],
+        "classes": assets.names,
+        "vocabulary": len(assets.features.words),
         "splits": reports,
     }
-    baseline = MostFrequentTag(*splits["train"].rows(column))
-    assets = Assets(features, learn_splitter(train), names, baseline)
     samples = [
         sentence.text or " ".join(sentence.words)
         for sentence in corpus.splits["validation"][:SAMPLES]
     ]
     return TaggedData(splits, assets, report, samples, vectors)
+
+
+def _read_vectors(
+    train: Sequence[TaggedSentence], settings: WordSettings, notes: list[str]
+) -> dict[str, np.ndarray]:
+    """Word vectors by the form of the word; notes how many words of train have one."""
+    path = Path(settings.vectors)
+    seen = {normal_form(word) for sentence in train for word in sentence.words}
+    vectors = read_vectors(path, normal_form, seen, settings.vocabulary_size)
+    covered = len(seen & vectors.keys())
+    notes.append(
+        f"word vectors of {path} (SHA-256 {digest(path)[:12]}...): {covered:,} of "
+        f"{len(seen):,} words of train have one"
+    )
+    return vectors
+
+
+def _learned(
+    train: Sequence[TaggedSentence],
+    column: str,
+    settings: WordSettings,
+    vectors: dict[str, np.ndarray],
+) -> Assets:
+    """Vocabularies, word splitter, tags and baseline of the train split."""
+    words = [sentence.words for sentence in train]
+    tags = [sentence.columns[column] for sentence in train]
+    return Assets(
+        WordFeatures.from_sentences(words, settings, vectors),
+        learn_splitter(train),
+        sorted(set(itertools.chain.from_iterable(tags))),
+        MostFrequentTag(words, tags),
+    )
 
 
 def encode_test(

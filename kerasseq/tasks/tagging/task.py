@@ -76,9 +76,14 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
         )
         return with_column(corpus, settings.column)
 
-    def prepare(self, settings: TaggingSettings, corpus: Corpus[TaggedSentence]) -> TaggedData:
+    def prepare(
+        self,
+        settings: TaggingSettings,
+        corpus: Corpus[TaggedSentence],
+        assets: Assets | None = None,
+    ) -> TaggedData:
         corpus = cut_corpus(corpus, settings.held_out, settings.seed)
-        data = encode_corpus(corpus, settings.column, settings.words)
+        data = encode_corpus(corpus, settings.column, settings.words, assets)
         if settings.training.monitor == "f1" and not is_iob(data.assets.names):
             raise UserError("training.monitor: f1 is that of spans, and these tags are not IOB")
         sizes = {len(vector) for vector in data.vectors.values()} - {settings.model.embedding}

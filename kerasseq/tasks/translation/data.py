@@ -124,23 +124,22 @@ def summary(split: EncodedPairs) -> dict[str, Any]:
     }
 
 
-def encode_corpus(corpus: Corpus[Pair], settings: PairTextSettings) -> PairData:
+def encode_corpus(
+    corpus: Corpus[Pair], settings: PairTextSettings, assets: Assets | None = None
+) -> PairData:
     """Learns the vocabularies from the train split and encodes every split.
 
     Args:
         corpus: with the splits train, validation and test.
         settings: of the vocabularies.
+        assets: whose vocabularies are taken, if there are some already.
 
     Raises:
         UserError: if no training pair is short enough.
     """
     train, notes = corpus.splits["train"], list(corpus.notes)
-    sides = [pair.source for pair in train], [pair.target for pair in train]
-    given = settings.level, settings.vocabulary_size, settings.min_count
-    if settings.joint:
-        source_codec = target_codec = SubwordCodec.learn([*sides[0], *sides[1]], *given)
-    else:
-        source_codec, target_codec = (SubwordCodec.learn(texts, *given) for texts in sides)
+    assets = assets or _learned(corpus, settings)
+    source_codec, target_codec, _ = assets
     splits = {
         name: encode_pairs(pairs, source_codec, target_codec)
         for name, pairs in corpus.splits.items()
@@ -163,7 +162,19 @@ def encode_corpus(corpus: Corpus[Pair], settings: PairTextSettings) -> PairData:
         "splits": {name: summary(split) for name, split in splits.items()},
     }
     samples = [pair.source for pair in corpus.splits["validation"][:SAMPLES]]
-    return Data(splits, Assets(source_codec, target_codec, corpus.languages), report, samples)
+    return Data(splits, assets, report, samples)
+
+
+def _learned(corpus: Corpus[Pair], settings: PairTextSettings) -> Assets:
+    """The vocabularies of the train split."""
+    train = corpus.splits["train"]
+    sides = [pair.source for pair in train], [pair.target for pair in train]
+    given = settings.level, settings.vocabulary_size, settings.min_count
+    if settings.joint:
+        source_codec = target_codec = SubwordCodec.learn([*sides[0], *sides[1]], *given)
+    else:
+        source_codec, target_codec = (SubwordCodec.learn(texts, *given) for texts in sides)
+    return Assets(source_codec, target_codec, corpus.languages)
 
 
 def encode_test(corpus: Corpus[Pair], split: str, assets: Assets) -> PairData:

@@ -81,10 +81,12 @@ class Translation(Task[TranslationSettings, PairData, Assets]):
             path=partial(read_path, source=first, target=second, encoding=settings.encoding),
         )
 
-    def prepare(self, settings: TranslationSettings, corpus: Corpus[Pair]) -> PairData:
+    def prepare(
+        self, settings: TranslationSettings, corpus: Corpus[Pair], assets: Assets | None = None
+    ) -> PairData:
         corpus = clean(corpus, settings.text.max_words, settings.text.max_ratio)
         corpus = cut_corpus(corpus, settings.held_out, settings.seed)
-        return encode_corpus(corpus, settings.text)
+        return encode_corpus(corpus, settings.text, assets)
 
     def encode(
         self, settings: TranslationSettings, corpus: Corpus[Pair], split: str, assets: Assets
