@@ -40,6 +40,21 @@ def json_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="Print a JSON object a line.")
 
 
+def saved_model_option(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--saved-model``."""
+    parser.add_argument("--saved-model", help="Use an exported version instead of a run.")
+
+
+def split_option(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--split``, for verbs that report on one."""
+    parser.add_argument(
+        "--split",
+        choices=["test", "validation"],
+        default="test",
+        help="Split to report on (default: %(default)s).",
+    )
+
+
 def input_options(parser: argparse.ArgumentParser) -> None:
     """Adds the options that :func:`kerasseq.app.verbs.read_texts` reads."""
     parser.add_argument(
@@ -48,7 +63,7 @@ def input_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="Texts; a text a line from standard input if none.",
     )
-    parser.add_argument("--saved-model", help="Use an exported version instead of a run.")
+    saved_model_option(parser)
     parser.add_argument("--file", help="Text file, a text a line (.gz too).")
     parser.add_argument("--encoding", default="utf-8", help="Of the file.")
 

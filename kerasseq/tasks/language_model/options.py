@@ -8,7 +8,15 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from kerasseq.app.options import download_option, input_options, json_option, late, run_option
+from kerasseq.app.options import (
+    download_option,
+    input_options,
+    json_option,
+    late,
+    run_option,
+    saved_model_option,
+    split_option,
+)
 from kerasseq.app.task import Task, Verb
 from kerasseq.decoding.settings import RULES, Sampling
 
@@ -41,7 +49,7 @@ def generate_options(parser: argparse.ArgumentParser, task: Task) -> None:
         default=[],
         help="What to go on with, in quotes; none for the start of a line.",
     )
-    parser.add_argument("--saved-model", help="Use an exported version instead of a run.")
+    saved_model_option(parser)
     json_option(parser)
     run_option(parser, task)
     parser.add_argument(
@@ -101,12 +109,7 @@ def cache_options(parser: argparse.ArgumentParser, task: Task) -> None:
         default=2000,
         help="Positions that the cache remembers (default: %(default)s).",
     )
-    parser.add_argument(
-        "--split",
-        choices=["test", "validation"],
-        default="test",
-        help="Split to report on (default: %(default)s).",
-    )
+    split_option(parser)
     download_option(parser)
 
 

@@ -7,7 +7,14 @@ from __future__ import annotations
 
 import argparse
 
-from kerasseq.app.options import download_option, input_options, json_option, late, run_option
+from kerasseq.app.options import (
+    download_option,
+    input_options,
+    json_option,
+    late,
+    run_option,
+    split_option,
+)
 from kerasseq.app.task import Task, Verb
 
 
@@ -48,12 +55,7 @@ def compare_options(parser: argparse.ArgumentParser, task: Task) -> None:
     """Adds the options of ``compare``."""
     run_option(parser, task)
     parser.add_argument("--with", dest="other", metavar="RUN", help="The other run.")
-    parser.add_argument(
-        "--split",
-        choices=["test", "validation"],
-        default="test",
-        help="Split that both are scored on (default: %(default)s).",
-    )
+    split_option(parser)
     download_option(parser)
 
 
