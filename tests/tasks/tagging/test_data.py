@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kerasseq.data.batches import TokenBatchSettings
-from kerasseq.data.examples import TaggedCorpus, TaggedSentence
+from kerasseq.data.corpus import Corpus
+from kerasseq.data.examples import TaggedSentence
 from kerasseq.tasks.tagging.data import (
     UNKNOWN_TAG,
     TaggedBatches,
@@ -28,7 +29,7 @@ def sentence(rows, names=("upos", "xpos")):
 
 
 TRAIN = [sentence("the/DET/dt old/ADJ/jj man/NOUN/nn"), sentence("the/DET/dt boats/NOUN/nns")]
-CORPUS = TaggedCorpus(
+CORPUS = Corpus(
     "made up",
     {
         "train": TRAIN,
@@ -41,12 +42,12 @@ CORPUS = TaggedCorpus(
 
 def test_tags_are_numbered_by_the_train_split():
     data = encode_corpus(CORPUS, "upos", SETTINGS)
-    assert data.names == ["ADJ", "DET", "NOUN"]
+    assert data.assets.names == ["ADJ", "DET", "NOUN"]
     assert [tags.tolist() for tags in data.splits["train"].tags] == [[1, 0, 2], [1, 2]]
     assert data.splits["test"].tags[0].tolist() == [1, UNKNOWN_TAG] == [1, -1]
     assert data.splits["test"].rows("upos") == ([["the", "ships"]], [["DET", "PROPN"]])
-    assert data.baseline.tag(["old", "boats"]) == ["ADJ", "NOUN"]
-    assert encode_corpus(CORPUS, "xpos", SETTINGS).names == ["dt", "jj", "nn", "nns"]
+    assert data.assets.baseline.tag(["old", "boats"]) == ["ADJ", "NOUN"]
+    assert encode_corpus(CORPUS, "xpos", SETTINGS).assets.names == ["dt", "jj", "nn", "nns"]
 
 
 def test_the_report_counts():
@@ -92,7 +93,7 @@ def test_where_a_sentence_ends_is_in_the_digest():
     together = [sentence("a/X/x b/Y/y")]
     apart = [sentence("a/X/x"), sentence("b/Y/y")]
     first, second = (
-        digests(TaggedCorpus("", {"train": TRAIN, "test": part}))["test"]
+        digests(Corpus("", {"train": TRAIN, "validation": TRAIN, "test": part}))["test"]
         for part in (together, apart)
     )
     assert first != second
@@ -100,16 +101,15 @@ def test_where_a_sentence_ends_is_in_the_digest():
 
 def test_other_data_is_encoded_for_a_trained_model():
     data = encode_corpus(CORPUS, "upos", SETTINGS)
-    trained = data.features, data.names, data.baseline
     for name in ("test", "all"):
-        other = TaggedCorpus("other", {name: [sentence("ships/NOUN/x sail/VERB/y")]})
-        encoded = encode_test(other, name, "upos", *trained)
+        other = Corpus("other", {name: [sentence("ships/NOUN/x sail/VERB/y")]})
+        encoded = encode_test(other, name, "upos", data.assets)
         assert set(encoded.splits) == {"test"}
         assert encoded.splits["test"].tags[0].tolist() == [2, -1]
         assert encoded.report["splits"][name]["unknown_share"] == 1
-    several = TaggedCorpus("other", {"train": TRAIN, "test": CORPUS.splits["test"]})
+    several = Corpus("other", {"train": TRAIN, "test": CORPUS.splits["test"]})
     assert (
-        encode_test(several, "test", "upos", *trained).splits["test"].sentences
+        encode_test(several, "test", "upos", data.assets).splits["test"].sentences
         == several.splits["test"]
     )
 
@@ -126,7 +126,9 @@ tagged = st.lists(
 
 @given(tagged, st.integers(1, 30), st.integers(1, 4), st.integers(0, 3))
 def test_batches_hold_the_words_and_tags_of_their_sentences(sentences, tokens, multiple, epoch):
-    data = encode_corpus(TaggedCorpus("", {"train": sentences}), "upos", SETTINGS)
+    data = encode_corpus(
+        Corpus("", {"train": sentences, "validation": sentences}), "upos", SETTINGS
+    )
     settings = TokenBatchSettings(tokens=tokens, pool=5, pad_to_multiple=multiple)
     batches = TaggedBatches(data.splits["train"], settings, seed=1)
     for item in batches.epoch(epoch):
@@ -140,14 +142,14 @@ def test_batches_hold_the_words_and_tags_of_their_sentences(sentences, tokens, m
         assert len(batch["words"]) == len(set(index[index > 0])) + 1
         for row, number in enumerate(item):
             sentence, length = sentences[number], len(sentences[number])
-            features = data.features.encode(sentence.words)
+            features = data.assets.features.encode(sentence.words)
             at = index[row, :length]
             assert batch["words"][at].tolist() == features.words.tolist()
             assert batch["affixes"][at].tolist() == features.affixes.tolist()
             for ours, theirs in zip(batch["characters"][at], features.characters, strict=True):
                 assert ours[ours > 0].tolist() == theirs[theirs > 0].tolist()
             ids = batch["tags"][row]
-            assert [data.names[i] for i in ids[:length]] == sentence.columns["upos"]
+            assert [data.assets.names[i] for i in ids[:length]] == sentence.columns["upos"]
             assert not ids[length:].any()
             assert not index[row, length:].any()
 

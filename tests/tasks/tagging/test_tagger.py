@@ -8,11 +8,12 @@ import pytest
 
 from kerasseq.config import replace
 from kerasseq.data.batches import TokenBatchSettings
-from kerasseq.data.examples import TaggedCorpus, TaggedSentence
+from kerasseq.data.corpus import Corpus
+from kerasseq.data.examples import TaggedSentence
 from kerasseq.tasks.tagging.data import TaggedBatches, TaggedData, WordTable, encode_corpus
+from kerasseq.tasks.tagging.settings import TaggingSettings
 from kerasseq.tasks.tagging.tagger import Tagger
-from kerasseq.tasks.tagging.task import Assets, PosTagging, TaggingSettings
-from kerasseq.text.splitter import WordSplitter
+from kerasseq.tasks.tagging.task import PosTagging
 from tests.layers.crf_reference import enumerate_crf, path_score
 
 TASK = PosTagging()
@@ -36,7 +37,8 @@ def corpus(count=12, seed=0):
         return TaggedSentence(draw[0], {"upos": draw[1]})
 
     sizes = random.integers(1, 7, count)
-    return TaggedCorpus("made up", {"train": [sentence(int(size)) for size in sizes]})
+    made = [sentence(int(size)) for size in sizes]
+    return Corpus("made up", {"train": made, "validation": made})
 
 
 def made(**changes) -> tuple[keras.Model, TaggingSettings, TaggedData]:
@@ -44,12 +46,17 @@ def made(**changes) -> tuple[keras.Model, TaggingSettings, TaggedData]:
     settings = replace(TaggingSettings(), {**SMALL, **changes})
     data = encode_corpus(corpus(), "upos", settings.words)
     keras.utils.set_random_seed(0)
-    assets = Assets(data.features, WordSplitter(), data.names, data.baseline)
-    model = TASK.build_model(settings, assets)
+    model = TASK.build_model(settings, data.assets)
     random = np.random.default_rng(1)
     model.set_weights([random.normal(0, 0.7, weight.shape) for weight in model.get_weights()])
     model.get_layer("scores").bias.assign([0.0] * len(UPOS))
     return model, settings, data
+
+
+def used(**changes) -> Tagger:
+    """The tagger of such a model."""
+    model, settings, data = made(**changes)
+    return Tagger(model, settings, data.assets)
 
 
 VARIANTS = [
@@ -64,16 +71,15 @@ VARIANTS = [
 
 @pytest.mark.parametrize("changes", VARIANTS, ids=str)
 def test_tags_do_not_depend_on_what_else_is_in_the_batch(changes):
-    model, _, data = made(**changes)
-    tagger = Tagger(model)
+    tagger = used(**changes)
     sentences = [
         ["sings"], ["Singer", "été", "x"], ["x", "unheard"], ["unlikelihood" * 9, "sing"],
         ["sing", "x"] * 30, ["x"],
     ]  # fmt: skip
-    together = list(tagger.stream(sentences, data.features, data.names))
+    together = list(tagger.tag(sentences))
     assert len({tag for each in together for tag in each["tags"]}) > 1
     for words, found in zip(sentences, together, strict=True):
-        (alone,) = tagger.stream([words], data.features, data.names)
+        (alone,) = tagger.tag([words])
         assert found["tokens"] == alone["tokens"] == words
         assert found["tags"] == alone["tags"]
         np.testing.assert_allclose(found["probabilities"], alone["probabilities"], atol=1e-6)
@@ -82,25 +88,23 @@ def test_tags_do_not_depend_on_what_else_is_in_the_batch(changes):
 
 @pytest.mark.parametrize("output", ["softmax", "crf"])
 def test_order_is_kept_and_sentences_may_be_empty(output):
-    model, _, data = made(**{"model.output": output})
-    tagger = Tagger(model)
+    tagger = used(**{"model.output": output})
     random = np.random.default_rng(1)
     sentences = [["sing"] * int(size) for size in random.integers(0, 9, 600)]
     sentences[:300] = [[]] * 300  # more than a block
-    found = list(tagger.stream(iter(sentences), data.features, data.names))
+    found = list(tagger.tag(iter(sentences)))
     assert [each["tokens"] for each in found] == sentences
     assert all(len(each["tags"]) == len(each["tokens"]) for each in found)
     assert found[0] == {"tokens": [], "tags": [], "probabilities": []}
     alike = {len(each["tokens"]): each["tags"] for each in found}
     assert all(each["tags"] == alike[len(each["tokens"])] for each in found)
-    assert list(tagger.stream(iter([]), data.features, data.names)) == []
+    assert list(tagger.tag(iter([]))) == []
 
 
 @pytest.mark.parametrize("output", ["softmax", "crf"])
 def test_a_sentence_of_5000_words(output):
-    model, _, data = made(**{"model.output": output})
     words = ["sing", "x", "été", "y" * 2000, "unheard"] * 1000
-    found = list(Tagger(model).stream([["x"], words, ["x"]], data.features, data.names))
+    found = list(used(**{"model.output": output}).tag([["x"], words, ["x"]]))
     assert found[1]["tokens"] == words
     assert len(found[1]["tags"]) == 5000
     assert np.isfinite(found[1]["probabilities"]).all()
@@ -109,7 +113,6 @@ def test_a_sentence_of_5000_words(output):
 
 
 def test_sentences_come_as_a_stream():
-    model, _, data = made()
     read = 0
 
     def sentences():
@@ -117,7 +120,7 @@ def test_sentences_come_as_a_stream():
         for read in itertools.count(1):  # noqa: B007
             yield ["sing"]
 
-    next(Tagger(model).stream(sentences(), data.features, data.names))
+    next(used().tag(sentences()))
     assert read == 256
 
 
@@ -128,9 +131,9 @@ def numpy_outputs(model, batch):
 
 @pytest.mark.parametrize("output", ["softmax", "crf"])
 def test_tags_and_probabilities_are_those_of_the_scores(output):
-    model, _, data = made(**{"model.output": output})
-    table = WordTable(data.features, [["sing", "x", "été"], ["x", "x", "sing", "unheard"]])
-    for number, found in enumerate(Tagger(model)(table)):
+    model, settings, data = made(**{"model.output": output})
+    table = WordTable(data.assets.features, [["sing", "x", "été"], ["x", "x", "sing", "unheard"]])
+    for number, found in enumerate(Tagger(model, settings, data.assets).tag_table(table)):
         scores = numpy_outputs(model, table.inputs(table.sequences[number : number + 1]))
         scores = scores["scores"][0]
         if output == "crf":

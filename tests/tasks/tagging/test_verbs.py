@@ -10,11 +10,9 @@ import re
 import pytest
 import tensorflow as tf
 
-import kerasseq.app.runs
-import kerasseq.app.verbs
 import kerasseq.tasks.tagging.verbs
 from kerasseq.export import serving
-from kerasseq.tasks.tagging import export as tagger
+from kerasseq.tasks.tagging import tagger
 from kerasseq.tasks.tagging.task import PosTagging
 from tests.tasks import conftest
 from tests.tasks.conftest import export_elsewhere, given, load_once
@@ -403,7 +401,7 @@ def refused(tmp_path, name, content, *options):
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     line = call("train", "--data", path, "--run", tmp_path / "run", *options, status=2)
     assert not (tmp_path / "run").exists()
-    return line.removeprefix(f"python -m kerasseq.tasks.tagging.task: {path}")
+    return line.removeprefix(f"python -m kerasseq pos_tagging: {path}")
 
 
 WORD = "1\ta\t_\tX\t_\t_\t_\t_\t_\t_\n"

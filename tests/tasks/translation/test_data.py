@@ -6,18 +6,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kerasseq.data.batches import TokenBatchSettings
+from kerasseq.data.corpus import Corpus
+from kerasseq.data.examples import Pair
 from kerasseq.errors import UserError
 from kerasseq.tasks.translation.data import (
     EncodedPairs,
     PairBatches,
-    PairTextSettings,
     batch_of,
     encode_corpus,
     encode_pairs,
     encode_sources,
     summary,
 )
-from kerasseq.tasks.translation.reading import Pair, ParallelCorpus
+from kerasseq.tasks.translation.settings import PairTextSettings
 from kerasseq.text.subwords import SubwordCodec
 from kerasseq.text.vocabulary import BOS, EOS, PAD, UNK
 
@@ -31,9 +32,8 @@ def ended(*ids):
 def corpus(train, held_out=(("a b", "x y"),)):
     """A corpus of the given training pairs; the other splits are alike."""
     splits = {"train": train, "validation": held_out, "test": held_out}
-    return ParallelCorpus(
-        "made up", ("en", "xx"), {n: [Pair(*p, p[0]) for p in part] for n, part in splits.items()}
-    )
+    splits = {name: [Pair(*pair, pair[0]) for pair in part] for name, part in splits.items()}
+    return Corpus("made up", splits, languages=("en", "xx"))
 
 
 # -- batches ---------------------------------------------------------------------------------------
@@ -139,12 +139,12 @@ def test_encode_sources_cuts_and_ends():
 def test_one_vocabulary_or_two():
     train = [("a b", "x y"), ("a c", "x z"), ("b", "y")]
     joint = encode_corpus(corpus(train), WORDS)
-    assert joint.source_codec is joint.target_codec
-    tokens = set(joint.source_codec.vocabulary.tokens[4:])
+    assert joint.assets.source_codec is joint.assets.target_codec
+    tokens = set(joint.assets.source_codec.vocabulary.tokens[4:])
     assert tokens == {"▁" + letter for letter in "abcxyz"}
     apart = encode_corpus(corpus(train), PairTextSettings(level="word", min_count=1, joint=False))
-    assert set(apart.source_codec.vocabulary.tokens[4:]) == {"▁a", "▁b", "▁c"}
-    assert set(apart.target_codec.vocabulary.tokens[4:]) == {"▁x", "▁y", "▁z"}
+    assert set(apart.assets.source_codec.vocabulary.tokens[4:]) == {"▁a", "▁b", "▁c"}
+    assert set(apart.assets.target_codec.vocabulary.tokens[4:]) == {"▁x", "▁y", "▁z"}
     assert (apart.report["vocabulary"], apart.report["source_vocabulary"]) == (7, 7)
     assert joint.report["vocabulary"] == joint.report["source_vocabulary"] == 10
     for data in (joint, apart):
@@ -152,14 +152,14 @@ def test_one_vocabulary_or_two():
             assert len(split) == data.report["splits"][name]["examples"]
             for pair, source, target in zip(split.pairs, split.sources, split.targets, strict=True):
                 assert source[-1] == target[-1] == EOS
-                assert data.source_codec.decode(source) == pair.source
-                assert data.target_codec.decode(target) == pair.target
-        assert data.languages == ("en", "xx")
+                assert data.assets.source_codec.decode(source) == pair.source
+                assert data.assets.target_codec.decode(target) == pair.target
+        assert data.assets.languages == ("en", "xx")
 
 
 def test_vocabularies_know_the_train_split_only():
     data = encode_corpus(corpus([("a b", "x y")] * 3, [("a q", "x q")]), WORDS)
-    assert "▁q" not in data.source_codec.vocabulary.tokens
+    assert "▁q" not in data.assets.source_codec.vocabulary.tokens
     (source,), (target,) = (data.splits["test"].sources, data.splits["test"].targets)
     assert source[1] == target[1] == UNK
     assert data.report["splits"]["test"]["unknown_share"] == pytest.approx(1 / 3, abs=1e-4)
@@ -167,11 +167,11 @@ def test_vocabularies_know_the_train_split_only():
     rare = encode_corpus(
         corpus([("a b", "x y"), ("a", "x")]), PairTextSettings(level="word", min_count=2)
     )
-    assert set(rare.source_codec.vocabulary.tokens[4:]) == {"▁a", "▁x"}
+    assert set(rare.assets.source_codec.vocabulary.tokens[4:]) == {"▁a", "▁x"}
     few = encode_corpus(
         corpus([("a b", "x y")] * 3), PairTextSettings(level="word", vocabulary_size=6)
     )
-    assert len(few.source_codec.vocabulary) == 6
+    assert len(few.assets.source_codec.vocabulary) == 6
 
 
 def test_long_pairs_are_left_out_of_training_and_counted():
@@ -215,10 +215,12 @@ def test_subwords_are_deterministic_and_come_back():
     settings = PairTextSettings(vocabulary_size=60)
     first, second = (encode_corpus(corpus(train, train[:2]), settings) for _ in range(2))
     assert first.report == second.report
-    assert first.source_codec.vocabulary.tokens == second.source_codec.vocabulary.tokens
+    assert (
+        first.assets.source_codec.vocabulary.tokens == second.assets.source_codec.vocabulary.tokens
+    )
     for name, split in first.splits.items():
         for mine, his in zip(split.sources, second.splits[name].sources, strict=True):
             np.testing.assert_array_equal(mine, his)
         for pair, ids in zip(split.pairs, split.targets, strict=True):
-            assert first.target_codec.decode(ids) == pair.target
+            assert first.assets.target_codec.decode(ids) == pair.target
             assert len(ids) > len(pair.target.split())

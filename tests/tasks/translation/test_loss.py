@@ -8,10 +8,10 @@ import pytest
 import tensorflow as tf
 
 from kerasseq.data.batches import TokenBatchSettings
+from kerasseq.data.examples import Pair
 from kerasseq.tasks.translation.data import EncodedPairs, PairBatches
 from kerasseq.tasks.translation.loss import TranslationLoss
 from kerasseq.tasks.translation.model import RecurrentTranslator
-from kerasseq.tasks.translation.reading import Pair
 from kerasseq.text.vocabulary import EOS
 from kerasseq.training.run_folder import RunFolder
 from kerasseq.training.settings import TrainingSettings

@@ -316,7 +316,8 @@ def figures(monkeypatch):
         saved.append(figure)
         save(figure, *args)
 
-    monkeypatch.setattr(plots, "save", keep)
+    for module in (plots, translation):
+        monkeypatch.setattr(module, "save", keep)
     return saved
 
 
@@ -388,7 +389,7 @@ def test_length_curves_have_a_line_for_every_system(tmp_path, figures):
     second, _, _ = example(0.15)
     found = translation.compare(first, second, references, sources, "de", 1)
     path = tmp_path / "lengths.png"
-    plots.length_curves(found["by_length"], path, "a title")
+    translation.length_curves(found["by_length"], path, "a title")
     assert size_of(path) == (640, 420)
     counts, axis = sorted(figures[0].axes, key=lambda axis: axis.get_zorder())
     for line, (name, rows) in zip(axis.get_lines(), found["by_length"].items(), strict=True):

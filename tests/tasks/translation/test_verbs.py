@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import kerasseq.app.runs
-import kerasseq.app.verbs
+import kerasseq.tasks.translation.data
+import kerasseq.tasks.translation.serving
 import kerasseq.tasks.translation.translator
 import kerasseq.tasks.translation.verbs
 from kerasseq.app import cli
@@ -97,11 +97,10 @@ def table(tmp_path_factory):
 def verified_with_less():
     """To be quick an export is verified with fewer texts, and not with one of 10,000 words, which
     is read below."""
-    samples = Translation.samples
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Translation, "samples", lambda *words: samples(*words)[::8])
+        patch.setattr(kerasseq.tasks.translation.data, "SAMPLES", 4)
         patch.setattr(serving, "EDGE_CASES", serving.EDGE_CASES[:-1])
-        patch.setattr(kerasseq.tasks.translation.translator, "EDGE_CASES", serving.EDGE_CASES)
+        patch.setattr(kerasseq.tasks.translation.serving, "EDGE_CASES", serving.EDGE_CASES)
         yield
 
 
@@ -122,7 +121,7 @@ def plain(tmp_path_factory, files):
     options = [*SMALL, "--model.attention=none", "--training.epochs=2"]
     with verified_with_less(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(serving, "EDGE_CASES", serving.EDGE_CASES[:2])
-        patch.setattr(kerasseq.tasks.translation.translator, "EDGE_CASES", serving.EDGE_CASES)
+        patch.setattr(kerasseq.tasks.translation.serving, "EDGE_CASES", serving.EDGE_CASES)
         return folder, call("train", "--data", files, *FILES, *where, *options)
 
 
@@ -130,19 +129,8 @@ def plain(tmp_path_factory, files):
 def _loaded_once(monkeypatch):
     """Runs and exports are loaded once, which else would take most of the time spent here."""
     load_once(monkeypatch, kerasseq.tasks.translation.verbs)
-    monkeypatch.setattr(kerasseq.tasks.translation.verbs, "translator", translator)
     yield
     keras.mixed_precision.set_dtype_policy("float32")
-
-
-translators = {}
-make_translator = kerasseq.tasks.translation.verbs.translator
-
-
-def translator(run):
-    if run.run.path not in translators:
-        translators[run.run.path] = make_translator(run)
-    return translators[run.run.path]
 
 
 def run_of(made):
@@ -429,8 +417,8 @@ def test_attention_is_drawn(trained, tmp_path):
 
 def test_the_attention_of_a_word_is_on_its_translation(trained):
     """Where a decoder looks is what makes it translate the right word."""
-    reader = kerasseq.tasks.translation.verbs.translator(load_run(TASK, trained[0] / "run"))
-    beam = load_run(TASK, trained[0] / "run").settings.beam
+    made = load_run(TASK, trained[0] / "run")
+    reader, beam = made.use, made.settings.beam
     ((_, (best,)),) = reader.translate(["the cat likes Kobold."], beam, with_attention=True)
     tokens = reader.source_tokens("the cat likes Kobold.")
     assert tokens == ["▁the", "▁cat", "▁likes", "<unk>", ".", "<eos>"]
