@@ -183,6 +183,9 @@ class Ner(PosTagging):
         name: values for name, values in PosTagging.search_space.items() if name != "model.output"
     }
 
+    def check(self, settings: TaggingSettings) -> None:
+        _check_given(settings.data, "--data")
+
     def read(
         self,
         settings: TaggingSettings,
@@ -190,9 +193,16 @@ class Ner(PosTagging):
         download: bool,
         assets: Assets | None = None,
     ) -> Corpus[TaggedSentence]:
-        if source in ("", EMBEDDED):
-            raise UserError(
-                "no package has a corpus of named entities: give --data, a file or folder of "
-                "WORD TAG or WORD POS CHUNK ENTITY lines, or tfds:conll2003"
-            )
+        _check_given(source, "--on")
         return super().read(settings, source, download, assets)
+
+
+def _check_given(source: str, option: str) -> None:
+    """Raises:
+    UserError: if no corpus of named entities is given.
+    """
+    if source in ("", EMBEDDED):
+        raise UserError(
+            f"no package has a corpus of named entities: give {option}, a file or folder of "
+            "WORD TAG or WORD POS CHUNK ENTITY lines, or tfds:conll2003"
+        )

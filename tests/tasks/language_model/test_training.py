@@ -264,7 +264,7 @@ def test_a_tfds_source(monkeypatch, text):
         asked.append((name, text_column, download))
         return Corpus("tfds: made up", {"all": lines_of(text.read_text())})
 
-    monkeypatch.setattr("kerasseq.tasks.language_model.reading.read_tfds", read)
+    monkeypatch.setattr("kerasseq.tasks.language_model.tfds.read_tfds", read)
     settings = LanguageModelSettings(data="tfds:made_up", text_column="body")
     data = read_data(TASK, settings, download=True)
     assert asked == [("made_up", "body", True)]

@@ -16,7 +16,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from kerasseq import plots
 from kerasseq.errors import UserError
-from kerasseq.tasks.translation import report as translation
+from kerasseq.tasks.translation import comparison, scores
+from kerasseq.tasks.translation.report import report as report_of
+from kerasseq.tasks.translation.report import report_lines
 
 WORDS = [
     "a",
@@ -55,7 +57,7 @@ def example(noise=0.3, count=60, seed=0):
 
 def test_scores_equal_sacrebleu(monkeypatch):
     hypotheses, references, sources = example()
-    report = translation.report(hypotheses, references, sources, "de", 7)
+    report = report_of(hypotheses, references, sources, "de", 7)
     monkeypatch.setenv("SACREBLEU_SEED", "7")
     for key, metric in (("bleu", sacrebleu.BLEU()), ("chrf", sacrebleu.CHRF())):
         score = metric.corpus_score(hypotheses, [references], n_bootstrap=1000)
@@ -79,7 +81,7 @@ def test_scores_equal_sacrebleu(monkeypatch):
 
 
 def test_by_hand():
-    report = translation.report(
+    report = report_of(
         ["the cat sat on mat", "yes"], ["the cat sat on the mat", "no"], ["a b c", "d"], "en", 1
     )
     bleu = report["bleu"]
@@ -96,13 +98,13 @@ def test_by_hand():
 
 
 def test_case_counts():
-    assert translation.report(["THE CAT"], ["the cat"], ["x"], "en", 1)["bleu"]["score"] == 0
+    assert report_of(["THE CAT"], ["the cat"], ["x"], "en", 1)["bleu"]["score"] == 0
 
 
 def test_the_worst_and_the_samples_keep_their_order():
     hypotheses, references, sources = example(count=33)
     hypotheses[5] = hypotheses[20] = ""
-    report = translation.report(hypotheses, references, sources, "de", 1)
+    report = report_of(hypotheses, references, sources, "de", 1)
     worst = report["worst"]
     assert [row["position"] for row in worst][:2] == [5, 20]
     assert len(worst) == 10
@@ -123,23 +125,23 @@ def test_the_worst_and_the_samples_keep_their_order():
 def test_the_seed_decides_and_the_environment_stays(monkeypatch):
     monkeypatch.setenv("SACREBLEU_SEED", "99")
     data = example()
-    first = translation.report(*data, "de", 0)
+    first = report_of(*data, "de", 0)
     assert os.environ["SACREBLEU_SEED"] == "99"
     monkeypatch.delenv("SACREBLEU_SEED")
-    assert translation.report(*data, "de", 0) == first
+    assert report_of(*data, "de", 0) == first
     assert "SACREBLEU_SEED" not in os.environ
-    other = translation.report(*data, "de", 2)
+    other = report_of(*data, "de", 2)
     assert other["bleu"]["score"] == first["bleu"]["score"]
     assert other["bleu"]["interval_95"] != first["bleu"]["interval_95"]
 
 
 def test_empty_hypotheses():
     hypotheses, references, sources = example(count=8)
-    report = translation.report([""] * 8, references, sources, "de", 1)
+    report = report_of([""] * 8, references, sources, "de", 1)
     assert report["bleu"]["score"] == report["chrf"]["score"] == 0
     assert report["bleu"]["brevity_penalty"] == report["bleu"]["length_ratio"] == 0
-    translation.report_lines(report)
-    report = translation.report([*hypotheses[:7], ""], references, sources, "de", 1)
+    report_lines(report)
+    report = report_of([*hypotheses[:7], ""], references, sources, "de", 1)
     assert report["bleu"]["score"] > 0
 
 
@@ -148,7 +150,7 @@ def test_empty_hypotheses():
     [("en", "13a"), ("tr", "13a"), ("zh", "zh"), ("zh-TW", "zh"), ("zh_Hans", "zh"), ("ZH", "zh")],
 )
 def test_languages_choose_tokenizers(language, tokenizer):
-    report = translation.report(["这是猫。"], ["这是狗。"], ["a cat"], language, 1)
+    report = report_of(["这是猫。"], ["这是狗。"], ["a cat"], language, 1)
     assert f"|tok:{tokenizer}|" in report["bleu"]["signature"]
 
 
@@ -156,7 +158,7 @@ def test_languages_choose_tokenizers(language, tokenizer):
 def test_without_mecab_characters_are_taken(monkeypatch, language):
     module = f"sacrebleu.tokenizers.tokenizer_{language}_mecab.MeCab"
     monkeypatch.setattr(module, None)
-    report = translation.report(["これは猫"], ["これは犬"], ["a cat"], language, 1)
+    report = report_of(["これは猫"], ["これは犬"], ["a cat"], language, 1)
     assert "|tok:char|" in report["bleu"]["signature"]
     assert report["bleu"]["precisions"][0] == 75
 
@@ -167,25 +169,25 @@ def test_with_mecab_its_words_are_taken(monkeypatch):
             return "ja-mecab-0.996-IPA"
 
     monkeypatch.setattr("sacrebleu.tokenizers.tokenizer_ja_mecab.TokenizerJaMecab", Words)
-    report = translation.report(["これは猫"], ["これは犬"], ["a cat"], "ja-JP", 1)
+    report = report_of(["これは猫"], ["これは犬"], ["a cat"], "ja-JP", 1)
     assert "|tok:ja-mecab-0.996-IPA|" in report["bleu"]["signature"]
 
 
 def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "sacrebleu", None)
     with pytest.raises(UserError, match=r"sacrebleu: pip install 'kerasseq\[translation\]'"):
-        translation.report(*example(count=2), "de", 1)
+        report_of(*example(count=2), "de", 1)
     with pytest.raises(UserError, match="sacrebleu"):
-        translation.compare(["a"], ["a"], ["a"], ["a"], "de", 1)
+        comparison.compare(["a"], ["a"], ["a"], ["a"], "de", 1)
 
 
 def test_what_does_not_correspond_is_refused():
     with pytest.raises(ValueError, match=r"differ in number: \[1, 1, 2\]"):
-        translation.report(["a", "b"], ["a"], ["a"], "de", 1)
+        report_of(["a", "b"], ["a"], ["a"], "de", 1)
     with pytest.raises(ValueError, match="no sentence"):
-        translation.report([], [], [], "de", 1)
+        report_of([], [], [], "de", 1)
     with pytest.raises(ValueError, match="differ in number"):
-        translation.compare(["a"], ["a", "b"], ["a"], ["a"], "de", 1)
+        comparison.compare(["a"], ["a", "b"], ["a"], ["a"], "de", 1)
 
 
 # -- by length -------------------------------------------------------------------------------------
@@ -195,7 +197,7 @@ def test_what_does_not_correspond_is_refused():
 def test_bins_hold_every_sentence_once(lengths):
     sources = ["w " * length for length in lengths]
     texts = [f"sentence {i} of this text" for i in range(len(lengths))]
-    rows = translation.by_length(texts, texts, sources, "en")
+    rows = scores.by_length(texts, texts, sources, "en")
     bounds = {"1-5": (0, 5), "6-10": (6, 10), "11-15": (11, 15), "16-20": (16, 20)}
     bounds |= {"21-30": (21, 30), "over 30": (31, 50)}
     expected = []
@@ -210,7 +212,7 @@ def test_bins_hold_every_sentence_once(lengths):
 def test_each_bin_is_scored_as_a_corpus():
     hypotheses, references, sources = example()
     for row, (low, high) in zip(
-        translation.by_length(hypotheses, references, sources, "de"),
+        scores.by_length(hypotheses, references, sources, "de"),
         [(1, 5), (6, 10), (11, 15), (16, 20), (21, 30), (31, 99)],
         strict=True,
     ):
@@ -222,7 +224,7 @@ def test_each_bin_is_scored_as_a_corpus():
 
 
 def test_a_bin_of_sentences_that_are_too_short_for_4_grams_is_not_0():
-    rows = translation.by_length(["Go away", "Yes"], ["Go away", "Yes"], ["x y", "z"], "en")
+    rows = scores.by_length(["Go away", "Yes"], ["Go away", "Yes"], ["x y", "z"], "en")
     assert rows == [{"words": "1-5", "sentences": 2, "mean_words": 1.5, "bleu": 100}]
 
 
@@ -231,7 +233,7 @@ def test_a_bin_of_sentences_that_are_too_short_for_4_grams_is_not_0():
 
 def test_comparison_of_a_system_with_itself():
     hypotheses, references, sources = example()
-    found = translation.compare(hypotheses, hypotheses, references, sources, "de", 1)
+    found = comparison.compare(hypotheses, hypotheses, references, sources, "de", 1)
     for key in ("bleu", "chrf"):
         assert found[key]["first"] == found[key]["second"]
         assert (found[key]["difference"], found[key]["p"]) == (0, 1)
@@ -242,7 +244,7 @@ def test_comparison_equals_sacrebleu(monkeypatch):
 
     first, references, sources = example(0.3)
     second, _, _ = example(0.15)
-    found = translation.compare(first, second, references, sources, "de", 5)
+    found = comparison.compare(first, second, references, sources, "de", 5)
     assert json.loads(json.dumps(found)) == found
     monkeypatch.setenv("SACREBLEU_SEED", "5")
     metrics = {"BLEU": sacrebleu.BLEU(), "chrF2": sacrebleu.CHRF()}
@@ -262,15 +264,15 @@ def test_comparison_equals_sacrebleu(monkeypatch):
         assert found[key]["difference"] > 0
         assert found[key]["p"] < 0.05
     assert found["by_length"] == {
-        "first": translation.by_length(first, references, sources, "de"),
-        "second": translation.by_length(second, references, sources, "de"),
+        "first": scores.by_length(first, references, sources, "de"),
+        "second": scores.by_length(second, references, sources, "de"),
     }
 
 
 def test_a_worse_system_that_is_hardly_worse_is_not_significant():
     first, references, sources = example(0.3)
     second = [*first[:-1], first[-1] + " Wrong"]
-    found = translation.compare(first, second, references, sources, "de", 1)
+    found = comparison.compare(first, second, references, sources, "de", 1)
     assert found["bleu"]["difference"] < 0
     assert found["bleu"]["p"] > 0.05
 
@@ -280,7 +282,7 @@ def test_a_comparison_can_be_repeated(seed):
     first, references, sources = example(0.3)
     second, _, _ = example(0.29)
     data = (first, second, references, sources, "de", seed)
-    assert translation.compare(*data) == translation.compare(*data)
+    assert comparison.compare(*data) == comparison.compare(*data)
 
 
 # -- for people ------------------------------------------------------------------------------------
@@ -289,15 +291,15 @@ def test_a_comparison_can_be_repeated(seed):
 def test_lines_for_people():
     first, references, sources = example(0.3)
     second, _, _ = example(0.15)
-    report = translation.report(first, references, sources, "de", 1)
-    lines = translation.report_lines(report)
+    report = report_of(first, references, sources, "de", 1)
+    lines = report_lines(report)
     assert lines[0] == "60 sentences"
     assert lines[1].startswith(f"BLEU  {report['bleu']['score']:.2f} (bootstrap mean ")
     for key in ("bleu", "chrf"):
         assert f"      {report[key]['signature']}" in lines
     assert sum("hypothesis  " in line for line in lines) == 15
-    found = translation.compare(first, second, references, sources, "de", 1)
-    text = "\n".join(translation.compare_lines(found, "plain", "with attention"))
+    found = comparison.compare(first, second, references, sources, "de", 1)
+    text = "\n".join(comparison.compare_lines(found, "plain", "with attention"))
     assert f") {found['bleu']['difference']:+.2f}, p = 0.0010" in text
     assert "with attention" in text
     for row in report["by_length"]:
@@ -387,9 +389,9 @@ def test_another_font_is_taken_for_what_the_first_lacks():
 def test_length_curves_have_a_line_for_every_system(tmp_path, figures):
     first, references, sources = example(0.3)
     second, _, _ = example(0.15)
-    found = translation.compare(first, second, references, sources, "de", 1)
+    found = comparison.compare(first, second, references, sources, "de", 1)
     path = tmp_path / "lengths.png"
-    translation.length_curves(found["by_length"], path, "a title")
+    scores.length_curves(found["by_length"], path, "a title")
     assert size_of(path) == (640, 420)
     counts, axis = sorted(figures[0].axes, key=lambda axis: axis.get_zorder())
     for line, (name, rows) in zip(axis.get_lines(), found["by_length"].items(), strict=True):
