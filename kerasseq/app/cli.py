@@ -44,10 +44,14 @@ def typed_program(name: str) -> str:
         name: of the task.
     """
     spec = getattr(sys.modules["__main__"], "__spec__", None)
-    if spec is None:  # a script, such as an installed command
-        return f"{Path(sys.argv[0]).name} {name}"
-    module = spec.name.removesuffix(".__main__")
-    return f"python -m {module} {name}" if module == "kerasseq" else f"python -m {module}"
+    if spec is not None:
+        module = spec.name.removesuffix(".__main__")
+        program = f"python -m {module}"
+    else:
+        module = Path(sys.argv[0]).name
+        program = f"python {sys.argv[0]}" if module.endswith(".py") else module
+    # all but this one run a certain task
+    return f"{program} {name}" if module == "kerasseq" else program
 
 
 def run(task: Task, arguments: Sequence[str] | None = None, program: str | None = None) -> int:

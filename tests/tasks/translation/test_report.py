@@ -318,7 +318,7 @@ def figures(monkeypatch):
         saved.append(figure)
         save(figure, *args)
 
-    for module in (plots, translation):
+    for module in (plots, scores):
         monkeypatch.setattr(module, "save", keep)
     return saved
 
