@@ -66,11 +66,12 @@ def _languages(name: str, builder: Any) -> tuple[list[str], bool]:
     from tensorflow_datasets.core.features import Text, TranslationVariableLanguages
 
     features = builder.info.features
-    found = features.get("translations")
-    named = isinstance(found, TranslationVariableLanguages)
-    known = (
-        found.languages if named else [key for key in features if isinstance(features[key], Text)]
+    known = [key for key in features if isinstance(features[key], Text)]
+    named = "translations" in features and isinstance(
+        features["translations"], TranslationVariableLanguages
     )
+    if named:
+        known = features["translations"].languages
     if len(known) < 2:
         raise UserError(f"tfds:{name} has no translations; it has {', '.join(features)}")
     return list(known), named
