@@ -30,9 +30,9 @@ def reader(read: Callable[Concatenate[Path, R], T]) -> Callable[Concatenate[Path
 
     @functools.wraps(read)
     def checked(path: Path, *args: R.args, **more: R.kwargs) -> T:
-        if not path.exists():
-            raise UserError(f"{path} does not exist")
         try:
+            if not path.exists():
+                raise UserError(f"{path} does not exist")
             return read(path, *args, **more)
         except OSError as error:
             raise UserError(f"{path} cannot be read: {error}") from None
