@@ -189,33 +189,3 @@ class SequenceBatches:
     def learning_rate_scale(self, item: np.ndarray) -> float:
         """The same for all."""
         return 1.0
-
-
-class LabelledBatches(SequenceBatches):
-    """Training batches of labelled sequences: ids, their lengths, and class indices.
-
-    Args:
-        sequences: id vectors.
-        labels: class indices ``[N]``.
-        settings: batch size, pool and padding.
-        seed: of the order.
-    """
-
-    def __init__(
-        self,
-        sequences: Sequence[np.ndarray],
-        labels: np.ndarray,
-        settings: BatchSettings,
-        seed: int,
-    ):
-        super().__init__(lengths_of(sequences), seed)
-        self._sequences, self._labels, self._settings = sequences, labels, settings
-
-    def epoch(self, number: int) -> list[np.ndarray]:
-        """The positions that make up each batch of an epoch."""
-        return shuffled_batches(self._lengths, self._settings, self._seed, number)
-
-    def fetch(self, item: np.ndarray) -> dict[str, np.ndarray]:
-        """``ids`` ``[B, T]``, ``lengths`` ``[B]`` and ``label`` ``[B]``, all int32."""
-        ids, lengths = pad([self._sequences[i] for i in item], self._settings.pad_to_multiple)
-        return {"ids": ids, "lengths": lengths, "label": self._labels[item]}
