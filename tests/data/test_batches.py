@@ -4,7 +4,6 @@ from hypothesis import strategies as st
 
 from kerasseq.data.batches import (
     BatchSettings,
-    LabelledBatches,
     TokenBatchSettings,
     blocks,
     fixed_batches,
@@ -40,27 +39,6 @@ def test_epochs_and_seeds_differ():
         for seed, epoch in [(1, 0), (1, 1), (2, 0)]
     )
     assert not any(np.array_equal(first, other) for other in others)
-
-
-@given(lengths, settings, st.integers(0, 9))
-def test_rows_are_right_padded_and_keep_their_tokens(lengths, settings, seed):
-    sequences = [np.arange(1, n + 1, dtype=np.int32) for n in lengths]
-    batches = LabelledBatches(sequences, lengths.astype(np.int32), settings, seed)
-    cells = tokens = 0
-    for item in batches.epoch(0):
-        batch = batches.fetch(item)
-        assert batch["ids"].shape[1] % settings.pad_to_multiple == 0
-        assert batch["ids"].shape[1] - batch["lengths"].max() < settings.pad_to_multiple
-        for row, n, label in zip(batch["ids"], batch["lengths"], batch["label"], strict=True):
-            assert label == n
-            assert row[:n].tolist() == list(range(1, n + 1))
-            assert not row[n:].any()
-        assert batches.tokens(item) == batch["lengths"].sum()
-        cells += batch["ids"].size
-        tokens += batches.tokens(item)
-    assert tokens == lengths.sum()
-    waste = padding_waste(lengths, batches.epoch(0), settings.pad_to_multiple)
-    assert np.isclose(waste, 1 - tokens / cells)
 
 
 def test_bucketing_wastes_little_on_lengths_like_reviews():

@@ -2,11 +2,19 @@ import time
 
 import pytest
 
-from kerasseq.data.tfds import read_labelled, read_parallel, read_tagged, read_text
+from kerasseq.data.corpus import Corpus
+from kerasseq.data.examples import LabelledText, Pair
+from kerasseq.data.tfds import prepared, read_rows
 from kerasseq.errors import UserError
-from kerasseq.tasks.translation.reading import Pair
+from kerasseq.tasks.language_model.reading import read_tfds as read_text
+from kerasseq.tasks.sentiment.reading import Columns
+from kerasseq.tasks.sentiment.reading import read_tfds as read_labelled
+from kerasseq.tasks.tagging.reading import read_tfds as read_tagged
+from kerasseq.tasks.translation.reading import read_tfds as read_parallel
 
 tfds = pytest.importorskip("tensorflow_datasets")
+
+COLUMNS = Columns("text", "label")
 
 
 @pytest.fixture
@@ -39,30 +47,90 @@ def data_dir(tmp_path, monkeypatch):
 
 
 def test_prepared_data_is_read(data_dir):
-    corpus = read_labelled("tiny_reviews", "text", "label", download=False)
-    assert corpus.splits["train"].texts in (["good é", "bad"], ["bad", "good é"])
+    corpus = read_labelled("tiny_reviews", COLUMNS, download=False)
+    assert sorted(corpus.splits["train"]) == [("bad", "neg"), ("good é", "pos")]
     assert set(corpus.splits) == {"train", "test"}
-    assert corpus.splits["test"].labels == ["pos"]
+    assert corpus.splits["test"] == [LabelledText("fine", "pos")]
     with pytest.raises(UserError, match="no feature 'body'; it has"):
-        read_labelled("tiny_reviews", "body", "label", download=False)
+        read_labelled("tiny_reviews", Columns("body", "label"), download=False)
+
+
+def tiny(data_dir, name, label, **splits):
+    """Prepares a data set of texts with labels, given as rows of both."""
+    tfds.dataset_builders.AdhocBuilder(
+        name=name,
+        version="1.0.0",
+        features=tfds.features.FeaturesDict({"text": tfds.features.Text(), "label": label}),
+        split_datasets={
+            split: [(i, {"text": text, "label": label}) for i, (text, label) in enumerate(rows)]
+            for split, rows in splits.items()
+        },
+        data_dir=data_dir,
+    ).download_and_prepare()
+
+
+def test_hidden_labels_are_no_split(data_dir):
+    classes = tfds.features.ClassLabel(names=["neg", "pos"])
+    tiny(data_dir, "hidden", classes, train=[("a", 1)], dev=[("b", 0)], test=[("c", -1)])
+    assert read_labelled("hidden", COLUMNS, download=False).splits == {
+        "train": [LabelledText("a", "pos")], "validation": [LabelledText("b", "neg")],
+    }  # fmt: skip
+
+
+def test_labels_may_be_texts(data_dir):
+    tiny(data_dir, "named", tfds.features.Text(), train=[("a", "süß")])
+    assert read_labelled("named", COLUMNS, download=False).splits == {
+        "train": [LabelledText("a", "süß")]
+    }
+
+
+def test_a_set_without_a_train_split(data_dir):
+    tiny(data_dir, "tested", tfds.features.Text(), test=[("a", "x")], more=[("b", "y")])
+    with pytest.raises(UserError, match=r"tfds:tested has no train split; it has .*more"):
+        read_labelled("tested", COLUMNS, download=False)
+
+
+def test_rows_know_their_split_and_place(data_dir):
+    tiny(data_dir, "placed", tfds.features.Text(), train=[("a", "x")], valid=[("b", "")] * 2)
+    seen = []
+
+    def example(row, split, where):
+        seen.append((split, where))
+        return row["text"].decode() if row["label"] else None
+
+    builder = prepared("placed", False)
+    corpus = read_rows("placed", builder, example, ("en", "de"))
+    assert corpus == Corpus(corpus.source, {"train": ["a"]}, [], ("en", "de"))
+    assert "placed/1.0.0" in corpus.source
+    assert str(data_dir) in corpus.source
+    assert seen == [
+        ("train", "tfds:placed, row 1 of train"),
+        ("validation", "tfds:placed, row 1 of valid"),
+        ("validation", "tfds:placed, row 2 of valid"),
+    ]
+
+
+def test_a_name_has_to_be_given():
+    with pytest.raises(UserError, match="tfds: needs the name of a data set"):
+        prepared("", download=True)
 
 
 def test_unprepared_data_is_not_fetched_silently(data_dir):
     start = time.perf_counter()
     with pytest.raises(UserError, match=r"is not prepared in .* add --download"):
-        read_labelled("imdb_reviews", "text", "label", download=False)
+        read_labelled("imdb_reviews", COLUMNS, download=False)
     assert time.perf_counter() - start < 30
 
 
 def test_unknown_name(data_dir):
     with pytest.raises(UserError, match="no_such_data"):
-        read_labelled("no_such_data", "text", "label", download=True)
+        read_labelled("no_such_data", COLUMNS, download=True)
 
 
 def test_running_text_is_a_row_a_line_and_keeps_its_lines(data_dir):
     corpus = read_text("tiny_reviews", "text", download=False)
-    assert corpus.splits["train"] in ("good é\nbad\n", "bad\ngood é\n")
-    assert corpus.splits["test"] == "fine\n"
+    assert corpus.splits["train"] in (["good é\n", "bad\n"], ["bad\n", "good é\n"])
+    assert corpus.splits["test"] == ["fine\n"]
     assert list(corpus.splits) == ["train", "test"]
     assert "tiny_reviews" in corpus.source
     with pytest.raises(UserError, match="no feature 'body'; it has"):
@@ -80,7 +148,7 @@ def test_running_text_is_a_row_a_line_and_keeps_its_lines(data_dir):
         data_dir=data_dir,
     ).download_and_prepare()
     splits = read_text("tiny_play", "text", download=False).splits
-    assert splits == {"train": "First:\n\nWe\n", "validation": "a\n"}
+    assert splits == {"train": ["First:\n", "\n", "We\n"], "validation": ["a\n"]}
 
 
 TREEBANK = """# sent_id = made-up-1
@@ -214,7 +282,7 @@ def test_translations(tmp_path, monkeypatch):
     assert corpus.languages == ("pt", "en")
     pairs = [Pair("Olá é", "Hello é", "Olá é")]
     assert corpus.splits == {"train": pairs, "validation": pairs}
-    assert "tiny_pairs" in corpus.origin
+    assert "tiny_pairs" in corpus.source
     assert corpus.notes == []
     swapped = read_parallel("tiny_pairs", "en", "pt", download=False)
     assert swapped.splits["train"] == [Pair("Hello é", "Olá é", "Hello é")]

@@ -3,11 +3,13 @@ import gzip
 import numpy as np
 import pytest
 
-from kerasseq.data.examples import TaggedCorpus, TaggedSentence
+from kerasseq.data.corpus import Corpus
+from kerasseq.data.examples import TaggedSentence
 from kerasseq.data.vectors import read_vectors
 from kerasseq.errors import UserError
 from kerasseq.tasks.tagging.data import encode_corpus
-from kerasseq.tasks.tagging.task import Assets, ModelSettings, PosTagging, TaggingSettings
+from kerasseq.tasks.tagging.settings import ModelSettings, TaggingSettings
+from kerasseq.tasks.tagging.task import PosTagging
 from kerasseq.text.word_features import WordSettings, normal_form
 
 TEXT = "3 2\nThe 1 2\nthe 5 6\nnew york 3 4\nrare -1 .5 \n"
@@ -50,14 +52,14 @@ def test_they_start_the_embedding_and_widen_the_vocabulary(tmp_path):
     path = write(tmp_path / "v.txt", TEXT)
     sentences = [TaggedSentence(["the", "rare", "cat"], {"upos": ["X", "Y", "Y"]})] * 2
     sentences.append(TaggedSentence(["once"], {"upos": ["X"]}))
-    corpus = TaggedCorpus("", dict.fromkeys(("train", "validation", "test"), sentences))
+    corpus = Corpus("", dict.fromkeys(("train", "validation", "test"), sentences))
     settings = WordSettings(vectors=str(path), affixes=0)
     data = encode_corpus(corpus, "upos", settings)
-    assert data.features.words.tokens[4:] == ("cat", "rare", "the", "new york")
+    assert data.assets.features.words.tokens[4:] == ("cat", "rare", "the", "new york")
     assert "2 of 4 words of train have one" in data.report["notes"][-1]
     task = PosTagging()
     whole = TaggingSettings(words=settings, model=ModelSettings(embedding=2))
-    model = task.build_model(whole, Assets(data.features, None, data.names, data.baseline))
+    model = task.build_model(whole, data.assets)
     before = model.get_layer("embedding").embeddings.numpy()
     assert task.adapt(model, whole, data) == ["word vectors given: 3 of 8 rows of the embedding"]
     after = model.get_layer("embedding").embeddings.numpy()

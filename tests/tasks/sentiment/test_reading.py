@@ -5,15 +5,15 @@ import tarfile
 
 import pytest
 
-from kerasseq.data.reading import read_path, read_table
+from kerasseq.data.examples import LabelledText
 from kerasseq.errors import UserError
+from kerasseq.tasks.sentiment.reading import Columns, read_path
 
 ROWS = [('a fine, "odd" film\nover two lines', "pos"), ("ßad", "neg"), ("so so", "meh")]
 
 
-def read(path, **changes):
-    options = {"text_column": "text", "label_column": "label", "encoding": "utf-8"} | changes
-    return read_path(path, **options)
+def read(path, text="text", label="label", encoding="utf-8"):
+    return read_path(path, Columns(text, label), encoding)
 
 
 def write(path, content, compress=False):
@@ -35,24 +35,23 @@ def test_tables_with_any_number_of_classes(tmp_path, kind, compress):
     else:
         text = "".join(json.dumps({"text": t, "label": label}) + "\n" for t, label in rows)
     path = write(tmp_path / f"rows.{kind}{'.gz' * compress}", "\ufeff" + text, compress)
-    examples = read(path).splits["all"]
-    assert list(zip(examples.texts, examples.labels, strict=True)) == rows
+    assert read(path).splits["all"] == rows
 
 
 def test_folder_of_tables_keeps_its_splits(tmp_path):
     for name in ("train", "dev", "test"):
         write(tmp_path / f"{name}.csv", f"text,label\n{name},x\n")
     splits = read(tmp_path).splits
-    assert {name: part.texts for name, part in splits.items()} == {
-        "train": ["train"],
-        "validation": ["dev"],
-        "test": ["test"],
+    assert splits == {
+        "train": [("train", "x")],
+        "validation": [("dev", "x")],
+        "test": [("test", "x")],
     }
 
 
 def test_a_text_of_10_mb_is_read(tmp_path):
     path = write(tmp_path / "big.csv", f"text,label\n{'word ' * 2_000_000},x\nb,y\n")
-    assert len(read(path).splits["all"].texts[0]) == 10_000_000
+    assert len(read(path).splits["all"][0].text) == 10_000_000
 
 
 @pytest.mark.parametrize(
@@ -89,9 +88,9 @@ def test_missing_paths_and_columns(tmp_path):
         read(tmp_path)
     path = write(tmp_path / "a.csv", "body,stars\nfine,5\n".encode("utf-16"))
     with pytest.raises(UserError, match="--encoding"):
-        read(path, text_column="body", label_column="stars")
-    found = read(path, text_column="body", label_column="stars", encoding="utf-16")
-    assert found.splits["all"].labels == ["5"]
+        read(path, text="body", label="stars")
+    found = read(path, text="body", label="stars", encoding="utf-16")
+    assert found.splits["all"] == [LabelledText("fine", "5")]
     with pytest.raises(UserError, match="unknown encoding 'klingon'"):
         read(path, encoding="klingon")
 
@@ -122,10 +121,7 @@ def test_acl_imdb_archive_and_folder_agree(tmp_path):
     unpacked = read(tmp_path / "aclImdb")
     for split in ("train", "test"):
         assert len(streamed.splits[split]) == 6
-        pairs = [
-            sorted(zip(c.splits[split].texts, c.splits[split].labels, strict=True))
-            for c in (streamed, unpacked)
-        ]
+        pairs = [sorted(c.splits[split]) for c in (streamed, unpacked)]
         assert pairs[0] == pairs[1]
         assert {label for _, label in pairs[0]} == {"positive", "negative"}
 
@@ -166,4 +162,4 @@ def test_archive_without_reviews(tmp_path):
 
 def test_tsv_keeps_quotes(tmp_path):
     path = write(tmp_path / "a.tsv", 'text\tlabel\n" unbalanced\t1\n')
-    assert read_table(path, "text", "label", "utf-8").texts == ['" unbalanced']
+    assert read(path).splits["all"] == [LabelledText('" unbalanced', "1")]

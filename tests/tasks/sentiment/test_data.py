@@ -1,0 +1,183 @@
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kerasseq.data.batches import BatchSettings, lengths_of, padding_waste
+from kerasseq.data.corpus import Corpus
+from kerasseq.data.examples import LabelledText
+from kerasseq.errors import UserError
+from kerasseq.tasks.sentiment.data import (
+    Assets,
+    EncodedTexts,
+    LabelledBatches,
+    check_labels,
+    class_names,
+    cut_corpus,
+    encode_corpus,
+    encode_split,
+    encode_test,
+)
+from kerasseq.tasks.sentiment.settings import TextSettings
+from kerasseq.text.tokenizer import tokenize
+from kerasseq.text.vocabulary import SPECIAL_TOKENS, Vocabulary
+from kerasseq.training.run_folder import RunFolder
+
+
+def examples(texts, labels):
+    return [LabelledText(*pair) for pair in zip(texts, labels, strict=True)]
+
+
+def reviews(count, prefix=""):
+    texts = [f"{prefix}text number {i}" for i in range(count)]
+    return examples(texts, ["good" if i % 4 else "bad" for i in range(count)])
+
+
+def texts_of(part):
+    return [example.text for example in part]
+
+
+def test_one_split_is_cut_into_three_without_leaks():
+    whole = reviews(200)
+    corpus = cut_corpus(Corpus("here", {"all": whole + whole[:50]}), 0.1, seed=1)
+    sizes = {name: len(part) for name, part in corpus.splits.items()}
+    assert sizes == {"train": 160, "validation": 20, "test": 20}
+    assert corpus.notes == ["50 repeated texts removed before cutting"]
+    texts = [text for part in corpus.splits.values() for text in texts_of(part)]
+    assert len(set(texts)) == len(texts) == 200
+
+
+def test_an_official_test_split_stays_whole():
+    test = examples(["text number 1", "text number 1", "other"], ["good", "good", "bad"])
+    corpus = cut_corpus(Corpus("here", {"train": reviews(100), "test": test}), 0.1, seed=1)
+    assert corpus.splits["test"] == test
+    assert len(corpus.splits["validation"]) == 10
+    if "text number 1" in texts_of(corpus.splits["train"]):
+        assert "1 texts occur in both train and test" in corpus.notes[-1]
+
+
+def test_one_class_is_refused():
+    with pytest.raises(UserError, match="at least two classes, but every label in train is 'x'"):
+        cut_corpus(Corpus("f.csv", {"all": examples("abcdefghijkl", ["x"] * 12)}), 0.1, 1)
+
+
+def test_too_few_rows_are_refused():
+    with pytest.raises(UserError, match="no example is left"):
+        cut_corpus(Corpus("f.csv", {"all": examples(["a", "b"], ["x", "y"])}), 0.1, 1)
+
+
+def test_an_unseen_label_is_named():
+    corpus = Corpus("f", {"train": reviews(8), "test": examples(["t", "u"], ["good", "meh"])})
+    with pytest.raises(UserError, match=r"label 'meh' \(example 2, 1 in all\)"):
+        class_names(corpus)
+    check_labels(examples(["t"], ["bad"]), ["bad", "good"], "here")
+
+
+def test_duplicates_keep_their_first_row():
+    whole = reviews(40)
+    again = [LabelledText(whole[0].text, "other"), *whole[1:]]
+    corpus = cut_corpus(Corpus("here", {"all": whole + again}), 0.1, 1)
+    assert sorted(itertools.chain(*corpus.splits.values())) == sorted(whole)
+
+
+def test_vocabulary_comes_from_train_only():
+    train = examples(["A film, a film", "bad"], ["good", "bad"])
+    test = examples(["unseen film"], ["good"])
+    settings = TextSettings(min_count=1, max_length=3)
+    corpus = Corpus("here", {"train": train, "validation": test, "test": test}, ["a note"])
+    data = encode_corpus(corpus, ["bad", "good"], settings)
+    assert data.assets.vocabulary.tokens[4:] == ("a", "film", ",", "bad")
+    assert data.splits["test"].sequences[0].tolist() == [2, 1, 5]
+    assert data.splits["train"].labels.tolist() == [1, 0]
+    report = data.report["splits"]["train"]
+    assert report["labels"] == {"bad": 1, "good": 1}
+    assert report["length_percentiles"]["p100"] == 5
+    assert report["cut_share"] == 0.5
+    assert (data.report["source"], data.report["notes"]) == ("here", ["a note"])
+    assert data.samples == ["unseen film"]
+    split, summary = encode_split(test, map(tokenize, texts_of(test)), data.assets, settings)
+    assert summary == data.report["splits"]["test"]
+    assert np.array_equal(split.sequences[0], data.splits["test"].sequences[0])
+    # other data of the same texts is encoded as they were
+    other = Corpus("there", {"all": [*test, LabelledText(" ", "meh")]})
+    found = encode_test(other, "all", data.assets, settings)
+    assert found.report["splits"] == {"all": summary}
+    assert found.report["notes"] == ["1 texts without any token dropped"]
+    assert found.splits["test"].sequences[0].tolist() == [2, 1, 5]
+    assert found.samples == ()
+    with pytest.raises(UserError, match=r"there: label 'meh' \(example 1, 1 in all\)"):
+        encode_test(Corpus("there", {"all": [LabelledText("x", "meh")]}), "all", data.assets,
+                    settings)  # fmt: skip
+
+
+def test_texts_without_a_token_are_dropped_first_and_counted():
+    whole = reviews(100)
+    blank = [*whole, *examples(["", " <br /> ", ""], ["good"] * 3)]
+    corpus = cut_corpus(Corpus("here", {"all": blank}), 0.1, seed=1)
+    assert corpus.notes == ["3 texts without any token dropped"]
+    assert sum(map(len, corpus.splits.values())) == 100
+    with pytest.raises(UserError, match="every text is empty after tokenising"):
+        cut_corpus(Corpus("here", {"all": examples([" ", ""], ["a", "b"])}), 0.1, 1)
+    two = examples(["word"] * 9 + [" "] * 9, ["a"] * 9 + ["b"] * 9)
+    with pytest.raises(UserError, match="at least two classes"):
+        cut_corpus(Corpus("here", {"train": two, "validation": two, "test": two}), 0.1, 1)
+
+
+def test_overlap_of_official_splits_is_said():
+    part = reviews(40)
+    splits = {"train": part, "validation": part[:9], "test": reviews(9, "other ")}
+    corpus = cut_corpus(Corpus("here", splits), 0.1, 1)
+    assert corpus.notes == ["9 texts occur in both train and validation (kept as they came)"]
+
+
+def test_the_digest_follows_texts_labels_and_order():
+    base = reviews(4)
+    relabelled = examples(texts_of(base), [example.label for example in base[::-1]])
+    assets = Assets(Vocabulary(SPECIAL_TOKENS), ["bad", "good"])
+    digests = {
+        encode_split(part, map(tokenize, texts_of(part)), assets, TextSettings())[1]["sha256"]
+        for part in (base, relabelled, [base[i] for i in (1, 0, 2, 3)], base)
+    }
+    assert len(digests) == 3
+
+
+def test_assets_come_back_from_a_run_folder(tmp_path):
+    assets = Assets(Vocabulary((*SPECIAL_TOKENS, "fein", "👍")), ["$a_^$", "ü"])
+    assets.save(RunFolder(tmp_path))
+    loaded = Assets.load(RunFolder(tmp_path), None)
+    assert loaded.vocabulary.tokens == assets.vocabulary.tokens
+    assert loaded.class_names == assets.class_names
+
+
+lengths = st.lists(st.integers(1, 60), min_size=1, max_size=80).map(np.array)
+settings = st.builds(
+    BatchSettings, st.integers(1, 9), st.integers(1, 5), pad_to_multiple=st.integers(1, 9)
+)
+
+
+@given(lengths, settings, st.integers(0, 9))
+def test_rows_are_right_padded_and_keep_their_tokens(lengths, settings, seed):
+    sequences = [np.arange(1, n + 1, dtype=np.int32) for n in lengths]
+    split = EncodedTexts(sequences, lengths.astype(np.int32))
+    assert np.array_equal(split.lengths, lengths_of(sequences))
+    batches = LabelledBatches(split, settings, seed)
+    cells = tokens = 0
+    for item in batches.epoch(0):
+        batch = batches.fetch(item)
+        assert batch["ids"].shape[1] % settings.pad_to_multiple == 0
+        assert batch["ids"].shape[1] - lengths[item].max() < settings.pad_to_multiple
+        for row, n, label in zip(batch["ids"], lengths[item], batch["label"], strict=True):
+            assert label == n
+            assert row[:n].tolist() == list(range(1, n + 1))
+            assert not row[n:].any()
+        assert batches.tokens(item) == lengths[item].sum()
+        cells += batch["ids"].size
+        tokens += batches.tokens(item)
+    assert tokens == lengths.sum()
+    waste = padding_waste(lengths, batches.epoch(0), settings.pad_to_multiple)
+    assert np.isclose(waste, 1 - tokens / cells)
+    assert batches.waste() == {
+        "padding waste": f"{waste:.2%} of {len(batches.epoch(0))} training batches"
+    }
