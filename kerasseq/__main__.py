@@ -6,6 +6,7 @@ import sys
 
 from kerasseq.app.cli import main as run_task
 from kerasseq.app.registry import find_task, task_names
+from kerasseq.errors import UserError
 
 USAGE = "usage: python -m kerasseq TASK VERB [options]"
 
@@ -16,8 +17,15 @@ def main() -> None:
     if name not in ("-h", "--help"):
         run_task(name, words)
     print(f"{USAGE}\n\ntasks:")
-    for task in map(find_task, task_names()):
-        print(f"  {task.name:<16} {task.title}")
+    for name in task_names():
+        print(f"  {name:<16} {_title(name)}")
+
+
+def _title(name: str) -> str:
+    try:
+        return find_task(name).title
+    except UserError as error:  # one package's fault keeps nobody from the other tasks
+        return " ".join(str(error).split())
 
 
 if __name__ == "__main__":
