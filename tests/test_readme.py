@@ -8,18 +8,9 @@ from pathlib import Path
 import pytest
 
 from kerasseq.app import cli
-from kerasseq.app.cli import common_verbs
-from kerasseq.tasks.language_model.task import LanguageModel
-from kerasseq.tasks.sentiment.task import Sentiment
-from kerasseq.tasks.tagging.task import PosTagging
-from kerasseq.tasks.translation.task import Translation
+from kerasseq.app.registry import find_task, task_names
 
-TASKS = {
-    "kerasseq.tasks.sentiment.task": Sentiment,
-    "kerasseq.tasks.tagging.task": PosTagging,
-    "kerasseq.tasks.language_model.task": LanguageModel,
-    "kerasseq.tasks.translation.task": Translation,
-}
+TASKS = {f"tasks.{name}": name for name in task_names()}
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(?:bash|sh)\n(.*?)```", README, re.DOTALL)
@@ -40,13 +31,16 @@ def commands():
 TASK_COMMANDS = [
     c[c.index("-m") + 1 :] for c in commands() if "-m" in c and "tasks." in c[c.index("-m") + 1]
 ]
+BY_NAME = [
+    c[c.index("-m") + 2 :] for c in commands() if "-m" in c and c[c.index("-m") + 1] == "kerasseq"
+]
 
 
 def test_the_two_commands_come_first():
     first, second = LINES[:2]
     for line in (first, second):
         assert line.startswith("python3 -m venv .venv && .venv/bin/pip install ")
-    assert "kerasseq.tasks.sentiment.task train" in first
+    assert "tasks.sentiment train" in first
     assert ".venv/bin/python -m pytest" in second
 
 
@@ -62,19 +56,29 @@ def test_extras_exist():
     assert {e for group in shown for e in group.split(",")} <= set(project["optional-dependencies"])
 
 
-@pytest.mark.parametrize("words", TASK_COMMANDS, ids=" ".join)
-def test_task_commands_parse(words, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "settings.yaml").write_text("seed: 2\n")  # what --print_config > settings.yaml made
-    module, *arguments = words
-    task = TASKS[module]()
-    verbs = {verb.name: verb for verb in (*common_verbs(task), *task.extra_verbs)}
-    if "--print_config" in arguments:
+def parses(name, arguments, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    (folder / "settings.yaml").write_text("seed: 2\n")  # what --print_config > settings.yaml made
+    task = find_task(name)
+    if {"--print_config", "--help"} & set(arguments):
         with pytest.raises(SystemExit) as end:
-            cli.parse(task, verbs, arguments)
+            cli.parse(task, cli.verbs_of(task), arguments, "program")
         assert not end.value.code
     else:
-        cli.parse(task, verbs, arguments)
+        cli.parse(task, cli.verbs_of(task), arguments, "program")
+
+
+@pytest.mark.parametrize("words", TASK_COMMANDS, ids=" ".join)
+def test_task_commands_parse(words, tmp_path, monkeypatch):
+    module, *arguments = words
+    parses(TASKS[module], arguments, tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize("words", filter(None, BY_NAME), ids=" ".join)
+def test_commands_by_name_parse(words, tmp_path, monkeypatch):
+    name, *arguments = words
+    if name in task_names():  # else it is of a package that the README tells how to write
+        parses(name, arguments, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize(

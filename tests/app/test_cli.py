@@ -7,15 +7,20 @@ import pytest
 import yaml
 
 from kerasseq.app import cli
-from kerasseq.tasks.sentiment.task import Sentiment, SentimentSettings
+from kerasseq.app.registry import find_task
+from kerasseq.app.task import Verb
+from kerasseq.errors import UserError
+from kerasseq.tasks.sentiment.settings import SentimentSettings
+from kerasseq.tasks.sentiment.task import Sentiment
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
+TASKS = ["sentiment", "pos_tagging", "ner", "language_model", "translation"]
 VERBS = ["train", "evaluate", "predict", "tune", "export", "describe"]
 
 
 def parse(*words):
     task = Sentiment()
-    return cli.parse(task, {verb.name: verb for verb in cli.common_verbs(task)}, words)
+    return cli.parse(task, cli.verbs_of(task), words, "program")
 
 
 def failure(capsys, *words):
@@ -26,12 +31,18 @@ def failure(capsys, *words):
     return status, captured.err
 
 
-@pytest.mark.parametrize("words", [[], *[[verb] for verb in VERBS]])
-def test_help_is_quick_and_needs_no_tensorflow(words):
+@pytest.mark.parametrize(
+    ("task", "words"),
+    [
+        *(("sentiment", words) for words in [[], *[[verb] for verb in VERBS]]),
+        *((task, words) for task in TASKS[1:] for words in ([], ["train"])),
+    ],
+)
+def test_help_is_quick_and_needs_no_tensorflow(task, words):
     program = (
         "import sys, runpy\n"
         "try:\n"
-        "    runpy.run_module('kerasseq.tasks.sentiment.task', run_name='__main__')\n"
+        f"    runpy.run_module('tasks.{task}', run_name='__main__', alter_sys=True)\n"
         "except SystemExit as end:\n"
         "    assert not end.code, end.code\n"
         "assert not {'tensorflow', 'keras'} & set(sys.modules)\n"
@@ -45,7 +56,7 @@ def test_help_is_quick_and_needs_no_tensorflow(words):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "usage: python -m kerasseq.tasks.sentiment.task" in done.stdout
+    assert f"usage: python -m tasks.{task} {' '.join(words)}".rstrip() in done.stdout
     assert time.perf_counter() - start[1] < 5  # under 1 s on an idle machine
 
 
@@ -107,15 +118,7 @@ def test_config_file_then_overrides(tmp_path):
 
 def test_printed_config_is_a_config(tmp_path):
     done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "kerasseq.tasks.sentiment.task",
-            "train",
-            "--model.units",
-            "5",
-            "--print_config",
-        ],
+        [sys.executable, "-m", "tasks.sentiment", "train", "--model.units", "5", "--print_config"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -127,15 +130,94 @@ def test_printed_config_is_a_config(tmp_path):
     assert options.settings.model.units == 5
 
 
-def test_every_setting_has_a_doc():
-    task = Sentiment()
+@pytest.mark.parametrize("name", TASKS)
+def test_every_setting_has_a_doc(name):
     text = subprocess.run(
-        [sys.executable, "-m", "kerasseq.tasks.sentiment.task", "train", "--help"],
+        [sys.executable, "-m", f"tasks.{name}", "train", "--help"],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,
     ).stdout
-    for name in task.settings_class().flat():
-        entry = text.split(f"  --{name} ")[1].split("  --")[0]
-        assert len(entry.split("(type:")[0].split()) > 4, name
+    for setting in find_task(name).settings_class().flat():
+        entry = text.split(f"  --{setting} ")[1].split("  --")[0]
+        assert len(entry.split("(type:")[0].split()) > 4, setting
+
+
+def test_a_task_has_its_own_verbs_beside_those_of_every_task():
+    for name in TASKS:
+        task = find_task(name)
+        verbs = cli.verbs_of(task)
+        assert list(verbs)[: len(VERBS)] == VERBS
+        assert list(verbs)[len(VERBS) :] == [verb.name for verb in task.verbs]
+        assert all(verbs[verb.name] is verb for verb in task.verbs)
+
+
+class Started:
+    """Stands for the module that Python was started with."""
+
+    def __init__(self, name):
+        self.__spec__ = name and Named(name)
+
+
+class Named:
+    def __init__(self, name):
+        self.name = name
+
+
+@pytest.mark.parametrize(
+    ("module", "program"),
+    [
+        ("tasks.sentiment", "python -m tasks.sentiment"),
+        ("kerasseq.__main__", "python -m kerasseq sentiment"),
+        ("kerasseq", "python -m kerasseq sentiment"),
+        ("other.__main__", "python -m other"),
+        (None, "keras-seq sentiment"),  # an installed script
+    ],
+)
+def test_a_program_is_called_what_was_typed(monkeypatch, capsys, module, program):
+    monkeypatch.setitem(sys.modules, "__main__", Started(module))
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/keras-seq", "tarin"])
+    assert cli.typed_program("sentiment") == program
+    for words in (["tarin"], None):
+        with pytest.raises(SystemExit) as end:
+            cli.main("sentiment", words)
+        assert end.value.code == 2
+        assert capsys.readouterr().err.startswith(f"{program}: ")
+
+
+def test_a_main_module_without_a_spec_is_a_script(monkeypatch):
+    monkeypatch.setitem(sys.modules, "__main__", object())
+    monkeypatch.setattr(sys, "argv", ["run.py"])
+    assert cli.typed_program("ner") == "run.py ner"
+
+
+def test_run_takes_the_name_of_the_program(capsys):
+    for more, program in (((), "python -m kerasseq sentiment"), (("mine",), "mine")):
+        assert cli.run(Sentiment(), ["tarin"], *more) == 2
+        assert capsys.readouterr().err.startswith(f"{program}: argument verb: ")
+        with pytest.raises(SystemExit) as end:
+            cli.run(Sentiment(), ["train", "--help"], *more)
+        assert not end.value.code
+        assert f"usage: {program} train [options]" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        (UserError("two\n  lines"), 2, "program: two lines\n"),
+        (
+            OSError(28, "No space left on device"),
+            2,
+            "program: [Errno 28] No space left on device\n",
+        ),
+        (KeyboardInterrupt(), 130, "program: interrupted\n"),
+    ],
+)
+def test_how_a_verb_ends_is_the_status(monkeypatch, capsys, error, status, message):
+    def run(task, options):
+        raise error
+
+    monkeypatch.setattr(Sentiment, "verbs", (Verb("fail", "Fails.", run),))
+    assert cli.run(Sentiment(), ["fail"], "program") == status
+    assert capsys.readouterr().err == message

@@ -5,10 +5,12 @@ import os
 from pathlib import Path
 
 import pytest
-from kerasseq.data.labelled import cut_splits
 
-from kerasseq.data.reading import read_archive
-from kerasseq.tasks.language_model.task import LanguageModel, LanguageModelSettings
+from kerasseq.app.runs import read_data
+from kerasseq.tasks.language_model.settings import LanguageModelSettings
+from kerasseq.tasks.language_model.task import LanguageModel
+from kerasseq.tasks.sentiment.data import cut_corpus
+from kerasseq.tasks.sentiment.reading import read_archive
 from kerasseq.tasks.tagging.task import PosTagging
 from tests.tasks.conftest import spawn
 
@@ -23,12 +25,15 @@ def archive():
 
 
 def test_the_official_archive(archive):
-    corpus = cut_splits(read_archive(archive, "utf-8"), 0.1, seed=1)
+    corpus = cut_corpus(read_archive(archive, "utf-8"), 0.1, seed=1)
     sizes = {name: len(part) for name, part in corpus.splits.items()}
     assert sizes == {"train": 22_414, "validation": 2_490, "test": 25_000}
-    assert corpus.splits["test"].labels.count("positive") == 12_500
+    assert [example.label for example in corpus.splits["test"]].count("positive") == 12_500
     assert corpus.notes[0] == "96 repeated texts removed before cutting"
-    assert not set(corpus.splits["train"].texts) & set(corpus.splits["validation"].texts)
+    train, validation = (
+        {example.text for example in corpus.splits[name]} for name in ("train", "validation")
+    )
+    assert not train & validation
 
 
 @pytest.mark.slow
@@ -57,7 +62,7 @@ def test_the_counts_of_the_penn_treebank_are_the_published_ones():
     path = Path(folder or ".") / "lm/ptb"
     if not folder or not path.exists():
         pytest.skip("set KERASSEQ_DATA to a folder with lm/ptb")
-    data = LanguageModel().load_data(LanguageModelSettings(data=str(path)), download=False)
+    data = read_data(LanguageModel(), LanguageModelSettings(data=str(path)), download=False)
     splits = data.report["splits"]
     assert {name: split["tokens"] for name, split in splits.items()} == {
         "train": 929_589, "validation": 73_760, "test": 82_430

@@ -10,8 +10,10 @@ import pytest
 from kerasseq.tasks.language_model.task import LanguageModel
 from kerasseq.tasks.tagging.task import PosTagging
 from kerasseq.tasks.translation.task import Translation
-from tests.tasks import test_language_model, test_pos_tagging, test_translation
 from tests.tasks.conftest import ROOT, SENTIMENT, SMALL, command
+from tests.tasks.language_model import test_verbs as test_language_model
+from tests.tasks.tagging import test_verbs as test_pos_tagging
+from tests.tasks.translation import test_verbs as test_translation
 from tests.training.test_update import free_ports
 
 QUICK = "--training.epochs=1"

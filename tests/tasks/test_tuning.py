@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 import yaml
 
-import kerasseq.tuning.trials as trials
+from kerasseq.app import sweeps
+from kerasseq.app.runs import Prepared
+from kerasseq.app.task import Data
 from kerasseq.config import replace
 from kerasseq.tasks.language_model.task import LanguageModel
 from kerasseq.tasks.sentiment.task import Sentiment
-from kerasseq.tasks.tagging.task import PosTagging
+from kerasseq.tasks.tagging.task import Ner, PosTagging
 from kerasseq.tasks.translation.task import Translation
-from kerasseq.tuning.trials import parameters
+from kerasseq.tuning import trials
 from tests.tasks.conftest import ROOT, SMALL, call, command
 
 QUICK = [*SMALL, "--training.epochs=2"]
@@ -167,7 +169,7 @@ def test_trials_that_fail_are_told_and_the_sweep_goes_on(reviews, tmp_path, monk
         + "".join(f"{name}: null\n" for name in ["model.cell", *OWN[1:]])
     )
     folder = tmp_path / "sweep"
-    real = trials.fit
+    real = sweeps.fit
 
     def fit(task, settings, run, prepared, watch=None):
         if run.path.name == "defaults":
@@ -176,7 +178,7 @@ def test_trials_that_fail_are_told_and_the_sweep_goes_on(reviews, tmp_path, monk
             raise MemoryError
         return real(task, settings, run, prepared, watch)
 
-    monkeypatch.setattr(trials, "fit", fit)
+    monkeypatch.setattr(sweeps, "fit", fit)
     printed = call(
         "tune", "--data", reviews, "--run", folder, "--tuner", "grid", "--space", space,
         "--max-parameters", 20_000, *QUICK,
@@ -315,13 +317,43 @@ def test_bad_options_are_named(reviews, tmp_path, words, message):
     assert not (tmp_path / "x/trials").exists()
 
 
-@pytest.mark.parametrize("task", [Sentiment(), PosTagging(), LanguageModel(), Translation()])
-def test_parameters_are_counted_without_making_them(task):
+@pytest.mark.parametrize(
+    "task", [Sentiment(), PosTagging(), Ner(), LanguageModel(), Translation()], ids=lambda t: t.name
+)
+def test_parameters_are_counted_without_making_them(task, monkeypatch):
     settings = task.settings_class()
-    assets = task.assumed_assets(settings)
-    count = parameters(task, settings, assets)
+    assets = task.assets_class.assumed(settings)
+    data = Prepared(None, Data({}, assets, {}))
+    monkeypatch.setattr(sweeps, "prepare", lambda *words: data)
+    subject = sweeps.SweptTask(task, download=False, trains=False)
+    subject.prepare(settings)
+    count = subject.parameters(settings)
     assert count == task.build_model(settings, assets).count_params()
     huge = replace(settings, {"model.units": 400_000} if task.name != "translation" else
                    {"model.units": 200_000, "model.encoder_units": 100_000})  # fmt: skip
-    assert parameters(task, huge, assets) > 10**11  # hundreds of gigabytes, were they made
+    assert subject.parameters(huge) > 10**11  # hundreds of gigabytes, were they made
     assert np.isfinite(count)
+
+
+def test_a_sweep_prepares_its_data_once_for_all_trials(monkeypatch):
+    task, settings = Sentiment(), Sentiment.settings_class()
+    made = []
+
+    def prepare(*words):
+        made.append(words)
+        return Prepared("a plan" if words[-1] else None, Data({}, None, {"source": "here"}))
+
+    monkeypatch.setattr(sweeps, "prepare", prepare)
+    monkeypatch.setattr(sweeps, "set_up", lambda device: ("its own plan", device))
+    monkeypatch.setattr(sweeps, "fit", lambda *words: words)
+    for trains in (True, False):
+        subject = sweeps.SweptTask(task, False, trains)
+        assert (subject.name, subject.goals) == ("sentiment", task.goals)
+        assert subject.data_settings == task.data_settings
+        assert subject.prepare(settings) == {"source": "here"}
+        plan = subject.set_up(settings.device)
+        assert plan == ("a plan" if trains else ("its own plan", settings.device))
+        *same, (kept, data), watch = subject.fit(settings, "run", plan, "watch")
+        assert (same, kept, watch) == ([task, settings, "run"], plan, "watch")
+        assert data.report == {"source": "here"}
+    assert made == [(task, settings, False, True), (task, settings, False, False)]

@@ -3,7 +3,8 @@
 import pytest
 
 from kerasseq.errors import UserError
-from kerasseq.tasks.sentiment.task import Sentiment, SentimentSettings
+from kerasseq.tasks.sentiment.settings import SentimentSettings
+from kerasseq.tasks.sentiment.task import Sentiment
 from kerasseq.tuning.space import Choice, Range, When, checked_space, described, read_space
 
 TASK, SETTINGS = Sentiment(), SentimentSettings()
@@ -117,8 +118,8 @@ def test_numbers_get_the_types_of_their_settings():
 
 def test_every_task_has_a_space_that_can_be_searched():
     from kerasseq.tasks.language_model.task import LanguageModel
-    from kerasseq.tasks.tagging.task import PosTagging
+    from kerasseq.tasks.tagging.task import Ner, PosTagging
     from kerasseq.tasks.translation.task import Translation
 
-    for task in (Sentiment(), PosTagging(), LanguageModel(), Translation()):
+    for task in (Sentiment(), PosTagging(), Ner(), LanguageModel(), Translation()):
         checked_space(task.search_space, task.settings_class(), task.data_settings)
