@@ -15,6 +15,7 @@ from kerasseq.data.batches import pad
 from kerasseq.errors import UserError
 from kerasseq.layers.losses import token_nll
 from kerasseq.tasks.language_model.loss import LanguageModelLoss
+from kerasseq.tasks.language_model.model import RecurrentLanguageModel
 from kerasseq.tasks.language_model.streams import StreamBatches, StreamSettings
 from kerasseq.training import devices
 from kerasseq.training.replicas import Replicas
@@ -126,7 +127,7 @@ def main():
         if options.kind == "rows":
             model, loss = small_model(), summed
         else:
-            model = layers.RecurrentLanguageModel(12, 5, 6)
+            model = RecurrentLanguageModel(12, 5, 6)
             loss = LanguageModelLoss(model.initial_state(size), 0.0, 0.0, parts)
     if options.kind == "rows":
         batches = Rows(7, 4, together=2 if alone else 1)
@@ -154,8 +155,9 @@ def main():
         weights[:] = model.get_weights()
         if options.kind == "rows" and replicas.count > 1:
             states = [v for v in model.variables if v.path.endswith("seed_generator_state")]
-            for copies in map(replicas.copies_of, states):
-                seeds, drawn = zip(*(copy.tolist() for copy in copies), strict=True)
+            for state in states:
+                copies = replicas._strategy.experimental_local_results(state.value)
+                seeds, drawn = zip(*(copy.numpy().tolist() for copy in copies), strict=True)
                 assert len(set(seeds)) == replicas.local, "copies drop the same"
                 assert len(set(drawn)) == 1, "copies have drawn unequally often"
         if options.kind == "rows":

@@ -11,9 +11,9 @@ import keras
 import numpy as np
 import pytest
 
-from kerasseq import layers
 from kerasseq.errors import UserError
 from kerasseq.tasks.language_model.loss import LanguageModelLoss
+from kerasseq.tasks.language_model.model import RecurrentLanguageModel
 from kerasseq.tasks.language_model.streams import StreamBatches, StreamSettings
 from kerasseq.training.run_folder import RunFolder
 from kerasseq.training.schedule import replica_scale
@@ -72,7 +72,7 @@ def test_streams_of_several_batches_are_those_of_one(tmp_path):
     for size, parts in ((6, 1), (3, 2), (2, 3)):
         keras.utils.set_random_seed(1)
         settings = StreamSettings(size=size, length=7)
-        model = layers.RecurrentLanguageModel(12, 5, 6)
+        model = RecurrentLanguageModel(12, 5, 6)
         run = RunFolder(tmp_path / str(parts))
         options = {**SETTINGS, "accumulate": parts, "monitor": "loss"}
         with run.open("test", {}):
