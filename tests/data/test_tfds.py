@@ -6,11 +6,11 @@ from kerasseq.data.corpus import Corpus
 from kerasseq.data.examples import LabelledText, Pair
 from kerasseq.data.tfds import prepared, read_rows
 from kerasseq.errors import UserError
-from kerasseq.tasks.language_model.reading import read_tfds as read_text
+from kerasseq.tasks.language_model.tfds import read_tfds as read_text
 from kerasseq.tasks.sentiment.reading import Columns
-from kerasseq.tasks.sentiment.reading import read_tfds as read_labelled
-from kerasseq.tasks.tagging.reading import read_tfds as read_tagged
-from kerasseq.tasks.translation.reading import read_tfds as read_parallel
+from kerasseq.tasks.sentiment.tfds import read_tfds as read_labelled
+from kerasseq.tasks.tagging.tfds import read_tfds as read_tagged
+from kerasseq.tasks.translation.tfds import read_tfds as read_parallel
 
 tfds = pytest.importorskip("tensorflow_datasets")
 
