@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -5,6 +7,7 @@ from hypothesis import strategies as st
 from kerasseq.data.columns import parse_columns, parse_slashed, simplify_brown
 from kerasseq.errors import UserError
 
+LAYOUTS = "WORD TAG, WORD POS CHUNK or WORD POS CHUNK ENTITY"
 CHUNKED = ["A DT B-NP", "# #\tI-NP", "fell\t VBD  B-VP"]
 
 
@@ -24,14 +27,25 @@ def test_three_columns(ending, blank_at_the_end):
 def test_two_columns():
     (sentence,) = parse_columns(["\ufeffein DET", "5\u00a0000\tNUM"], "here")
     assert sentence.words == ["ein", "5\u00a0000"]
-    assert sentence.columns == {"xpos": ["DET", "NUM"]}
+    # whether these are parts of speech or named entities, nothing tells
+    assert sentence.columns == {"xpos": ["DET", "NUM"], "ner": ["DET", "NUM"]}
+
+
+def test_four_columns():
+    lines = ["-DOCSTART- -X- -X- O", "", "U.N. NNP B-NP B-ORG", "official NN I-NP O", "", ". . O O"]
+    first, second = parse_columns(lines, "here")
+    assert first.words == ["U.N.", "official"]
+    assert first.columns == {
+        "xpos": ["NNP", "NN"], "chunk": ["B-NP", "I-NP"], "ner": ["B-ORG", "O"],
+    }  # fmt: skip
+    assert second.columns == {"xpos": ["."], "chunk": ["O"], "ner": ["O"]}
 
 
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (["alone"], "here:1: 1 columns; expected WORD TAG or WORD POS CHUNK"),
-        (["", "a b c d"], "here:2: 4 columns; expected WORD TAG or WORD POS CHUNK"),
+        (["alone"], f"here:1: 1 columns; expected {LAYOUTS}"),
+        (["", "a b c d e"], f"here:2: 5 columns; expected {LAYOUTS}"),
         ([*CHUNKED, "", "b NN"], "here:5: 2 columns, but the first token has 3"),
     ],
 )
@@ -59,7 +73,9 @@ def test_long_sentences_and_words():
     words = [f"w{i}" for i in range(4_999)] + ["ä" * 2_000]
     (columns,) = parse_columns([f"{word} X" for word in words], "here")
     (slashed,) = parse_slashed([" ".join(f"{word}/X" for word in words)], "here")
-    assert columns == slashed
+    assert columns == replace(
+        slashed, columns={"xpos": slashed.columns["xpos"], "ner": ["X"] * 5000}
+    )
     assert columns.words == words
 
 
