@@ -74,7 +74,7 @@ def test_task_commands_parse(words, tmp_path, monkeypatch):
     parses(TASKS[module], arguments, tmp_path, monkeypatch)
 
 
-@pytest.mark.parametrize("words", filter(None, BY_NAME), ids=" ".join)
+@pytest.mark.parametrize("words", list(filter(None, BY_NAME)), ids=" ".join)
 def test_commands_by_name_parse(words, tmp_path, monkeypatch):
     name, *arguments = words
     if name in task_names():  # else it is of a package that the README tells how to write

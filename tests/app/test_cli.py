@@ -166,18 +166,20 @@ class Named:
 
 
 @pytest.mark.parametrize(
-    ("module", "program"),
+    ("module", "script", "program"),
     [
-        ("tasks.sentiment", "python -m tasks.sentiment"),
-        ("kerasseq.__main__", "python -m kerasseq sentiment"),
-        ("kerasseq", "python -m kerasseq sentiment"),
-        ("other.__main__", "python -m other"),
-        (None, "keras-seq sentiment"),  # an installed script
+        ("tasks.sentiment", "x", "python -m tasks.sentiment"),
+        ("kerasseq.__main__", "x", "python -m kerasseq sentiment"),
+        ("kerasseq", "x", "python -m kerasseq sentiment"),
+        ("other.__main__", "x", "python -m other"),
+        (None, "/usr/bin/kerasseq", "kerasseq sentiment"),  # an installed command for all tasks
+        (None, "/usr/bin/tickets", "tickets"),  # one of another package, for its own
+        (None, "tasks/sentiment.py", "python tasks/sentiment.py"),
     ],
 )
-def test_a_program_is_called_what_was_typed(monkeypatch, capsys, module, program):
+def test_a_program_is_called_what_was_typed(monkeypatch, capsys, module, script, program):
     monkeypatch.setitem(sys.modules, "__main__", Started(module))
-    monkeypatch.setattr(sys, "argv", ["/usr/bin/keras-seq", "tarin"])
+    monkeypatch.setattr(sys, "argv", [script, "tarin"])
     assert cli.typed_program("sentiment") == program
     for words in (["tarin"], None):
         with pytest.raises(SystemExit) as end:
@@ -189,7 +191,7 @@ def test_a_program_is_called_what_was_typed(monkeypatch, capsys, module, program
 def test_a_main_module_without_a_spec_is_a_script(monkeypatch):
     monkeypatch.setitem(sys.modules, "__main__", object())
     monkeypatch.setattr(sys, "argv", ["run.py"])
-    assert cli.typed_program("ner") == "run.py ner"
+    assert cli.typed_program("ner") == "python run.py"
 
 
 def test_run_takes_the_name_of_the_program(capsys):
