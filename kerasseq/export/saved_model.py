@@ -82,6 +82,7 @@ def export(serving: Serving, folder: Path, manifest: Mapping[str, Any]) -> tuple
             "kind": "saved_model",
             **manifest,
             "signatures": _signatures(graphs),
+            "page": dict(serving.page),
             "verification": outcome,
         }
         write_json(version.work / MANIFEST, said)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 EDGE_CASES = (
@@ -66,7 +66,9 @@ class Serving:
     Attributes:
         module: a ``tf.Module`` that tracks every variable and table.
         signatures: the served functions by name, ``serving_default`` among them.
+        page: what the server's page must know of the model to use it, as JSON values.
     """
 
     module: Any
     signatures: Mapping[str, Signature]
+    page: Mapping[str, Any] = field(default_factory=dict)

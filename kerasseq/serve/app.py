@@ -7,7 +7,7 @@ import hmac
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -206,7 +206,7 @@ class Server:
                 "label": label_of(served),
                 "signatures": sorted(served.inputs),
                 "outputs": sorted(served.signature_def.get(DEFAULT, {}).get("outputs", {})),
-                "settings": shown_settings(served.manifest.get("settings", {})),
+                "page": served.manifest.get("page", {}),
                 "classes": served.manifest.get("data", {}).get("classes", []),
             }
             for served in self.store.all()
@@ -239,11 +239,6 @@ def metadata_of(served: Served) -> dict[str, Any]:
         },
         "metadata": {"signature_def": {"signature_def": served.signature_def}},
     }
-
-
-def shown_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What the page needs; no paths of the machine that trained the model."""
-    return {name: settings[name] for name in ("source", "target", "text") if name in settings}
 
 
 async def read_body(request: Request, limits: Limits) -> bytes:

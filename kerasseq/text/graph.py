@@ -187,8 +187,8 @@ class TextToIds(tf.Module):
             default_value=UNK,
         )
 
-    def __call__(self, texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Maps string ``[N]`` to ids int32 ``[N, T]`` and lengths int32 ``[N]`` (at least 1)."""
+    def __call__(self, texts: tf.Tensor) -> tf.Tensor:
+        """Maps string ``[N]`` to ids int32 ``[N, T]``, each row BOS and the tokens."""
         tokens = tokenize(texts)
         values = tf.cast(self.table.lookup(tokens.values), tf.int32)
         ids = tokens.with_values(values)
@@ -202,4 +202,4 @@ class TextToIds(tf.Module):
         ids = tf.ragged.boolean_mask(ids, ids.with_values(kept))
         begin = tf.fill([tf.shape(texts)[0], 1], BOS)
         ids = tf.concat([begin, ids], axis=1)
-        return ids.to_tensor(PAD), tf.cast(ids.row_lengths(), tf.int32)
+        return ids.to_tensor(PAD)

@@ -45,8 +45,9 @@ class WordFeatureOps(tf.Module):
             words: string ``[N, (words)]``, UTF-8, none of them empty.
 
         Returns:
-            Positions int32 ``[N, (words)]``, from 1; and ``words``, ``characters`` and ``affixes``
-            as :meth:`kerasseq.tasks.tagging.data.WordTable.inputs` gives them, 0 being padding.
+            Positions int32 ``[N, (words)]``, from 1; and of D distinct words the ids ``words``
+            int32 ``[D + 1]``, ``characters`` ``[D + 1, longest]`` and ``affixes``
+            ``[D + 1, kinds]``; 0 is padding, in row 0 too.
         """
         distinct, position = tf.unique(words.values)
         codes, rows = nfc(distinct)

@@ -69,13 +69,10 @@ def folder(tmp_path_factory):
         functions = {name: served.function for name, served in serving.signatures.items()}
         path = root / task.name / "1"
         tf.saved_model.save(serving.module, str(path), signatures=functions)
-        said = {"source": "en", "target": "de", **settings.to_dict()}
-        if task.name == "translation":
-            said.update(source="en", target="de")
-        manifest = {"task": task.name, "label": task.label, "settings": said}
+        manifest = {"task": task.name, "label": task.label, "page": serving.page}
         write_json(path / "manifest.json", manifest)
     other = shutil.copytree(root / "sentiment/1", root / "tickets/1")
-    write_json(other / "manifest.json", {"task": "tickets", "label": "Tickets", "settings": {}})
+    write_json(other / "manifest.json", {"task": "tickets", "label": "Tickets"})
     return root
 
 
@@ -189,9 +186,14 @@ def test_next_words_generation_and_beam(page):
     set_number(panel, "Beam", 2)
     out = shown(page, panel, press(panel, "Beam search"))
     assert out.text.count("log-probability") == 2
-    set_number(panel, "Temperature", 99)
-    out = shown(page, panel, press(panel, "Generate"))
-    assert out.find_element(By.CSS_SELECTOR, "[role=alert]").text == "Temperature: from 0.05 to 5"
+    for label, value, said in (
+        ("Top-k", -1, "top_k must be 0 (all tokens) or more"),
+        ("Temperature", 0, "temperature must be above 0 and finite"),
+        ("Tokens", 0, "Tokens: from 1 to 500"),
+    ):
+        set_number(panel, label, value)
+        out = shown(page, panel, press(panel, "Generate"))
+        assert said in out.find_element(By.CSS_SELECTOR, "[role=alert]").text
 
 
 def test_a_generation_can_be_stopped(page):

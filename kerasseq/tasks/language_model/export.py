@@ -152,8 +152,10 @@ class _Reader:
                 (length > 0) & (length <= LONGEST), [f"length must be from 1 to {LONGEST:,}"]
             ),
             *(
-                tf.debugging.Assert(rule.holds(value), [f"{name} must be {rule.must}"])
-                for (name, rule), value in zip(RULES.items(), sampling, strict=True)
+                tf.debugging.Assert(
+                    rule.holds(getattr(sampling, name)), [f"{name} must be {rule.must}"]
+                )
+                for name, rule in RULES.items()
             ),
         ]
         with tf.control_dependencies(checks):

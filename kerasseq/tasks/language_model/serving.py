@@ -9,8 +9,11 @@ from kerasseq.decoding.settings import Sampling
 from kerasseq.export.serving import EDGE_CASES, Serving, Signature, text_signature
 from kerasseq.tasks.language_model.export import DEFAULT_K, TextGenerator
 
-SERVED: dict[str, Any] = {"length": 12, "temperature": 0.8, "top_k": 50, "top_p": 0.95, "seed": 7}
+LENGTH, SEED, SAMPLING = 12, 7, Sampling(temperature=0.8, top_k=50, top_p=0.95)
 """How the exported ``generate`` is called where it is compared with the model."""
+
+OFFERED = Sampling(temperature=0.8, top_p=0.95)
+"""What a page begins with."""
 
 
 def serving(reader: Any, samples: Sequence[str]) -> Serving:
@@ -35,9 +38,7 @@ def serving(reader: Any, samples: Sequence[str]) -> Serving:
         ]
 
     def generated(texts: list[str]) -> list[dict[str, Any]]:
-        sampling = Sampling(*(SERVED[name] for name in Sampling._fields))
-        how = SERVED["length"], sampling, SERVED["seed"]
-        made = [reader.generate(text, *how) for text in texts]
+        made = [reader.generate(text, LENGTH, SAMPLING, SEED) for text in texts]
         return [
             {
                 "text": one.text,
@@ -53,6 +54,7 @@ def serving(reader: Any, samples: Sequence[str]) -> Serving:
         return [{name: row[name] for name in names} for row in reader.score(texts)]
 
     texts = [*EDGE_CASES, *samples]
+    inputs = {"length": LENGTH, **SAMPLING._asdict(), "seed": SEED}
     signatures = {
         "serving_default": text_signature(
             module.serve, lambda texts: next_of(texts, DEFAULT_K), samples
@@ -64,8 +66,9 @@ def serving(reader: Any, samples: Sequence[str]) -> Serving:
             texts,
         ),
         "generate": Signature(
-            module.generate, lambda block: {"text": block, **SERVED}, generated, texts
+            module.generate, lambda block: {"text": block, **inputs}, generated, texts
         ),
         "score": text_signature(module.score, scored, samples),
     }
-    return Serving(module, signatures)
+    page = {"units": reader.codec.units, "sampling": OFFERED._asdict()}
+    return Serving(module, signatures, page)

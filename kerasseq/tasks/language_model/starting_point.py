@@ -13,19 +13,19 @@ from kerasseq.text.vocabulary import Vocabulary
 from kerasseq.training.run_folder import MODEL, SUMMARY, RunFolder
 
 
-def check_start(run: RunFolder) -> None:
+def check_start(run: RunFolder, task: str) -> None:
     """Raises:
-    UserError: if a run is not a finished language model.
+    UserError: if a run is not a finished one of a task.
     """
     try:
-        run.record("language_model")
+        run.record(task)
         if run.read_json(SUMMARY) is None:
             raise UserError(f"{run.path} is not trained to the end")
     except UserError as error:
         raise UserError(f"init_from: {error}") from None
 
 
-def start_from(model: keras.Model, vocabulary: Vocabulary, run: RunFolder) -> list[str]:
+def start_from(model: keras.Model, vocabulary: Vocabulary, run: RunFolder, task: str) -> list[str]:
     """Sets the embedding and the recurrent weights to those of a finished language model.
 
     Token vectors are taken by spelling; tokens that the other model does not know keep their
@@ -36,6 +36,7 @@ def start_from(model: keras.Model, vocabulary: Vocabulary, run: RunFolder) -> li
         model: with an embedding layer and a :class:`kerasseq.layers.RecurrentStack`.
         vocabulary: its tokens.
         run: a language model's.
+        task: that it must be of.
 
     Returns:
         What was taken, for people.
@@ -43,7 +44,7 @@ def start_from(model: keras.Model, vocabulary: Vocabulary, run: RunFolder) -> li
     Raises:
         UserError: if the run is not a finished language model, or nothing fits.
     """
-    check_start(run)
+    check_start(run, task)
     try:
         source = keras.models.load_model(run / MODEL, compile=False)
         known = Vocabulary.load(run / "vocabulary.txt")

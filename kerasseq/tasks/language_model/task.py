@@ -69,7 +69,7 @@ class LanguageModel(Task[LanguageModelSettings, TextData, Assets]):
         from kerasseq.training.run_folder import RunFolder
 
         if settings.init_from:
-            check_start(RunFolder(Path(settings.init_from)))
+            check_start(RunFolder(Path(settings.init_from)), self.name)
 
     def read(
         self,
@@ -125,7 +125,7 @@ class LanguageModel(Task[LanguageModelSettings, TextData, Assets]):
         from kerasseq.training.run_folder import RunFolder
 
         run = RunFolder(Path(settings.init_from))
-        return start_from(model, data.assets.codec.vocabulary, run)
+        return start_from(model, data.assets.codec.vocabulary, run, self.name)
 
     def loss(self, model: keras.Model, settings: LanguageModelSettings, parts: int = 1) -> Loss:
         from kerasseq.tasks.language_model.loss import LanguageModelLoss

@@ -137,9 +137,7 @@ def _check_generation(sampling: Sampling, options: Namespace) -> None:
 
 def _draws(sampling: Sampling, options: Namespace) -> Iterator[tuple[int, Sampling]]:
     """The seed of each text, and how it is drawn, in numbers that a graph takes."""
-    bounded = Sampling(*(
-        min(value, LARGEST) if isinstance(value, int) else max(value, LEAST) for value in sampling
-    ))  # fmt: skip
+    bounded = Sampling(*map(_bounded, sampling, Sampling()))
     how = bounded._replace(top_k=1) if options.greedy else bounded
     for number in range(options.samples):
         yield options.seed + number, how
@@ -161,6 +159,12 @@ def _generate_by_saved_model(
                 _say_unknown(prompt, answer["unknown"])
             made = Continuation(answer["text"], answer["generated"], answer["log_prob"])
             _show(prompt, made, options.json)
+
+
+def _bounded(value: Any, neutral: Any) -> Any:
+    if value == neutral:  # 0 may be that
+        return value
+    return min(value, LARGEST) if isinstance(value, int) else max(value, LEAST)
 
 
 def _check_seeds(first: int, count: int) -> None:

@@ -36,7 +36,7 @@ class TextClassifier(tf.Module):
         names = tf.constant(assets.class_names)
 
         def serve(text: tf.Tensor) -> dict[str, tf.Tensor]:
-            ids, _ = self.text_to_ids(text)
+            ids = self.text_to_ids(text)
             shares = tf.nn.softmax(model(ids, training=False))
             best = tf.argmax(shares, axis=-1)
             return {

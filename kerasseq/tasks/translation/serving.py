@@ -73,7 +73,8 @@ def serving(reader: Any, samples: Sequence[str]) -> Serving:
             unpadded,
         ),
     }
-    return Serving(module, signatures)
+    source, target = reader.languages
+    return Serving(module, signatures, {"source": source, "target": target})
 
 
 def verbose_row(

@@ -9,6 +9,7 @@ import pytest
 from kerasseq.app.runs import read_data
 from kerasseq.errors import UserError
 from kerasseq.tasks.language_model.settings import LanguageModelSettings, ModelSettings
+from kerasseq.tasks.language_model.task import LanguageModel
 from tests.tasks.conftest import load_run
 from tests.tasks.language_model.conftest import QUICK, TASK, TYPES, call, write_text
 
@@ -64,6 +65,26 @@ def test_what_init_from_names_is_needed_in_training_only(trained, tmp_path):
     shutil.rmtree(run)
     assert "validation" in read_data(TASK, settings, download=False).splits  # to evaluate it
     with pytest.raises(UserError, match=r"init_from: .* holds no run"):
+        TASK.check(settings)
+
+
+def test_a_task_of_this_kind_starts_from_a_run_of_its_own(trained, tmp_path):
+    class Recipes(LanguageModel):
+        name = "recipes"
+
+    run = shutil.copytree(trained[0] / "run", tmp_path / "first")
+    record = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**record, "task": "recipes"}))
+    settings = LanguageModelSettings(
+        data=record["settings"]["data"],
+        init_from=str(run),
+        model=ModelSettings(embedding=16, units=16),
+    )
+    task = Recipes()
+    task.check(settings)
+    data = read_data(task, settings, download=False)
+    assert task.adapt(task.build_model(settings, data.assets), settings, data)
+    with pytest.raises(UserError, match="run of the task 'recipes', not 'language_model'"):
         TASK.check(settings)
 
 
