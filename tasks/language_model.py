@@ -4,6 +4,7 @@ python -m tasks.language_model train
 """
 
 from kerasseq.app.cli import main
+from kerasseq.tasks.language_model.task import LanguageModel
 
 if __name__ == "__main__":
-    main("language_model")
+    main(LanguageModel)

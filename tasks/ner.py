@@ -4,6 +4,7 @@ python -m tasks.ner train
 """
 
 from kerasseq.app.cli import main
+from kerasseq.tasks.tagging.task import Ner
 
 if __name__ == "__main__":
-    main("ner")
+    main(Ner)

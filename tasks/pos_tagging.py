@@ -4,6 +4,7 @@ python -m tasks.pos_tagging train
 """
 
 from kerasseq.app.cli import main
+from kerasseq.tasks.tagging.task import PosTagging
 
 if __name__ == "__main__":
-    main("pos_tagging")
+    main(PosTagging)

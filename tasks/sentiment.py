@@ -4,6 +4,7 @@ python -m tasks.sentiment train
 """
 
 from kerasseq.app.cli import main
+from kerasseq.tasks.sentiment.task import Sentiment
 
 if __name__ == "__main__":
-    main("sentiment")
+    main(Sentiment)

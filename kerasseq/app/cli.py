@@ -15,43 +15,28 @@ from typing import Any, get_type_hints
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
 from kerasseq.app.options import COMMON_VERBS
-from kerasseq.app.registry import find_task
 from kerasseq.app.task import Task, Verb
 from kerasseq.config import Settings, describe_bounds
 from kerasseq.errors import UserError
 
 
-def main(name: str, arguments: Sequence[str] | None = None) -> None:
+def main(task: type[Task], arguments: Sequence[str] | None = None) -> None:
     """Runs the command line of a task and exits: 0 done, 2 the user's to mend, 130 interrupted.
 
     Args:
-        name: of the task.
+        task: the task.
         arguments: words after the program's name; ``sys.argv`` if None.
     """
-    program = typed_program(name)
-    try:
-        task = find_task(name)
-    except UserError as error:
-        print(f"{program}: {_one_line(str(error))}", file=sys.stderr)
-        sys.exit(error.status)
-    sys.exit(run(task, arguments, program))
+    sys.exit(run(task(), arguments, typed_program()))
 
 
-def typed_program(name: str) -> str:
-    """How this process was started, as far as it says which task is run: ``python -m tasks.ner``.
-
-    Args:
-        name: of the task.
-    """
+def typed_program() -> str:
+    """How this process was started: ``python -m tasks.ner``."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     if spec is not None:
-        module = spec.name.removesuffix(".__main__")
-        program = f"python -m {module}"
-    else:
-        module = Path(sys.argv[0]).name
-        program = f"python {sys.argv[0]}" if module.endswith(".py") else module
-    # all but this one run a certain task
-    return f"{program} {name}" if module == "kerasseq" else program
+        return f"python -m {spec.name.removesuffix('.__main__')}"
+    script = Path(sys.argv[0]).name
+    return f"python {sys.argv[0]}" if script.endswith(".py") else script
 
 
 def run(task: Task, arguments: Sequence[str] | None = None, program: str | None = None) -> int:
@@ -72,8 +57,7 @@ def run(task: Task, arguments: Sequence[str] | None = None, program: str | None 
         verbs[name].run(task, options)
         sys.stdout.flush()
     except UserError as error:
-        print(f"{program}: {_one_line(str(error))}", file=sys.stderr)
-        return error.status
+        return fail(program, error)
     except OSError as error:  # a full disk, a missing permission
         if isinstance(error, BrokenPipeError):  # the reader (head, less) has enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -84,6 +68,12 @@ def run(task: Task, arguments: Sequence[str] | None = None, program: str | None 
         print(f"{program}: interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def fail(program: str, error: UserError) -> int:
+    """Says in a line what is wrong; gives the exit status."""
+    print(f"{program}: {_one_line(str(error))}", file=sys.stderr)
+    return error.status
 
 
 def verbs_of(task: Task) -> dict[str, Verb]:

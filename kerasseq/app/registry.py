@@ -8,12 +8,16 @@ A package with a task of its own says so in its ``pyproject.toml``::
 
 from __future__ import annotations
 
+import re
 from importlib.metadata import EntryPoint, entry_points
 
 from kerasseq.app.task import Task
 from kerasseq.errors import UserError
 
 GROUP = "kerasseq.tasks"
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # of folders, of models, of layers, in addresses
+_DECLARED = ("title", "label", "settings_class", "assets_class", "goals")
 
 
 def task_names() -> list[str]:
@@ -35,16 +39,24 @@ def find_task(name: str) -> Task:
     if len(found) > 1:
         places = " and ".join(map(_place, found))
         raise UserError(f"the task {name!r} is declared twice, by {places}: uninstall one of them")
+    place = _place(found[0])
+    if not _NAME.fullmatch(name):
+        raise UserError(
+            f"{place} declares the task {name!r}: a name has letters (A to Z), digits, _, . and -"
+        )
     try:
         task = found[0].load()()
-    except Exception as error:  # whatever the other package does when it is imported
+    except (Exception, SystemExit) as error:  # whatever the other package does when it is imported
         reason = f"{type(error).__name__}: {error}"
-        raise UserError(f"the task {name!r} of {_place(found[0])} has failed: {reason}") from error
-    if not isinstance(task, Task) or task.name != name:
-        raise UserError(f"{_place(found[0])} declares as {name!r} what is no task of that name")
+        raise UserError(f"the task {name!r} of {place} has failed: {reason}") from error
+    if not isinstance(task, Task) or getattr(task, "name", None) != name:
+        raise UserError(f"{place} declares as {name!r} what is no task of that name")
+    lacking = [attribute for attribute in _DECLARED if not hasattr(task, attribute)]
+    if lacking:
+        raise UserError(f"the task {name!r} of {place} lacks {', '.join(lacking)}")
     return task
 
 
 def _place(entry: EntryPoint) -> str:
-    package = entry.dist.name if entry.dist else "an unknown package"
+    package = (entry.dist and entry.dist.name) or "an unknown package"
     return f"{package} ({entry.value})"

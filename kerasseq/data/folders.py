@@ -38,13 +38,21 @@ def stem(file: Path) -> str:
 def files_in(folder: Path) -> list[Path]:
     """The files of a folder, by name; not the hidden ones."""
     return sorted(
-        file for file in folder.iterdir() if file.is_file() and not file.name.startswith(".")
+        # a broken link is a file that cannot be read, which whoever opens it says
+        file
+        for file in folder.iterdir()
+        if not file.is_dir() and not file.name.startswith(".")
     )
 
 
 def words_of(name: str) -> list[str]:
     """The words of a file's name: ``en_ewt-ud-dev.conllu.gz``, ``test_2016_flickr.de``."""
     return re.split(r"[^a-z]+", name.lower())
+
+
+def whole_stem(name: str) -> list[str]:
+    """The same where a name is a split's alone: ``test.csv``, but not ``old_test.csv``."""
+    return [name.lower().partition(".")[0]]
 
 
 def words_with_titles(name: str) -> list[str]:

@@ -169,21 +169,21 @@ class Named:
     ("module", "script", "program"),
     [
         ("tasks.sentiment", "x", "python -m tasks.sentiment"),
-        ("kerasseq.__main__", "x", "python -m kerasseq sentiment"),
-        ("kerasseq", "x", "python -m kerasseq sentiment"),
+        ("kerasseq.__main__", "x", "python -m kerasseq"),
+        ("kerasseq", "x", "python -m kerasseq"),
         ("other.__main__", "x", "python -m other"),
-        (None, "/usr/bin/kerasseq", "kerasseq sentiment"),  # an installed command for all tasks
-        (None, "/usr/bin/tickets", "tickets"),  # one of another package, for its own
+        (None, "/usr/bin/kerasseq", "kerasseq"),  # an installed command
+        (None, "/usr/bin/tickets", "tickets"),
         (None, "tasks/sentiment.py", "python tasks/sentiment.py"),
     ],
 )
 def test_a_program_is_called_what_was_typed(monkeypatch, capsys, module, script, program):
     monkeypatch.setitem(sys.modules, "__main__", Started(module))
     monkeypatch.setattr(sys, "argv", [script, "tarin"])
-    assert cli.typed_program("sentiment") == program
+    assert cli.typed_program() == program
     for words in (["tarin"], None):
         with pytest.raises(SystemExit) as end:
-            cli.main("sentiment", words)
+            cli.main(Sentiment, words)
         assert end.value.code == 2
         assert capsys.readouterr().err.startswith(f"{program}: ")
 
@@ -191,7 +191,7 @@ def test_a_program_is_called_what_was_typed(monkeypatch, capsys, module, script,
 def test_a_main_module_without_a_spec_is_a_script(monkeypatch):
     monkeypatch.setitem(sys.modules, "__main__", object())
     monkeypatch.setattr(sys, "argv", ["run.py"])
-    assert cli.typed_program("ner") == "python run.py"
+    assert cli.typed_program() == "python run.py"
 
 
 def test_run_takes_the_name_of_the_program(capsys):

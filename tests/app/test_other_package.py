@@ -40,7 +40,12 @@ class Tickets(Sentiment):
     settings_class = TicketSettings
     search_space = {"model.units": Choice((2, 3))}
 '''
-MAIN = 'from kerasseq.app.cli import main\n\nmain("tickets")\n'
+MAIN = """\
+from kerasseq.app.cli import main
+from tickets.task import Tickets
+
+main(Tickets)
+"""
 FILES = {
     "tickets/__init__.py": "",
     "tickets/task.py": TASK,

@@ -17,6 +17,7 @@ from kerasseq.tasks.sentiment.task import Sentiment
 ROOT = Path(__file__).parent.parent.parent
 NAMES = ["language_model", "ner", "pos_tagging", "sentiment", "translation"]
 TICKETS = """
+from kerasseq.app.task import Task
 from kerasseq.tasks.sentiment.task import Sentiment
 
 class Tickets(Sentiment):
@@ -30,6 +31,20 @@ class Failing(Sentiment):
     def __init__(self):
         raise RuntimeError("a fault\\nof its own")
 
+class Quitting(Sentiment):
+    def __init__(self):
+        raise SystemExit(0)
+
+class Untitled(Task):
+    name = "tickets"
+    settings_class, assets_class, goals = Sentiment.settings_class, Sentiment.assets_class, {}
+
+Untitled.__abstractmethods__ = frozenset()
+
+class Nameless(Task):
+    pass
+
+Nameless.__abstractmethods__ = frozenset()
 no_task = dict
 """
 
@@ -115,6 +130,8 @@ def test_one_task_that_is_declared_twice_is_one(install):
         ("no_such_module:Task", "has failed: ModuleNotFoundError: No module named 'no_such_mod"),
         ("tickets_made_up:Missing", "has failed: AttributeError: "),
         ("tickets_made_up:Failing", "has failed: RuntimeError: a fault"),
+        ("tickets_made_up:Quitting", "has failed: SystemExit: 0"),
+        ("tickets_made_up:Untitled", "lacks title, label"),
     ],
 )
 def test_a_broken_entry_point_is_named(install, value, reason):
@@ -125,13 +142,38 @@ def test_a_broken_entry_point_is_named(install, value, reason):
     assert find_task("sentiment").name == "sentiment"
 
 
-@pytest.mark.parametrize("value", ["tickets_made_up:Other", "tickets_made_up:no_task"])
+@pytest.mark.parametrize("value", ["Other", "no_task", "Nameless"])
 def test_what_is_no_task_of_that_name_is_refused(install, value):
-    install("a-package", tickets=value)
+    install("a-package", tickets=f"tickets_made_up:{value}")
     with pytest.raises(UserError) as caught:
         find_task("tickets")
-    wanted = f"a-package ({value}) declares as 'tickets' what is no task of that name"
+    wanted = (
+        f"a-package (tickets_made_up:{value}) declares as 'tickets' what is no task of that name"
+    )
     assert str(caught.value) == wanted
+
+
+@pytest.mark.parametrize("name", ["my task", "é", "a/b", "../up", "--help2", ".hidden"])
+def test_a_name_that_could_be_no_folder_or_layer_is_refused(install, name):
+    install("a-package", **{name: "tickets_made_up:Tickets"})
+    with pytest.raises(UserError, match="a name has letters"):
+        find_task(name)
+
+
+@pytest.mark.parametrize("name", ["my-trans", "chunks.v2", "a_1"])
+def test_other_names_are_taken(install, name):
+    install("a-package", **{name: "tickets_made_up:Tickets"})
+    with pytest.raises(UserError, match="no task of that name"):  # it is called tickets
+        find_task(name)
+
+
+def test_from_a_checkout_a_task_needs_no_installed_name(tmp_path):
+    program = "import importlib.metadata as m, runpy, sys; m.entry_points = None; "
+    program += "sys.argv = ['x', '--help']; runpy.run_module('tasks.ner', run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True,
+                          check=False)  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Named-entity" in done.stdout
 
 
 def python_m(*words, path=None):

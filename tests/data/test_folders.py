@@ -9,6 +9,7 @@ from kerasseq.data.folders import (
     split_of,
     stem,
     suffix,
+    whole_stem,
     words_of,
     words_with_titles,
 )
@@ -40,7 +41,8 @@ def test_files_of_a_folder_by_name(tmp_path):
     for name in ("b.csv", "a.csv", ".hidden.csv", "B.csv"):
         (tmp_path / name).touch()
     (tmp_path / "c.csv").mkdir()
-    assert [file.name for file in files_in(tmp_path)] == ["B.csv", "a.csv", "b.csv"]
+    (tmp_path / "d.csv").symlink_to(tmp_path / "none")  # whoever opens it says so
+    assert [file.name for file in files_in(tmp_path)] == ["B.csv", "a.csv", "b.csv", "d.csv"]
 
 
 @pytest.mark.parametrize(
@@ -85,3 +87,5 @@ def test_every_split_is_one_file():
     books = [folder / "train.txt", folder / "A Test.txt"]
     assert set(split_files(folder, books)) == {"train", "test"}
     assert set(split_files(folder, books, words_with_titles)) == {"train"}
+    tables = [folder / name for name in ("train.csv", "train_old.csv", "predictions_test.csv")]
+    assert split_files(folder, tables, whole_stem) == {"train": tables[0]}

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from kerasseq.data.corpus import WHOLE, Corpus
 from kerasseq.data.examples import LabelledText
-from kerasseq.data.folders import files_in, is_archive, split_files, suffix
+from kerasseq.data.folders import files_in, is_archive, split_files, suffix, whole_stem
 from kerasseq.data.reading import archive_files, decode, reader
 from kerasseq.data.tables import SUFFIXES, table_rows
 from kerasseq.errors import UserError
@@ -30,8 +30,7 @@ def read_path(path: Path, columns: Columns, encoding: str) -> Corpus[LabelledTex
 
     Args:
         path: an aclImdb folder or its ``.tar.gz``; a ``.csv``, ``.tsv`` or ``.jsonl`` file
-            (also ``.gz``); or a folder of them with ``train``, ``validation`` and ``test`` in
-            their names.
+            (also ``.gz``); or a folder of them, named ``train``, ``validation`` and ``test``.
         columns: of a table.
         encoding: of text files.
 
@@ -65,7 +64,8 @@ def table_examples(path: Path, columns: Columns, encoding: str) -> Iterator[Labe
 def _read_folder(path: Path, columns: Columns, encoding: str) -> Corpus[LabelledText]:
     if (path / "train" / "pos").is_dir():
         return _acl_corpus(str(path), _acl_files(path), encoding)
-    files = split_files(path, (file for file in files_in(path) if suffix(file) in SUFFIXES))
+    tables = (file for file in files_in(path) if suffix(file) in SUFFIXES)
+    files = split_files(path, tables, whole_stem)
     if "train" not in files:
         raise UserError(
             f"{path}: neither an aclImdb folder (train/pos, train/neg) nor one with a train.csv, "

@@ -9,6 +9,7 @@ from kerasseq.data import tfds
 from kerasseq.data.corpus import Corpus
 from kerasseq.data.examples import LabelledText
 from kerasseq.data.reading import decode
+from kerasseq.errors import UserError
 from kerasseq.tasks.sentiment.reading import HINT, Columns
 
 
@@ -39,5 +40,7 @@ def read_tfds(name: str, columns: Columns, download: bool) -> Corpus[LabelledTex
     hidden = {
         split for split, part in corpus.splits.items() if {each.label for each in part} == {"-1"}
     }
+    if "train" in hidden:
+        raise UserError(f"tfds:{name} has no labels in its train split: all of them are -1")
     splits = {split: part for split, part in corpus.splits.items() if split not in hidden}
     return Corpus(corpus.source, splits)

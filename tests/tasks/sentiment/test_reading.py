@@ -41,12 +41,21 @@ def test_tables_with_any_number_of_classes(tmp_path, kind, compress):
 def test_folder_of_tables_keeps_its_splits(tmp_path):
     for name in ("train", "dev", "test"):
         write(tmp_path / f"{name}.csv", f"text,label\n{name},x\n")
+    for other in ("train_old", "predictions_test", "my test notes"):  # only a whole name counts
+        write(tmp_path / f"{other}.csv", "of,another,layout\n")
     splits = read(tmp_path).splits
     assert splits == {
         "train": [("train", "x")],
         "validation": [("dev", "x")],
         "test": [("test", "x")],
     }
+
+
+def test_a_broken_link_is_no_missing_split(tmp_path):
+    write(tmp_path / "train.csv", "text,label\na,x\n")
+    (tmp_path / "test.csv").symlink_to(tmp_path / "gone")
+    with pytest.raises(UserError, match="cannot be read"):
+        read(tmp_path)
 
 
 def test_a_text_of_10_mb_is_read(tmp_path):
