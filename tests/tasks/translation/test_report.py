@@ -248,19 +248,19 @@ def test_comparison_equals_sacrebleu(monkeypatch):
     assert json.loads(json.dumps(found)) == found
     monkeypatch.setenv("SACREBLEU_SEED", "5")
     metrics = {"BLEU": sacrebleu.BLEU(), "chrF2": sacrebleu.CHRF()}
-    signatures, scores = PairedTest(
+    signatures, results = PairedTest(
         [("first", first), ("second", second)], metrics, [references], "bs"
     )()
     for key, name in (("bleu", "BLEU"), ("chrf", "chrF2")):
         assert found[key]["signature"] == str(signatures[name])
         assert "bs:1000|seed:5" in found[key]["signature"]
-        for system, result in zip(("first", "second"), scores[name], strict=True):
+        for system, result in zip(("first", "second"), results[name], strict=True):
             figures = found[key][system]
             assert figures["score"] == pytest.approx(result.score, abs=1e-4)
             assert figures["mean"] == pytest.approx(result.mean, abs=1e-4)
             bounds = [result.mean - result.ci, result.mean + result.ci]
             assert figures["interval_95"] == pytest.approx(bounds, abs=1e-4)
-        assert found[key]["p"] == pytest.approx(scores[name][1].p_value, abs=1e-6)
+        assert found[key]["p"] == pytest.approx(results[name][1].p_value, abs=1e-6)
         assert found[key]["difference"] > 0
         assert found[key]["p"] < 0.05
     assert found["by_length"] == {
