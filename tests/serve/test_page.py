@@ -302,6 +302,7 @@ def test_a_token_is_asked_for(browser, folder):
 
 def test_no_model_and_no_server_are_said(page, server, browser, tmp_path):
     panel = panel_of(page, "Tagging")
+    write(panel, "the film")
     server.end()
     out = shown(page, panel, press(panel, "Tag"))
     said = out.find_element(By.CSS_SELECTOR, "[role=alert]").text
