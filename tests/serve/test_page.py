@@ -58,7 +58,8 @@ def assets_of(task):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """An untrained model of every task, exported; and one of a task that is not of the suite."""
+    """An untrained model of every task, exported; one of a task that is not of the
+    suite; and one whose manifest has nothing for the page."""
     root = tmp_path_factory.mktemp("models")
     for task in map(find_task, SMALL):
         keras.utils.set_random_seed(1)
@@ -73,6 +74,8 @@ def folder(tmp_path_factory):
         write_json(path / "manifest.json", manifest)
     other = shutil.copytree(root / "sentiment/1", root / "tickets/1")
     write_json(other / "manifest.json", {"task": "tickets", "label": "Tickets"})
+    older = shutil.copytree(root / "language_model/1", root / "older/1")
+    write_json(older / "manifest.json", {"task": "language_model", "label": "Older"})
     return root
 
 
@@ -101,7 +104,7 @@ def page(browser, server):
     browser.set_window_size(1100, 900)
     browser.get(server.address)
     wait(browser).until(
-        lambda b: len(b.find_elements(By.CSS_SELECTOR, "[role=tab]")) == len(SMALL) + 1
+        lambda b: len(b.find_elements(By.CSS_SELECTOR, "[role=tab]")) == len(SMALL) + 2
     )
     return browser
 
@@ -163,6 +166,10 @@ def test_a_task_of_another_package_has_a_panel_of_its_own_name(page):
     panel = panel_of(page, "Tickets")
     write(panel, "the film")
     assert shown(page, panel, press(panel, "Classify")).find_elements(By.CSS_SELECTOR, ".bars code")
+
+
+def test_a_version_that_says_nothing_for_the_page_is_named(page):
+    assert "export its run again" in panel_of(page, "Older").text
 
 
 def test_tagging_colours_every_word(page):
@@ -294,7 +301,7 @@ def test_a_token_is_asked_for(browser, folder):
         wait(browser).until(lambda b: b.find_element(By.ID, "token").is_displayed())
         browser.find_element(By.ID, "token").send_keys("secret", Keys.ENTER)
         wait(browser).until(
-            lambda b: len(b.find_elements(By.CSS_SELECTOR, "[role=tab]")) == len(SMALL) + 1
+            lambda b: len(b.find_elements(By.CSS_SELECTOR, "[role=tab]")) == len(SMALL) + 2
         )
     finally:
         running.end()
