@@ -62,8 +62,7 @@ def run(task: Task, arguments: Sequence[str] | None = None, program: str | None 
         if isinstance(error, BrokenPipeError):  # the reader (head, less) has enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
-        print(f"{program}: {_one_line(str(error))}", file=sys.stderr)
-        return 2
+        return fail(program, UserError(str(error)))
     except KeyboardInterrupt:
         print(f"{program}: interrupted", file=sys.stderr)
         return 130

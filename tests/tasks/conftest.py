@@ -4,6 +4,7 @@ import contextlib
 import csv
 import functools
 import io
+import os
 import random
 import subprocess
 import sys
@@ -48,6 +49,15 @@ SMALL = [
     "--model.output_dropout=0.2", "--training.learning_rate=0.1", "--training.epochs=4",
     "--training.average=0.9", "--held_out=0.15",
 ]  # fmt: skip
+
+
+def benchmark(name):
+    """A file or folder of the benchmark data; skips the test without it."""
+    folder = os.environ.get("KERASSEQ_DATA")
+    found = Path(folder or ".") / name
+    if not folder or not found.exists():
+        pytest.skip(f"set KERASSEQ_DATA to a folder with {name}")
+    return found
 
 
 def command(verb, *words, task=SENTIMENT):

@@ -1,6 +1,3 @@
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -11,6 +8,7 @@ from kerasseq.tasks.language_model.data import cut_corpus, encode_corpus, encode
 from kerasseq.tasks.language_model.reading import lines_of, read_path
 from kerasseq.tasks.language_model.settings import VocabularySettings
 from kerasseq.text.vocabulary import EOS, UNK
+from tests.tasks.conftest import benchmark
 
 
 def corpus(train="A cat sat .\n\na cat ran", validation="A dog ran\n", **more):
@@ -168,14 +166,7 @@ def test_a_million_tokens_on_one_line():
 
 @pytest.fixture
 def real():
-    def path(name):
-        folder = os.environ.get("KERASSEQ_DATA")
-        found = Path(folder or ".") / "lm" / name
-        if not folder or not found.exists():
-            pytest.skip(f"set KERASSEQ_DATA to a folder with lm/{name}")
-        return found
-
-    return path
+    return lambda name: benchmark(f"lm/{name}")
 
 
 def read_encoded(path, unit="lines", **settings):

@@ -2,7 +2,6 @@ import gzip
 import itertools
 import os
 import time
-from pathlib import Path
 
 import pytest
 
@@ -11,6 +10,7 @@ from kerasseq.errors import UserError
 from kerasseq.tasks.language_model.data import cut_corpus
 from kerasseq.tasks.language_model.embedded import review_texts
 from kerasseq.tasks.language_model.reading import lines_of, read_path
+from tests.tasks.conftest import benchmark
 
 BOOK = """\ufeffThe Project Gutenberg eBook of A Title
 
@@ -280,14 +280,7 @@ def test_the_embedded_reviews():
 
 @pytest.fixture
 def real():
-    def path(name):
-        folder = os.environ.get("KERASSEQ_DATA")
-        found = Path(folder or ".") / "lm" / name
-        if not folder or not found.exists():
-            pytest.skip(f"set KERASSEQ_DATA to a folder with lm/{name}")
-        return found
-
-    return path
+    return lambda name: benchmark(f"lm/{name}")
 
 
 def test_the_mysterious_island(real):

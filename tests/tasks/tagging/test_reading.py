@@ -1,8 +1,6 @@
 import gzip
 import io
-import os
 import tarfile
-from pathlib import Path
 
 import pytest
 
@@ -12,6 +10,7 @@ from kerasseq.data.examples import TaggedSentence
 from kerasseq.errors import UserError
 from kerasseq.tasks.tagging.data import cut_corpus
 from kerasseq.tasks.tagging.reading import read_path, with_column
+from tests.tasks.conftest import benchmark
 
 CONLLU = """# newdoc id = made-up
 # text = du lait
@@ -273,14 +272,7 @@ def test_raw_text_beside_conllu_is_no_split(tmp_path):
 
 @pytest.fixture
 def real():
-    def path(name):
-        folder = os.environ.get("KERASSEQ_DATA")
-        found = Path(folder or ".") / "pos" / name
-        if not folder or not found.exists():
-            pytest.skip(f"set KERASSEQ_DATA to a folder with pos/{name}")
-        return found
-
-    return path
+    return lambda name: benchmark(f"pos/{name}")
 
 
 def sizes(corpus):

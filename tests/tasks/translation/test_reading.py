@@ -1,6 +1,5 @@
 import gzip
 import os
-from pathlib import Path
 
 import pytest
 
@@ -9,6 +8,7 @@ from kerasseq.data.examples import Pair
 from kerasseq.errors import UserError
 from kerasseq.tasks.translation.cleaning import clean, cut_corpus
 from kerasseq.tasks.translation.reading import read_path, turned
+from tests.tasks.conftest import benchmark
 
 
 def read(path, source="en", target="de", encoding="utf-8"):
@@ -224,14 +224,7 @@ def test_damaged_gz(tmp_path):
 
 @pytest.fixture
 def real():
-    def path(name):
-        folder = os.environ.get("KERASSEQ_DATA")
-        found = Path(folder or ".") / "translation" / name
-        if not folder or not found.exists():
-            pytest.skip(f"set KERASSEQ_DATA to a folder with translation/{name}")
-        return found
-
-    return path
+    return lambda name: benchmark(f"translation/{name}")
 
 
 def sizes(corpus):
