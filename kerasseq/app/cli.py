@@ -14,6 +14,7 @@ from typing import Any, get_type_hints
 
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
+from kerasseq import compat
 from kerasseq.app.options import COMMON_VERBS
 from kerasseq.app.task import Task, Verb
 from kerasseq.config import Settings, describe_bounds
@@ -97,7 +98,7 @@ def parse(
         commands.add_subcommand(verb.name, children[verb.name], help=verb.help)
     words = list(sys.argv[1:] if arguments is None else arguments)
     chosen = next((word for word in words if word in children), "")
-    actions = children[chosen]._actions if chosen else []
+    actions = compat.parser_actions(children[chosen]) if chosen else []
     known = [option for action in actions for option in action.option_strings]
     words = [_as_known(word, known) for word in words]
     try:
@@ -158,7 +159,8 @@ def _add_bounds(parser: ArgumentParser, kind: type[Settings], prefix: str = "") 
         if isinstance(inner, type) and issubclass(inner, Settings):
             _add_bounds(parser, inner, f"{prefix}{entry.name}.")
         elif bounds := describe_bounds(entry):
-            action = next(a for a in parser._actions if a.dest == prefix + entry.name)
+            name = prefix + entry.name
+            action = next(a for a in compat.parser_actions(parser) if a.dest == name)
             action.help = f"{(action.help or '').removesuffix('.')} [{bounds}]."
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import keras
 import yaml
 
-from kerasseq import plots
+from kerasseq import compat, plots
 from kerasseq.app.task import Data, Task, TaskSettings, Use
 from kerasseq.config import from_dict
 from kerasseq.errors import UserError
@@ -261,8 +261,8 @@ def _summary(result: FitResult, model: keras.Model, lines: list[str]) -> dict[st
 
 def recurrent_kernels(model: keras.Model) -> list[tuple[str, Any]]:
     """The recurrent layers of a model and the kernel each runs on."""
-    found = [layer for layer in model._flatten_layers() if hasattr(layer, "kernel_plan")]
-    parts = {id(part) for layer in found for part in layer._flatten_layers(include_self=False)}
+    found = [layer for layer in compat.all_layers(model) if hasattr(layer, "kernel_plan")]
+    parts = {id(part) for layer in found for part in compat.all_layers(layer, include_self=False)}
     return [
         (f"kernel of {layer.name}", layer.kernel_plan())
         for layer in found

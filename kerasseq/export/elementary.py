@@ -14,6 +14,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kerasseq import compat
 from kerasseq.layers.recurrent_stack import RecurrentStack
 
 
@@ -54,7 +55,7 @@ class Elementary:
 
 def step_by_step(model: keras.Model) -> keras.Model:
     """The model, its recurrent layers as loops over their cells' own equations."""
-    for layer in model._flatten_layers():
+    for layer in compat.all_layers(model):
         if isinstance(layer, RecurrentStack):
             layer.kernel, layer.use_cudnn = "loop", False
     return model

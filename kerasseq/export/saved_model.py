@@ -9,9 +9,8 @@ from typing import Any
 
 import tensorflow as tf
 from google.protobuf import message
-from tensorflow.core.protobuf import saved_model_pb2
-from tensorflow.python.framework import op_def_registry
 
+from kerasseq import compat
 from kerasseq.data.batches import blocks
 from kerasseq.errors import UserError
 from kerasseq.export.serving import Serving
@@ -138,7 +137,7 @@ def _check_ops(graphs: Any) -> int:
     foreign = sorted(op for op in ops if "Cudnn" in op)
     if foreign:
         raise UserError(f"the SavedModel holds ops that need a GPU: {', '.join(foreign)}")
-    custom = sorted(op for op in ops if op_def_registry.get(op) is None)
+    custom = sorted(op for op in ops if not compat.is_core_op(op))
     if custom:
         raise UserError(f"the SavedModel holds ops that TensorFlow lacks: {', '.join(custom)}")
     return len(ops)
@@ -226,9 +225,7 @@ def meta_graphs(path: Path) -> Any:
     Raises:
         OSError, google.protobuf.message.DecodeError: if they cannot be read.
     """
-    saved = saved_model_pb2.SavedModel()
-    saved.ParseFromString((path / SAVED_MODEL).read_bytes())
-    return saved.meta_graphs
+    return compat.read_saved_model(path / SAVED_MODEL)
 
 
 def signature_defs(graphs: Any) -> dict[str, Any]:

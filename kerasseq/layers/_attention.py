@@ -3,8 +3,8 @@
 from typing import Any
 
 from keras import ops
-from keras.src.backend import AutocastScope  # not exported; methods outside a call need it
 
+from kerasseq import compat
 from kerasseq.kernels.scan import scan
 from kerasseq.layers._checks import (
     check_choice,
@@ -61,7 +61,7 @@ def masked_softmax(scores: Any, mask: Any = None) -> Any:
 
 def autocast(layer: Any) -> Any:
     """The scope in which `layer`'s weights are read in its compute dtype, as they are in a call."""
-    return AutocastScope(layer.compute_dtype)
+    return compat.autocast_scope(layer.compute_dtype)
 
 
 class AttentionBase(ExplicitMaskLayer):

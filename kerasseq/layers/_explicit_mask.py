@@ -5,6 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from kerasseq import compat
+
 
 class ExplicitMaskLayer(keras.layers.Layer):
     """A layer whose output carries no implicit Keras mask; most have a `mask` argument.
@@ -26,7 +28,7 @@ class ExplicitMaskLayer(keras.layers.Layer):
 
 def unmasked(tensor: Any) -> Any:
     """The tensor without its implicit mask, for a layer that may return its input as it is."""
-    if getattr(tensor, "_keras_mask", None) is None:
+    if compat.implicit_mask(tensor) is None:
         return tensor
     # A copy keeps the mask on TensorFlow, a reshape to the same shape is no new array on jax.
     return ops.copy(ops.reshape(tensor, ops.shape(tensor)))

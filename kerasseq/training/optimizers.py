@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kerasseq import compat
 from kerasseq.training.settings import TrainingSettings
 
 
@@ -24,8 +25,7 @@ class LazyAdam(keras.optimizers.Adam):
         """Updates one variable; a sparse gradient must list each row once."""
         step = tf.cast(self.iterations + 1, variable.dtype)
         rate = tf.cast(learning_rate, variable.dtype)
-        index = self._get_variable_index(variable)
-        mean, square = self._momentums[index].value, self._velocities[index].value
+        mean, square = (moment.value for moment in compat.adam_moments(self, variable))
         weights = variable.value if isinstance(variable, keras.Variable) else variable
         if not isinstance(gradient, tf.IndexedSlices):
             # one pass over the memory, where Keras' own ops take eight
@@ -70,7 +70,7 @@ def make_optimizer(settings: TrainingSettings) -> keras.optimizers.Optimizer:
         options["weight_decay"] = settings.weight_decay
     optimizer = kinds[settings.optimizer](learning_rate=settings.learning_rate, **options)
     # of several replicas' gradients; the update sums them itself, before it clips
-    optimizer._all_reduce_sum_gradients = lambda pairs: pairs
+    compat.leave_gradients_as_they_are(optimizer)
     if keras.mixed_precision.dtype_policy().compute_dtype == "float16":
         return keras.optimizers.LossScaleOptimizer(optimizer)
     return optimizer

@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 import keras_tuner
 
+from kerasseq import compat
 from kerasseq.errors import UserError
 from kerasseq.tuning.space import Choice, Range, Space
 
@@ -127,7 +128,7 @@ class Search:
         self._count += 1
         if self._kind == "grid":
             # or it would wait for each trial's end, since a trial might find new settings
-            self._oracle._populate_next.append(trial.trial_id)
+            compat.ask_without_waiting(self._oracle, trial.trial_id)
         self._running[trial.trial_id] = trial
         return trial
 
@@ -231,7 +232,7 @@ def _oracle(
     else:
         oracle = oracles.RandomSearchOracle(max_trials=MANY, **options)
     oracle.verbose = 0
-    oracle._set_project_dir(folder, "oracle")
+    compat.place_oracle(oracle, folder)
     return oracle
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasseq import compat
 from kerasseq.errors import UserError
 from kerasseq.text.vocabulary import Vocabulary
 from kerasseq.training.run_folder import MODEL, SUMMARY, RunFolder
@@ -92,7 +93,7 @@ def _recurrent(model: keras.Model, source: keras.Model) -> list[str]:
 
 
 def _layer(model: keras.Model, wanted: Any) -> Any:
-    return next((layer for layer in model._flatten_layers() if wanted(layer)), None)
+    return next((layer for layer in compat.all_layers(model) if wanted(layer)), None)
 
 
 def _shape(stack: Any) -> str:

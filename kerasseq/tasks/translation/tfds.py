@@ -63,12 +63,12 @@ def read_tfds(name: str, source: str, target: str, download: bool) -> Corpus[Pai
 
 def _languages(name: str, builder: Any) -> tuple[list[str], bool]:
     """The languages of a data set; and whether its rows name them, since they have only some."""
-    from tensorflow_datasets.core.features import Text, TranslationVariableLanguages
+    from tensorflow_datasets import features as kinds
 
     features = builder.info.features
-    known = [key for key in features if isinstance(features[key], Text)]
+    known = [key for key in features if isinstance(features[key], kinds.Text)]
     named = "translations" in features and isinstance(
-        features["translations"], TranslationVariableLanguages
+        features["translations"], kinds.TranslationVariableLanguages
     )
     if named:
         known = features["translations"].languages

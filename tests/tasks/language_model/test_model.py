@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
 
+from kerasseq import compat
 from kerasseq.tasks.language_model.model import RecurrentLanguageModel
 from tests.layers import recurrent_reference as reference
 from tests.layers.gradients import gradients
@@ -466,12 +467,12 @@ def test_a_saved_model_keeps_its_dtype_whatever_is_global(mine, others, tmp_path
     """Or it would run half in one and half in the other, and round states on their way in."""
     ids, targets = texts(), texts(seed=2)
     model = made(dtype=mine)
-    assert {layer.dtype_policy.name for layer in model._flatten_layers()} == {mine}
+    assert {layer.dtype_policy.name for layer in compat.all_layers(model)} == {mine}
     model.save(tmp_path / "model.keras")
     keras.config.set_dtype_policy(others)
     try:
         again = keras.saving.load_model(tmp_path / "model.keras")
-        assert {layer.dtype_policy.name for layer in again._flatten_layers()} == {mine}
+        assert {layer.dtype_policy.name for layer in compat.all_layers(again)} == {mine}
         results = [[*m(ids)[:2], *m(ids)[2], m.nll(m(ids)[0], targets)] for m in (model, again)]
         states = again(ids[:, :2])[2]
         rest = again(ids[:, 2:], states)[0]

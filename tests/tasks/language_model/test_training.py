@@ -12,6 +12,7 @@ import pytest
 
 import kerasseq.app.runs
 import kerasseq.app.verbs
+from kerasseq import compat
 from kerasseq.app.runs import read_data
 from kerasseq.data.corpus import Corpus
 from kerasseq.tasks.language_model.reading import lines_of
@@ -207,7 +208,7 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(short, tmp_path):
         np.testing.assert_array_equal(straight, stopped)
     assert history(runs[0]) == history(runs[1])
     used = kerasseq.app.runs.load_run(TASK, runs[0]).use.model  # as an export is
-    assert {layer.compute_dtype for layer in used._flatten_layers()} == {"float32"}
+    assert {layer.compute_dtype for layer in compat.all_layers(used)} == {"float32"}
 
 
 # -- variants --------------------------------------------------------------------------------------

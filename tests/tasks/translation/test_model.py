@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from kerasseq import compat
 from kerasseq.layers.attention_decoder import ATTENTIONS
 from kerasseq.tasks.translation.model import RecurrentTranslator
 from tests.layers import recurrent_reference as reference
@@ -432,7 +433,7 @@ def test_reloads_with_the_same_numbers(options, tmp_path):
 def test_mixed_bfloat16(kind):
     plain, given, targets = made(attention=kind), batch(), ids(TARGETS, (3, 4), 5)
     model = made(attention=kind, dtype="mixed_bfloat16")
-    assert {layer.dtype_policy.name for layer in model._flatten_layers()} == {"mixed_bfloat16"}
+    assert {layer.dtype_policy.name for layer in compat.all_layers(model)} == {"mixed_bfloat16"}
     assert {dtype(w) for w in model.trainable_weights} == {"float32"}
     outputs, attention = model(**given)
     assert dtype(outputs) == dtype(attention) == "bfloat16"
