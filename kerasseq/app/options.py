@@ -66,6 +66,12 @@ def input_options(parser: argparse.ArgumentParser) -> None:
     saved_model_option(parser)
     parser.add_argument("--file", help="Text file, a text a line (.gz too).")
     parser.add_argument("--encoding", default="utf-8", help="Of the file.")
+    limit_option(parser, "Texts, at most, the first ones (default: all).")
+
+
+def limit_option(parser: argparse.ArgumentParser, of: str) -> None:
+    """Adds ``--limit``, where it is no setting."""
+    parser.add_argument("--limit", type=int, default=0, metavar="N", help=of)
 
 
 def late(name: str, module: str = "kerasseq.app.verbs") -> Any:
@@ -134,6 +140,7 @@ def evaluate_options(parser: argparse.ArgumentParser, task: Task) -> None:
         "--on", metavar="DATA", help="Other labelled data instead: a path or tfds:NAME."
     )
     parser.add_argument("--encoding", help="Of that data, if it is not the run's own.")
+    limit_option(parser, "Examples of that data, at most, drawn by seed (default: all).")
 
 
 def predict_options(parser: argparse.ArgumentParser, task: Task) -> None:

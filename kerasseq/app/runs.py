@@ -12,6 +12,7 @@ import yaml
 from kerasseq import compat, plots
 from kerasseq.app.task import Data, Task, TaskSettings, Use
 from kerasseq.config import from_dict
+from kerasseq.data.cutting import limited
 from kerasseq.errors import UserError
 from kerasseq.storage import write_json
 from kerasseq.training import devices
@@ -76,7 +77,9 @@ def load_run(task: Task, path: Path) -> Trained:
 
 def read_data(task: Task, settings: TaskSettings, download: bool, assets: Any = None) -> Data:
     """The data of a run, encoded; see :meth:`kerasseq.app.task.Task.prepare`."""
-    return task.prepare(settings, task.read(settings, settings.data, download), assets)
+    corpus = task.read(settings, settings.data, download)
+    corpus = limited(corpus, settings.limit, settings.seed, task.running_text)
+    return task.prepare(settings, corpus, assets)
 
 
 def split_data(task: Task, trained: Trained, split: str, download: bool) -> Data:

@@ -140,9 +140,11 @@ class Task(ABC, Generic[S, D, A]):
     """Validation metrics, and which way is better."""
     search_space: ClassVar[Mapping[str, Any]] = {}
     """Settings to tune, by dotted name; see :mod:`kerasseq.tuning.space`."""
-    data_settings: ClassVar[tuple[str, ...]] = ("data", "encoding", "seed", "device")
+    data_settings: ClassVar[tuple[str, ...]] = ("data", "encoding", "limit", "seed", "device")
     """Settings, and groups of them, that :meth:`read` and :meth:`prepare` take, and the machine's:
     they are the same in all trials of a sweep, which prepares the data once."""
+    running_text: ClassVar[bool] = False
+    """Whether a corpus is text whose examples, its lines, follow each other."""
     verbs: ClassVar[tuple[Verb, ...]] = ()
     """Beside those that every task has."""
 

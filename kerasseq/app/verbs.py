@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import json
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import tensorflow as tf
 import yaml
@@ -30,6 +31,7 @@ from kerasseq.app.runs import (
 from kerasseq.app.task import Task
 from kerasseq.config import replace
 from kerasseq.data.corpus import chosen_split
+from kerasseq.data.cutting import limited
 from kerasseq.data.reading import decoded_lines, text_lines
 from kerasseq.errors import UserError
 from kerasseq.export import formats, saved_model
@@ -39,6 +41,8 @@ from kerasseq.storage import write_json
 from kerasseq.training import devices
 from kerasseq.training.progress import say
 from kerasseq.training.run_folder import DATA, SAMPLES, SUMMARY, RunFolder, versions
+
+T = TypeVar("T")
 
 EXAMPLES = 3
 """Held-out samples that ``train`` shows predictions for."""
@@ -81,7 +85,14 @@ def train(task: Task, options: Namespace) -> None:
 def evaluate(task: Task, options: Namespace) -> None:
     """Reports on a split of the run's data, or on other labelled data."""
     trained = load_run(task, Path(options.run))
+    if options.limit < 0:
+        raise UserError(f"--limit must be 0 or more, got {options.limit}")
     if options.on is None:
+        if options.limit:
+            raise UserError(
+                "--limit is for --on; a run's own splits are scored as it was trained on them "
+                "(train --limit)"
+            )
         split = options.split or _reported(trained.run)
         _evaluate_split(task, trained, split, options.download)
         return
@@ -89,12 +100,15 @@ def evaluate(task: Task, options: Namespace) -> None:
     if options.encoding:
         settings = replace(settings, {"encoding": options.encoding})
     corpus = task.read(settings, options.on, options.download, trained.assets)
+    corpus = limited(corpus, options.limit, settings.seed, task.running_text)
     split = chosen_split(corpus, options.split)
     data = task.encode(settings, corpus, split, trained.assets)
     for line in data_lines(data.report):
         say(f"  {line}")
     report = trained.use.evaluate(data, "test")
     name = "other-" + "".join(c if c.isalnum() else "-" for c in options.on)[-60:]
+    if options.limit:
+        name += f"-limit-{options.limit}"
     _keep_report(task, trained.run, {"data": options.on, **report}, name, options.on)
 
 
@@ -150,7 +164,19 @@ def _show(task: Task, result: dict[str, Any], as_json: bool) -> None:
 
 
 def read_texts(options: Namespace) -> Iterator[str]:
-    """The texts that a verb was given: as arguments, as a file, or on standard input."""
+    """The texts that a verb was given, the first ``--limit`` of them."""
+    return first(given_lines(options), options.limit)
+
+
+def first(items: Iterator[T], limit: int) -> Iterator[T]:
+    """The first items of a stream; all of them, if the limit is 0."""
+    if limit < 0:
+        raise UserError(f"--limit must be 0 or more, got {limit}")
+    return itertools.islice(items, limit or None)
+
+
+def given_lines(options: Namespace) -> Iterator[str]:
+    """What a verb was given: as arguments, as a file, or on standard input."""
     if options.texts and options.file:
         raise UserError("give texts or --file, not both")
     if options.texts:

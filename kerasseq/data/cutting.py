@@ -56,6 +56,27 @@ def cut_splits(
     return replace(corpus, splits=complete, notes=notes)
 
 
+def limited(corpus: Corpus[E], count: int, seed: int, running: bool) -> Corpus[E]:
+    """A corpus with few examples, to try something out.
+
+    Args:
+        corpus: with the splits its source has.
+        count: examples of each split, at most; with 0 the corpus stays as it is.
+        seed: of the draw; what is drawn keeps its order.
+        running: whether the examples follow each other, as the lines of a text do: then the first
+            ones are taken.
+    """
+    splits, notes = {}, []
+    for name, examples in corpus.splits.items():
+        splits[name] = examples
+        if count and len(examples) > count:
+            drawn = sorted(np.random.default_rng(seed).permutation(len(examples))[:count])
+            splits[name] = examples[:count] if running else [examples[i] for i in drawn]
+            how = "the first" if running else "drawn by seed"
+            notes.append(f"limit: {count:,} of {len(examples):,} examples of {name}, {how}")
+    return replace(corpus, splits=splits, notes=[*notes, *corpus.notes])
+
+
 def whole_of(corpus: Corpus) -> str:
     """The name of the split that others are cut from."""
     return WHOLE if WHOLE in corpus.splits else "train"

@@ -165,20 +165,27 @@ def run_clean(words: Sequence[str], given: str, what: str) -> str:
     }
     environment |= {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "PYTHONUTF8": "1"}
     with tempfile.TemporaryDirectory() as elsewhere:
-        done = subprocess.run(
-            [sys.executable, *words],
-            input=given,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            env=environment,
-            cwd=elsewhere,
-            check=False,
-        )
+        done = run_python(words, given, elsewhere, environment)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise UserError(f"{what} does not run in a clean process: {last}")
     return done.stdout
+
+
+def run_python(
+    words: Sequence[str], given: str, folder: str, environment: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Runs Python with some arguments and standard input; what it printed."""
+    return subprocess.run(
+        [sys.executable, *words],
+        input=given,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        env=environment,
+        cwd=folder,
+        check=False,
+    )
 
 
 def difference(

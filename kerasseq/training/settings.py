@@ -16,6 +16,8 @@ class TrainingSettings(Settings):
 
     epochs: int = setting(2, ge=1)
     """Passes over the training data, at most."""
+    max_steps: int = setting(0, ge=0)
+    """Updates, at most; 0 sets no bound. The learning rate falls to 0 by the last of them."""
     accumulate: int = setting(1, ge=1)
     """Batches whose gradients make one update, as one batch of their size would."""
     optimizer: Literal["adam", "lazy_adam", "adamw", "rmsprop", "sgd"] = "lazy_adam"
@@ -57,6 +59,9 @@ class TaskSettings(Settings):
     """Where the data is: embedded (a corpus inside a Python package), a path, or tfds:NAME."""
     encoding: str = "utf-8"
     """Encoding of text files."""
+    limit: int = setting(0, ge=0)
+    """Examples of each split of the data, at most, drawn by the seed, to try something out; of
+    running text its first lines. 0 takes all."""
     seed: int = setting(1, ge=0, le=2**32 - 1)
     """The one seed: of splits, initial weights, order of batches and dropout."""
     device: DeviceSettings = group(DeviceSettings)

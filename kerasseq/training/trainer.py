@@ -176,6 +176,8 @@ class Trainer:
         self._total = sum(
             math.ceil(len(batches.epoch(number)) / self._parts) for number in range(settings.epochs)
         )
+        if settings.max_steps:
+            self._total = min(self._total, settings.max_steps)
         self._peak = settings.learning_rate * replica_scale(
             self._replicas.count, settings.replica_rate, settings.optimizer
         )
@@ -232,7 +234,7 @@ class Trainer:
                 progress.say(f"resumed at step {self.step} of {self._total}")
             while self._epoch < self.settings.epochs and not self._exhausted():
                 items = self.batches.epoch(self._epoch)
-                while self._index < len(items):
+                while self._index < len(items) and self.step < self._total:
                     self._train_on(items[self._index : self._index + self._parts], progress)
                     if every and self.step % every == 0:
                         self._validate(progress)
@@ -251,11 +253,10 @@ class Trainer:
                         )
                     if self.step % self.settings.checkpoint_every == 0:
                         self._save()
-                if not every:
+                last = self.step == self._total  # max_steps may end within an epoch
+                if not every or (last and self.step % every):
                     self._validate(progress)
-                self._epoch, self._index = self._epoch + 1, 0
-            if every and not self._exhausted() and self.step % every:
-                self._validate(progress)
+                self._epoch, self._index = self.settings.epochs if last else self._epoch + 1, 0
         self._writer.close()
         assert self._best is not None
         if self.run.writes:  # a worker that is not the chief may be too late to read it

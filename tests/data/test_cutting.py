@@ -11,6 +11,7 @@ from kerasseq.data.cutting import (
     by_group,
     by_position,
     cut_splits,
+    limited,
     stratified,
     whole_of,
 )
@@ -35,6 +36,34 @@ def label_of(example):
 
 def sizes_of(parts):
     return {name: len(part) for name, part in parts.items()}
+
+
+# -- a few examples, to try something out ----------------------------------------------------------
+
+
+def test_a_limit_draws_of_each_split_and_says_so():
+    corpus = Corpus("here", {"train": labelled(500, 500), "test": labelled(3)}, ["read"])
+    few = limited(corpus, 100, 1, running=False)
+    train = few.splits["train"]
+    assert sizes_of(few.splits) == {"train": 100, "test": 3}
+    assert few.notes == ["limit: 100 of 1,000 examples of train, drawn by seed", "read"]
+    assert sorted(train, key=corpus.splits["train"].index) == train
+    assert 30 < Counter(map(label_of, train))["a"] < 70  # the source has them sorted
+    assert limited(corpus, 100, 1, running=False) == few
+    assert limited(corpus, 100, 2, running=False).splits["train"] != train
+
+
+def test_a_limit_takes_the_first_lines_of_a_text():
+    corpus = Corpus("here", {"all": ["one\n", "two\n", "three\n"]})
+    few = limited(corpus, 2, 1, running=True)
+    assert few.splits == {"all": ["one\n", "two\n"]}
+    assert few.notes == ["limit: 2 of 3 examples of all, the first"]
+
+
+@pytest.mark.parametrize("count", [0, 3, 99])
+def test_no_limit_leaves_a_corpus_as_it_is(count):
+    corpus = Corpus("here", {"all": labelled(3)}, ["read"])
+    assert limited(corpus, count, 1, running=False) == corpus
 
 
 # -- the rules -------------------------------------------------------------------------------------

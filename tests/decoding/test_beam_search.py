@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kerasseq.decoding.beam_search import Beams, beam_search, check_beam, coverage_penalty
@@ -13,6 +13,7 @@ from kerasseq.decoding.sampling import greedy
 from kerasseq.errors import UserError
 from tests.decoding.beam_reference import beam_reference, best_of, every_sequence, normalised
 from tests.decoding.models import Remembering, log_softmax, markov, timed
+from tests.examples import examples
 
 NORMALISATIONS = ["gnmt", "average", "none"]
 
@@ -72,7 +73,7 @@ def assert_same(ours, theirs):
         )
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(
     size=st.integers(1, 6),
     shape=st.sampled_from([(2, 2), (3, 1), (5, 4)]),
@@ -121,7 +122,7 @@ def compiled_with_coverage():
     return tf.function(search, input_signature=signature)
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(
     size=st.integers(1, 5),
     shape=st.sampled_from([(1, 1), (2, 2), (3, 1), (5, 4)]),
@@ -151,7 +152,7 @@ def test_coverage_penalty(size, shape, length, beta, seed):
         assert_same(found(beams, row), expected)
 
 
-@settings(deadline=None, max_examples=40)
+@examples(40)
 @given(
     size=st.integers(2, 3),
     length=st.integers(1, 4),

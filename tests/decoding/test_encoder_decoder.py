@@ -6,7 +6,7 @@ import types
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kerasseq.data.batches import pad
@@ -14,6 +14,7 @@ from kerasseq.decoding.encoder_decoder import Ends, attention_of, draw, search
 from kerasseq.tasks.translation.model import RecurrentTranslator
 from tests.decoding.beam_reference import beam_reference
 from tests.decoding.models import log_softmax
+from tests.examples import examples
 
 SIZE = 8
 BOS, EOS = 2, 3
@@ -195,7 +196,7 @@ def test_a_beam_of_1_is_greedy(kind):
     assert len(lengths) > 1
 
 
-@settings(deadline=None, max_examples=20)
+@examples(20)
 @given(model=scripts, sources=sources)
 def test_a_beam_of_1_is_greedy_for_any_model(model, sources):
     beams = search(model, *batch(sources), ENDS, 1, 1, 1.0, 0)
@@ -216,7 +217,7 @@ def test_equals_a_plain_beam(kind):
         assert_same(found(beams, row), expected)
 
 
-@settings(deadline=None, max_examples=25)
+@examples(25)
 @given(
     model=scripts,
     sources=sources,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from kerasseq.decoding import sampling
@@ -19,6 +19,7 @@ from kerasseq.decoding.sampling import (
 from kerasseq.decoding.settings import Sampling
 from kerasseq.errors import UserError
 from tests.decoding.models import Remembering, log_softmax, markov
+from tests.examples import examples
 
 NUMBERS = Sampling(
     tf.TensorSpec([], tf.float32, "temperature"),
@@ -65,7 +66,7 @@ def cut():
     return tf.function(truncated, input_signature=[tf.TensorSpec([None, None]), NUMBERS])
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(
     size=st.integers(1, 12),
     temperature=st.sampled_from([0.05, 0.7, 1.0, 3.0]),

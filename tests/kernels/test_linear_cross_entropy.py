@@ -3,8 +3,10 @@
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+
+from tests.examples import examples
 
 if keras.backend.backend() != "tensorflow":
     pytest.skip("TensorFlow kernels", allow_module_level=True)
@@ -65,7 +67,7 @@ def close(ours, theirs, tolerance=1e-5):
         np.testing.assert_allclose(mine / scale, his / scale, atol=tolerance)
 
 
-@settings(deadline=None, max_examples=25)
+@examples(25)
 @given(
     count=st.integers(0, 200),
     chunk_size=st.integers(1, 300),

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from keras import ops
 
@@ -11,6 +11,7 @@ from kerasseq.layers.additive_attention import AdditiveAttention
 from kerasseq.layers.bilinear_attention import BilinearAttention
 from kerasseq.layers.dot_attention import DotAttention
 from kerasseq.layers.uniform_attention import UniformAttention
+from tests.examples import examples
 from tests.layers.contract import run_layer_contract
 from tests.layers.gradients import gradients
 
@@ -113,7 +114,7 @@ def test_equals_numpy_and_steps(layer_class, kwargs):
         np.testing.assert_allclose(np.asarray(w), np.asarray(weights)[:, t], atol=1e-6)
 
 
-@settings(deadline=None, max_examples=25)
+@examples(25)
 @given(
     which=st.integers(0, len(LAYERS) - 1),
     queries=st.integers(1, 3),

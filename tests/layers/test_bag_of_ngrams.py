@@ -1,11 +1,12 @@
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kerasseq.layers import BagOfNgrams
 from kerasseq.layers.bag_of_ngrams import _hashes
+from tests.examples import examples
 from tests.layers.contract import run_layer_contract
 
 sequences = st.lists(st.lists(st.integers(1, 6), min_size=1, max_size=9), min_size=1, max_size=5)
@@ -42,7 +43,7 @@ def test_nothing_to_adapt_to_is_named():
         BagOfNgrams(rows=6, size=4).adapt([])
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(sequences, st.integers(1, 4), st.integers(1, 3))
 def test_equals_counting_by_hand(rows, longest, min_documents):
     def ngrams(row):

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from keras import ops
 
@@ -11,6 +11,7 @@ from kerasseq.layers import _crf_ops
 from kerasseq.layers.crf import CRF, FORBIDDEN, iob2_constraints
 from kerasseq.layers.losses import CRFLoss
 from kerasseq.layers.metrics import CRFAccuracy
+from tests.examples import examples
 from tests.layers.contract import run_layer_contract
 from tests.layers.crf_reference import enumerate_crf, log_partition_float64, path_score
 from tests.layers.gradients import compiled, gradients
@@ -50,7 +51,7 @@ def test_contract(output):
     )
 
 
-@settings(deadline=None, max_examples=25)
+@examples(25)
 @given(
     size=st.integers(1, 4),
     steps=st.integers(1, 4),

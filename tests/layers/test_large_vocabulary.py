@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from keras import ops
 
@@ -13,6 +13,7 @@ from kerasseq.layers.losses import TokenLoss, token_nll
 from kerasseq.layers.metrics import Perplexity
 from kerasseq.layers.sampled_softmax import SampledSoftmax
 from kerasseq.layers.tied_embedding import TiedEmbedding
+from tests.examples import examples
 from tests.layers.contract import run_layer_contract
 from tests.layers.gradients import compiled, gradients
 
@@ -245,7 +246,7 @@ def test_loss_contract(layer_class, kwargs):
     )
 
 
-@settings(deadline=None, max_examples=20)
+@examples(20)
 @given(
     count=st.integers(1, 9),
     size=st.integers(1, 7),

@@ -3,10 +3,11 @@
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kerasseq.layers import AttentionPooling, LastPooling, MaxPooling, MeanPooling
+from tests.examples import examples
 from tests.layers.contract import run_layer_contract
 
 X = np.random.default_rng(0).normal(size=(3, 5, 6)).astype("float32")
@@ -65,7 +66,7 @@ def test_a_row_without_a_valid_step_gives_zeros(name):
 
 
 @pytest.mark.parametrize("name", POOLS)
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(
     lengths=st.lists(st.integers(0, 7), min_size=1, max_size=4),
     extra=st.integers(1, 4),

@@ -3,10 +3,11 @@
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kerasseq.layers import LSTMCell, RecurrentStack
+from tests.examples import examples
 from tests.layers import recurrent_reference as reference
 from tests.layers.contract import run_layer_contract
 from tests.layers.gradients import compiled
@@ -187,7 +188,7 @@ def test_an_empty_row_gives_zeros_and_its_initial_state(kernel):
         np.testing.assert_array_equal(np.asarray(after)[1], before[1])
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(
     lengths=st.lists(st.integers(1, 9), min_size=1, max_size=4),
     extra=st.integers(0, 4),

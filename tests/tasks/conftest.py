@@ -18,7 +18,9 @@ import kerasseq.app.runs
 import kerasseq.app.verbs
 import kerasseq.export.__main__
 from kerasseq.app import cli
+from kerasseq.export import versions
 from kerasseq.tasks.sentiment.task import Sentiment
+from tests import warm
 
 ROOT = Path(__file__).parent.parent.parent
 SENTIMENT = Sentiment()
@@ -61,7 +63,8 @@ def benchmark(name):
 
 
 def command(verb, *words, task=SENTIMENT):
-    return [sys.executable, "-m", f"tasks.{task.name}", verb, *map(str, words)]
+    """The words of a command line, after ``python``."""
+    return ["-m", f"tasks.{task.name}", verb, *map(str, words)]
 
 
 def call(verb, *words, task=SENTIMENT, status=0):
@@ -76,14 +79,46 @@ def call(verb, *words, task=SENTIMENT, status=0):
     return out.getvalue()
 
 
-def spawn(verb, *words, task=SENTIMENT):
-    """Runs a verb in a process of its own, as a shell does; returns what it printed."""
-    done = subprocess.run(
-        command(verb, *words, task=task), cwd=ROOT, capture_output=True, text=True, check=False
-    )
+def spawn(verb, *words, task=SENTIMENT, start=warm.run):
+    """Runs a verb in a process of its own, which is warm or, by ``python``, as a shell does it;
+    returns what it printed."""
+    done = start(command(verb, *words, task=task), cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     return done.stdout
+
+
+def python(words, **options):
+    """Starts Python anew; what it printed."""
+    return subprocess.run(
+        [sys.executable, *words], capture_output=True, text=True, check=False, **options
+    )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _warm_checks():
+    """An export is proved in a warm process, unless a test asks for :func:`really_clean`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(versions, "run_python", warm_check)
+        yield
+
+
+REAL_CHECK = versions.run_python
+
+
+def warm_check(words, given, folder, environment):
+    """What proves a SavedModel imports tensorflow; a client must run without it."""
+    if "import tensorflow" not in words[1]:
+        return REAL_CHECK(words, given, folder, environment)
+    return warm.run(words, given, folder, environment)
+
+
+@contextlib.contextmanager
+def really_clean():
+    """Here an export is proved as it is for a user: one for each task and format is enough."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(versions, "run_python", REAL_CHECK)
+        yield
 
 
 def given(monkeypatch, content):
@@ -145,5 +180,5 @@ def trained(tmp_path_factory, reviews):
     """A finished run, its exports, and what ``train`` printed."""
     folder = tmp_path_factory.mktemp("trained")
     where = ["--run", folder / "run", "--saved-models", folder / "saved_models"]
-    printed = spawn("train", "--data", reviews, *where, *SMALL)
+    printed = spawn("train", "--data", reviews, *where, *SMALL, start=python)
     return folder, printed

@@ -10,6 +10,7 @@ import pytest
 from kerasseq.tasks.language_model.task import LanguageModel
 from kerasseq.tasks.tagging.task import PosTagging
 from kerasseq.tasks.translation.task import Translation
+from tests import warm
 from tests.tasks.conftest import ROOT, SENTIMENT, SMALL, command
 from tests.tasks.language_model import conftest as test_language_model
 from tests.tasks.tagging import test_verbs as test_pos_tagging
@@ -54,12 +55,12 @@ def corpus_of(task, tmp_path, reviews):
 def test_a_task_trains_on_two_replicas(task, reviews, tmp_path):
     """With dropout, averaged weights, two batches on each; scored and exported afterwards."""
     words = corpus_of(task, tmp_path, reviews)
-    done = subprocess.run(
+    done = warm.run(
         command("train", *words, "--run", tmp_path / "run", "--saved-models", tmp_path / "saved",
                 "--device.replicas=2", "--training.accumulate=2", task=task),
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+        cwd=ROOT,
     )  # fmt: skip
-    assert done.returncode == 0, done.stdout
+    assert done.returncode == 0, done.stderr
     assert "strategy: mirrored, 2 replicas (sharing the CPU, as set)" in done.stdout
     assert "update: of 4 batches (2 replicas, 2 on each" in done.stdout
     assert (tmp_path / "saved" / task.name / "1" / "saved_model.pb").exists()
@@ -72,7 +73,7 @@ def test_a_task_trains_on_two_workers_of_which_the_first_writes(reviews, tmp_pat
     hosts = [f"127.0.0.1:{port}" for port in free_ports(2)]
     words = ["--data", reviews, *SMALL, QUICK, "--only-train"]
     processes = [
-        subprocess.Popen(
+        warm.Process(
             command("train", *words, "--run", tmp_path / "run"),
             cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             env={**os.environ, "TF_CONFIG": json.dumps(
@@ -87,8 +88,5 @@ def test_a_task_trains_on_two_workers_of_which_the_first_writes(reviews, tmp_pat
     assert (tmp_path / "run" / "training.json").exists()
     assert json.loads((tmp_path / "run" / "devices.json").read_text())
     # the run is one like any other
-    done = subprocess.run(
-        command("evaluate", "--run", tmp_path / "run"), cwd=ROOT, capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
+    done = warm.run(command("evaluate", "--run", tmp_path / "run"), cwd=ROOT)
     assert done.returncode == 0, done.stderr

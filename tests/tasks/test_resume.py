@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import kerasseq.layers  # noqa: F401 (registers the layers of a saved model)
+from tests import warm
 from tests.tasks.conftest import ROOT, SMALL, call, command, spawn
 
 OPTIONS = [
@@ -31,7 +32,7 @@ def metrics(run):
 
 def interrupt(run, reviews, number, after):
     """Starts a run, sends a signal once it has made some steps, and returns its exit status."""
-    process = subprocess.Popen(
+    process = warm.Process(
         command("train", "--data", reviews, "--run", run, *OPTIONS),
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
@@ -98,10 +99,9 @@ def test_a_full_disk_leaves_the_previous_checkpoint(straight, reviews, tmp_path)
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, size // 2))
 
-    done = subprocess.run(
-        command("train", "--data", reviews, "--run", run, *OPTIONS),
-        cwd=ROOT, capture_output=True, text=True, check=False, preexec_fn=limit,
-    )  # fmt: skip
+    done = python(
+        command("train", "--data", reviews, "--run", run, *OPTIONS), cwd=ROOT, preexec_fn=limit
+    )
     assert done.returncode == 2
     assert "could not be written" in done.stderr
     assert "previous one is intact" in done.stderr

@@ -21,6 +21,7 @@ from kerasseq.tasks.sentiment.task import Sentiment
 from kerasseq.tasks.tagging.task import Ner, PosTagging
 from kerasseq.tasks.translation.task import Translation
 from kerasseq.tuning import trials
+from tests import warm
 from tests.tasks.conftest import ROOT, SMALL, call, command
 
 QUICK = [*SMALL, "--training.epochs=2"]
@@ -109,7 +110,7 @@ def test_the_same_command_trains_nothing_again(grid, reviews, space):
 def test_two_workers_of_which_one_is_killed_lose_nothing(grid, reviews, space, tmp_path):
     """Ray begins the trial again, from its checkpoint; the results are those of one worker."""
     folder = tmp_path / "sweep"
-    process = subprocess.Popen(
+    process = warm.Process(
         command("tune", "--data", reviews, "--run", folder, "--tuner", "grid", "--space", space,
                 "--max-trials", 20, "--workers", 2, "--device.threads=1", *QUICK),
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -150,7 +151,7 @@ def test_a_sweep_that_was_killed_goes_on(grid, reviews, space, tmp_path):
     folder = tmp_path / "sweep"
     words = ["--data", reviews, "--run", folder, "--tuner", "grid", "--space", space,
              "--max-trials", 20, *QUICK]  # fmt: skip
-    process = subprocess.Popen(
+    process = warm.Process(
         command("tune", *words), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     while process.poll() is None:
@@ -258,7 +259,7 @@ def test_hyperband_and_pruning(reviews, tmp_path):
 
 def test_it_stops_when_told_to(reviews, tmp_path):
     folder = tmp_path / "sweep"
-    process = subprocess.Popen(
+    process = warm.Process(
         command("tune", "--data", reviews, "--run", folder, *SMALL, "--training.epochs=400"),
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
@@ -282,7 +283,7 @@ def test_workers_that_are_stopped_leave_checkpoints_and_others_go_on(reviews, tm
              "--training.checkpoint_every=100000", "--max-trials", 2]  # fmt: skip
     reached = 0
     for _ in range(3):  # a fourth beginning would be one too many, were these failures
-        process = subprocess.Popen(
+        process = warm.Process(
             command("tune", *words, "--workers", 2),
             cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip

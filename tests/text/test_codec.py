@@ -4,12 +4,13 @@ from functools import cache
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kerasseq.text.codec import Codec, StreamDecoder, count_tokens, guess_units
 from kerasseq.text.codec_graph import GraphCodec
 from kerasseq.text.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
+from tests.examples import examples
 
 UNITS = ("words", "blanks", "characters")
 any_text = st.text(st.characters(exclude_categories=["Cs"]))
@@ -49,7 +50,7 @@ def twins():
 
 
 @pytest.mark.parametrize("units", UNITS)
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.lists(texts, max_size=4))
 def test_both_encode_alike(twins, units, rows):
     found = twins[units].encode(tf.constant([text.encode() for text in rows], tf.string))
@@ -58,7 +59,7 @@ def test_both_encode_alike(twins, units, rows):
 
 
 @pytest.mark.parametrize("units", UNITS)
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.lists(st.one_of(st.binary(max_size=12), texts.map(str.encode)), max_size=4))
 def test_invalid_bytes_count_as_the_replacement_character(units, rows):
     twins = with_replacement(units)
@@ -80,7 +81,7 @@ def test_every_code_point_is_encoded_alike(twins, units):
 
 
 @pytest.mark.parametrize("units", UNITS)
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.data())
 def test_both_decode_alike_and_so_does_the_stream(twins, units, data):
     codec = twins[units].codec
@@ -102,7 +103,7 @@ def test_both_decode_alike_and_so_does_the_stream(twins, units, data):
             assert "".join(pieces[:size]) == codec.decode(row[:size])
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(texts)
 def test_characters_come_back_as_they_were(text):
     codec = Codec("characters", Vocabulary.from_counts(count_tokens(text, "characters"), 10**6))
@@ -113,7 +114,7 @@ def test_characters_come_back_as_they_were(text):
 
 
 @pytest.mark.parametrize("units", UNITS)
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(texts)
 def test_encoding_is_line_by_line(units, text):
     codec = made(units)

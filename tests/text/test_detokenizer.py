@@ -2,10 +2,11 @@ import re
 
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kerasseq.text.detokenizer import GLUE, RULES, detokenize
+from tests.examples import examples
 
 # what the rules are about, and what comes near it
 awkward = st.sampled_from(
@@ -65,7 +66,7 @@ def test_examples(tokens, text):
     assert detokenize(tokens.split(" ") if tokens else []) == text
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.lists(st.lists(awkward, max_size=12), min_size=1, max_size=20))
 def test_re2_reads_the_rules_as_python_does(rows):
     texts = [GLUE + "".join(f" {token} " for token in row) + GLUE for row in rows]
@@ -77,7 +78,7 @@ def test_re2_reads_the_rules_as_python_does(rows):
     assert texts == [detokenize(row) for row in rows]
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.lists(awkward.filter(lambda token: token.split() == [token] or token == "\n")))
 def test_nothing_but_blanks_changes_and_more_tokens_only_add_text(tokens):
     text = detokenize(tokens)

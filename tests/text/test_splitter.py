@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kerasseq.errors import UserError
 from kerasseq.text.splitter import WordSplitter, chunks
 from kerasseq.text.splitter_graph import SplitterOps
 from kerasseq.text.splitter_learning import learn_splitter
+from tests.examples import examples
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ made_up = st.lists(
 ).map("".join)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(
     st.sampled_from(sorted(SPLITTERS)),
     st.lists(st.one_of(any_text, made_up), min_size=1, max_size=5),
@@ -130,7 +131,7 @@ def test_every_code_point_agrees_alone_and_between_letters_and_digits():
         assert in_graph("english", part) == [english.split(line) for line in part]
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.sampled_from(sorted(SPLITTERS)), st.one_of(any_text, made_up))
 def test_nothing_but_blanks_is_lost_where_no_word_is_rewritten(name, text):
     splitter = WordSplitter(**{**vars_of(SPLITTERS[name]), "forms": {}})

@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers.models import BPE
 
@@ -19,6 +19,7 @@ from kerasseq.errors import UserError
 from kerasseq.text.subwords import BLANK, MAX_RUN, SubwordCodec, join, units
 from kerasseq.text.subwords_graph import GraphSubwordCodec
 from kerasseq.text.vocabulary import BOS, EOS, PAD, SPECIAL_TOKENS, UNK, Vocabulary
+from tests.examples import examples
 
 LEVELS = ("word", "subword")
 TEXTS = [
@@ -118,7 +119,7 @@ def test_units(text, expected):
     assert units(text) == expected
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(texts)
 def test_units_spell_the_normal_text(text):
     found = units(text)
@@ -128,7 +129,7 @@ def test_units_spell_the_normal_text(text):
 
 
 @pytest.mark.parametrize("level", LEVELS)
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(texts)
 def test_a_text_comes_back_if_its_characters_are_known(level, text):
     codec = SubwordCodec.learn([text], level, size=3000)
@@ -139,7 +140,7 @@ def test_a_text_comes_back_if_its_characters_are_known(level, text):
 
 
 @pytest.mark.parametrize("level", LEVELS)
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(st.lists(texts, max_size=4))
 def test_python_and_graph_encode_alike(level, rows):
     codec = learned(level)
@@ -155,7 +156,7 @@ def test_python_and_graph_encode_alike(level, rows):
 
 
 @pytest.mark.parametrize("level", LEVELS)
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.lists(st.one_of(st.binary(max_size=12), texts.map(str.encode)), max_size=4))
 def test_invalid_bytes_count_as_the_replacement_character(level, rows):
     found = twin(level).encode(tf.constant(rows, tf.string)).to_list()
@@ -203,7 +204,7 @@ def one_by_one(codec, unit):
         symbols[i : i + 2] = ["".join(symbols[i : i + 2])]
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(many_merges(), st.lists(st.text("aabbcx☃ ", max_size=40), min_size=1, max_size=4))
 def test_merges_are_those_of_the_library_and_of_the_definition(codec, rows):
     expected = [[i for unit in units(row) for i in one_by_one(codec, unit)] for row in rows]
@@ -224,7 +225,7 @@ def test_overlapping_pairs_are_merged_from_the_left(text):
 
 
 @pytest.mark.parametrize("level", LEVELS)
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.data())
 def test_python_and_graph_decode_alike(level, data):
     codec = learned(level)

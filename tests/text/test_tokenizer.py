@@ -3,13 +3,14 @@ import unicodedata
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kerasseq.text import graph
 from kerasseq.text.cut import cut
 from kerasseq.text.tokenizer import tokenize
 from kerasseq.text.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
+from tests.examples import examples
 
 any_text = st.text(st.characters(exclude_categories=["Cs"]))
 # Letters, marks, jamo and tags that meet each other, which text over all of Unicode seldom does.
@@ -29,7 +30,7 @@ def in_graph(texts):
     return [[token.decode() for token in row] for row in ragged.to_list()]
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.lists(st.one_of(any_text, awkward), min_size=1, max_size=4))
 def test_python_and_graph_agree(texts):
     assert in_graph(texts) == [tokenize(text) for text in texts]
@@ -43,7 +44,7 @@ def test_every_code_point_agrees_alone_and_after_a_letter():
         assert in_graph(lines[i : i + 600]) == [tokenize(line) for line in lines[i : i + 600]]
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.one_of(any_text, awkward))
 def test_canonically_equivalent_texts_have_the_same_tokens(text):
     if "<" not in text:  # a tag is recognised before normalisation
@@ -88,7 +89,7 @@ def test_vocabulary_is_by_frequency_then_alphabet(tmp_path):
 
 
 @pytest.mark.parametrize("keep", ["head", "tail", "head+tail"])
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(st.lists(st.text("abc dé", max_size=40), min_size=1, max_size=4), st.integers(1, 9))
 def test_ids_agree(keep, texts, length):
     vocabulary = Vocabulary.from_counts({"a": 3, "b": 2, "dé": 1}, size=10)

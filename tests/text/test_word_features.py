@@ -3,13 +3,14 @@ import unicodedata
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kerasseq.tasks.tagging.data import WordTable
 from kerasseq.text.vocabulary import PAD, UNK
 from kerasseq.text.word_features import WordFeatures, WordSettings, affixes_of, normal_form
 from kerasseq.text.word_features_graph import WordFeatureOps
+from tests.examples import examples
 
 PLENTY = WordSettings(min_count=1, character_min_count=1, affix_min_count=1)
 
@@ -118,7 +119,7 @@ word = st.one_of(words, awkward, special, st.text("ab", min_size=1, max_size=3))
 sentences = st.lists(st.lists(word, max_size=6), min_size=1, max_size=4)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.lists(words | awkward | st.just("a\rb"), min_size=1))
 def test_vocabularies_are_read_as_they_were_written(tmp_path_factory, seen):
     folder = tmp_path_factory.mktemp("vocabularies")
@@ -147,7 +148,7 @@ def assert_agree(features, sentences):
         np.testing.assert_array_equal(found[name], part, err_msg=name)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     sentences.filter(any), st.lists(word, max_size=8), st.integers(2, 7), st.integers(0, 5)
 )  # fmt: skip

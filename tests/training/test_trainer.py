@@ -152,6 +152,57 @@ def test_early_stopping_counts_evaluations(tmp_path):
     assert [record["step"] for record in run.history()] == [2, 4, 6, 8]
 
 
+@pytest.mark.parametrize(
+    ("max_steps", "every", "evaluated", "epochs"),
+    [(4, 0, [4], [0.667]), (6, 0, [6], [1]), (8, 0, [6, 8], [1, 1.333]),
+     (5, 2, [2, 4, 5], [0.333, 0.667, 0.833]), (4, 2, [2, 4], [0.333, 0.667]),
+     (99, 0, [6, 12, 18], [1, 2, 3])],
+)  # fmt: skip
+def test_max_steps_ends_a_run_with_a_validation(tmp_path, max_steps, every, evaluated, epochs):
+    result, run = train(tmp_path, small_model(), max_steps=max_steps, evaluate_every=every)
+    assert result.steps == min(max_steps, 18)
+    assert [record["step"] for record in run.history()] == evaluated
+    assert [record["epoch"] for record in run.history()] == epochs
+
+
+def test_the_schedule_ends_with_max_steps(tmp_path):
+    short, whole = small_model(), small_model()
+    options = {"decay": "linear", "warmup": 0.5, "epochs": 1}
+    train(tmp_path / "short", short, max_steps=6, **options | {"epochs": 9})
+    train(tmp_path / "whole", whole, **options)
+    for ours, theirs in zip(short.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("every", [0, 2])
+def test_a_run_killed_at_its_last_of_max_steps_ends_as_another(tmp_path, monkeypatch, every):
+    """Its checkpoint says that no step is left, but not that it was validated."""
+
+    class KilledError(Exception):
+        pass
+
+    options = {"max_steps": 4, "checkpoint_every": 1, "evaluate_every": every}
+    straight = small_model()
+    result, run = train(tmp_path / "straight", straight, [0.1, 0.2], **options)
+    save = Trainer._save
+
+    def killed(trainer):
+        save(trainer)
+        if trainer.step == 4:
+            raise KilledError
+
+    monkeypatch.setattr(Trainer, "_save", killed)
+    with pytest.raises(KilledError):
+        train(tmp_path / "killed", small_model(), [0.1, 0.2], **options)
+    monkeypatch.undo()
+    model = small_model()
+    again, resumed = train(tmp_path / "killed", model, [0.1], **options)
+    assert (again.steps, again.metrics) == (result.steps, result.metrics)
+    assert [r["step"] for r in resumed.history()] == [r["step"] for r in run.history()]
+    for ours, theirs in zip(model.get_weights(), straight.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 def test_monitor_may_be_minimised_and_must_exist(tmp_path):
     result, _ = train(tmp_path, small_model(), [0.5, 0.6], epochs=2, monitor="loss")
     assert result.best_step == 6  # the loss never improves on the first

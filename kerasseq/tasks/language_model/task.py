@@ -60,6 +60,7 @@ class LanguageModel(Task[LanguageModelSettings, TextData, Assets]):
         "model.layers": Choice((1, 2)),
         "model.layer_dropout": Range(0.0, 0.5, when=When("model.layers", (2,))),
     }
+    running_text = True
     verbs = VERBS
 
     # -- data ------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from jsonargparse import Namespace
 
 from kerasseq.app.runs import load_run
 from kerasseq.app.task import Task
-from kerasseq.app.verbs import read_texts
+from kerasseq.app.verbs import first, given_lines
 from kerasseq.data import conllu
 from kerasseq.data.columns import split_blanks
 from kerasseq.errors import UserError
@@ -48,7 +48,7 @@ def tag(task: Task, options: Namespace) -> None:
         task: whose use is a :class:`~kerasseq.tasks.tagging.tagger.Tagger`.
         options: of :data:`kerasseq.tasks.tagging.options.TAG`.
     """
-    items = _items(read_texts(options), options)
+    items = first(_items(given_lines(options), options), options.limit)
     if options.saved_model:
         path = Path(options.saved_model)
         column = read_manifest_of(path, task.name)["settings"]["column"]

@@ -6,12 +6,13 @@ import json
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from keras import ops
 
 from kerasseq import compat
 from kerasseq.tasks.language_model.model import RecurrentLanguageModel
+from tests.examples import examples
 from tests.layers import recurrent_reference as reference
 from tests.layers.gradients import gradients
 
@@ -139,7 +140,7 @@ def test_a_mask_gives_the_states_at_the_last_valid_step(cell):
 CARRIED = {}
 
 
-@settings(deadline=None, max_examples=15 if TENSORFLOW else 4)
+@examples(15 if TENSORFLOW else 4)
 @given(
     cell=st.sampled_from(CELLS),
     softmax=st.sampled_from(list(SOFTMAXES)),

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import warm
 from tests.tasks.conftest import BAD, GOOD, ROOT, SMALL, call, command, write_reviews
 
 
@@ -71,7 +72,7 @@ def test_predict_reads_arguments_files_and_standard_input(trained, tmp_path, mon
 
 def test_predict_streams(trained):
     """Answers come while the input is still open."""
-    process = subprocess.Popen(
+    process = warm.Process(
         command("predict", "--run", trained[0] / "run"),
         cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip

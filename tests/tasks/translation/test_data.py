@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kerasseq.data.batches import TokenBatchSettings
@@ -57,7 +57,6 @@ sentences = st.lists(st.integers(4, 9), max_size=9).map(lambda ids: ended(*ids))
 pairs = st.lists(st.tuples(sentences, sentences), min_size=1, max_size=30)
 
 
-@settings(deadline=None)
 @given(pairs, st.integers(1, 5))
 def test_batch_of_any_pairs(pairs, multiple):
     sources, targets = zip(*pairs, strict=True)
@@ -75,7 +74,6 @@ def test_batch_of_any_pairs(pairs, multiple):
         assert batch["weights"][row].tolist() == [1.0] * len(target) + [0.0] * len(left)
 
 
-@settings(deadline=None)
 @given(
     pairs,
     st.builds(
