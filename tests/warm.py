@@ -9,12 +9,14 @@ starts. What is about the start itself (what is imported, what was typed) takes 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import multiprocessing
 import os
 import runpy
 import subprocess
 import sys
 import types
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from typing import Any
@@ -61,7 +63,8 @@ class Process:
         self._process = _context.Process(
             target=_start, args=(self.args, str(cwd or os.getcwd()), environment, given)
         )
-        self._process.start()
+        with _without_stderr():
+            self._process.start()  # the server too, the first time
         for pipe in given:
             pipe.close()
         self.pid = self._process.pid
@@ -133,6 +136,19 @@ def run(
     process = Process(words, cwd, env, stdin, pipe, pipe, text=True)
     out, errors = process.communicate(input)
     return subprocess.CompletedProcess(process.args, process.returncode, out, errors)
+
+
+@contextlib.contextmanager
+def _without_stderr() -> Iterator[None]:
+    """What is started here has no standard error: tensorflow chatters while it is imported."""
+    stderr, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 2)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(nothing)
 
 
 def _start(

@@ -2,10 +2,12 @@
 
 import contextlib
 import csv
+import fcntl
 import functools
 import io
 import os
 import random
+import shutil
 import subprocess
 import sys
 import types
@@ -171,14 +173,38 @@ def write_reviews(path, count=240, seed=0):
 
 
 @pytest.fixture(scope="session")
-def reviews(tmp_path_factory):
-    return write_reviews(tmp_path_factory.mktemp("data") / "reviews.csv")
+def once(tmp_path_factory, worker_id):
+    """``once(name, make)``: the folder that ``make(folder)`` filled, and the text it returned; made
+    by the first test process that asks, for all of them."""
+    root = tmp_path_factory.getbasetemp()
+    if worker_id != "master":
+        root = root.parent
+
+    def find(name, make):
+        folder, returned = root / name, root / f"{name}.txt"
+        with (root / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not returned.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # of one that failed
+                folder.mkdir()
+                returned.write_text(make(folder) or "", encoding="utf-8")
+        return folder, returned.read_text(encoding="utf-8")
+
+    return find
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory, reviews):
+def reviews(once):
+    folder, _ = once("reviews", lambda folder: write_reviews(folder / "reviews.csv") and None)
+    return folder / "reviews.csv"
+
+
+@pytest.fixture(scope="session")
+def trained(once, reviews):
     """A finished run, its exports, and what ``train`` printed."""
-    folder = tmp_path_factory.mktemp("trained")
-    where = ["--run", folder / "run", "--saved-models", folder / "saved_models"]
-    printed = spawn("train", "--data", reviews, *where, *SMALL, start=python)
-    return folder, printed
+
+    def make(folder):
+        where = ["--run", folder / "run", "--saved-models", folder / "saved_models"]
+        return spawn("train", "--data", reviews, *where, *SMALL, start=python)
+
+    return once("sentiment", make)

@@ -13,7 +13,7 @@ import pytest
 
 import kerasseq.layers  # noqa: F401 (registers the layers of a saved model)
 from tests import warm
-from tests.tasks.conftest import ROOT, SMALL, call, command, spawn
+from tests.tasks.conftest import ROOT, SMALL, call, command, python, spawn
 
 OPTIONS = [
     *SMALL, "--only-train", "--device.deterministic=true", "--training.checkpoint_every=4",
