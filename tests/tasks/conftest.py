@@ -173,11 +173,11 @@ def write_reviews(path, count=240, seed=0):
 
 
 @pytest.fixture(scope="session")
-def once(tmp_path_factory, worker_id):
+def once(tmp_path_factory):
     """``once(name, make)``: the folder that ``make(folder)`` filled, and the text it returned; made
     by the first test process that asks, for all of them."""
     root = tmp_path_factory.getbasetemp()
-    if worker_id != "master":
+    if "PYTEST_XDIST_WORKER" in os.environ:
         root = root.parent
 
     def find(name, make):
