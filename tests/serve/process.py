@@ -10,6 +10,13 @@ import threading
 import time
 import urllib.request
 
+from tests import warm
+
+
+def real(words, **options):
+    """A process that a shell would start; :class:`tests.warm.Process` is one that is quick."""
+    return subprocess.Popen([sys.executable, *words], **options)
+
 
 def until(done, seconds=20.0):
     end = time.perf_counter() + seconds
@@ -27,13 +34,13 @@ def free_port():
 
 
 class Process:
-    """A server, until it is ended."""
+    """A server, until it is ended; ``start`` is how Python is started for it."""
 
-    def __init__(self, root, *words, port=None, token=""):
+    def __init__(self, root, *words, port=None, token="", start=warm.Process):
         self.port = port or free_port()
         self.address = f"http://127.0.0.1:{self.port}"
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "kerasseq.serve", str(root), "--port", str(self.port), *words],
+        self.process = start(
+            ["-m", "kerasseq.serve", str(root), "--port", str(self.port), *words],
             env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "KERASSEQ_TOKEN": token},
             stderr=subprocess.PIPE, text=True,
         )  # fmt: skip

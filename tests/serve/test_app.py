@@ -1,17 +1,12 @@
-"""The server's paths, with models made on the spot, and as a process under load and signals."""
+"""The server's paths, with models made on the spot."""
 
 import asyncio
-import http.client
 import json
 import random
 import shutil
-import signal
-import socket
 import string
 import threading
 import time
-import urllib.error
-import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -22,46 +17,10 @@ from fastapi.testclient import TestClient
 
 from kerasseq.serve.app import Server, make_app
 from kerasseq.serve.limits import Limits
-from tests.serve.process import Process, until
+from tests.serve.models import PREDICT, write
+from tests.serve.process import until
 
 LIMITS = Limits(body=20_000, rows=8, characters=50, waiting=64)
-
-
-class Lengths(tf.Module):
-    """Lengths of texts plus a number, which tells versions apart."""
-
-    def __init__(self, number, slow=0):
-        super().__init__()
-        self.number = tf.Variable(number)
-
-        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "text")])
-        def serve(text):
-            turns = 0.0
-            for turn in tf.range(float(slow)):  # a few milliseconds each
-                turns += 0 * tf.reduce_sum(tf.cos(tf.range(1e6) + turn))
-            return {"size": tf.strings.length(text) + self.number + tf.cast(turns, tf.int32)}
-
-        @tf.function(
-            input_signature=[
-                tf.TensorSpec([None], tf.string, "text"), tf.TensorSpec([], tf.int32, "k")
-            ]
-        )  # fmt: skip
-        def take(text, k):
-            with tf.control_dependencies([tf.debugging.Assert(k > 0, ["k must be 1 or more"])]):
-                return {"head": tf.strings.substr(text, 0, k), "text_bytes": text}
-
-        self.serve, self.take = serve, take
-
-
-def write(root, number, version=None, name="lengths", slow=0):
-    """A version as an export leaves it."""
-    module = Lengths(number, slow)
-    work = root / name / f".incoming-{number}"
-    tf.saved_model.save(
-        module, str(work), signatures={"serving_default": module.serve, "take": module.take}
-    )
-    (work / "manifest.json").write_text(json.dumps({"task": "test", "settings": {"x": 1}}))
-    work.rename(root / name / str(version or number))
 
 
 @pytest.fixture
@@ -76,32 +35,38 @@ def client(root):
         yield client
 
 
-PREDICT = "/v1/models/lengths:predict"
+@pytest.fixture(scope="module")
+def steady(tmp_path_factory):
+    """A client of a server whose models stay as they are."""
+    root = tmp_path_factory.mktemp("steady")
+    write(root, 1)
+    with TestClient(make_app(Server(root, LIMITS))) as client:
+        yield client
 
 
 def post(client, body, path=PREDICT, **more):
     return client.post(path, json=body, **more)
 
 
-def test_rows_and_columns(client):
-    assert post(client, {"instances": ["ab", "c"]}).json() == {"predictions": [3, 2]}
-    assert post(client, {"inputs": {"text": ["ab"]}}).json() == {"outputs": [3]}
+def test_rows_and_columns(steady):
+    assert post(steady, {"instances": ["ab", "c"]}).json() == {"predictions": [3, 2]}
+    assert post(steady, {"inputs": {"text": ["ab"]}}).json() == {"outputs": [3]}
     found = post(
-        client, {"signature_name": "take", "inputs": {"text": ["abc", {"b64": "/w=="}], "k": 1}}
+        steady, {"signature_name": "take", "inputs": {"text": ["abc", {"b64": "/w=="}], "k": 1}}
     )
     assert found.json() == {
         "outputs": {"head": ["a", "\ufffd"], "text_bytes": [{"b64": "YWJj"}, {"b64": "/w=="}]}
     }
 
 
-def test_versions_status_and_metadata(client):
+def test_versions_status_and_metadata(steady):
     path = "/v1/models/lengths/versions/1"
-    assert post(client, {"instances": ["a"]}, f"{path}:predict").json() == {"predictions": [2]}
+    assert post(steady, {"instances": ["a"]}, f"{path}:predict").json() == {"predictions": [2]}
     state = {"version": "1", "state": "AVAILABLE",
              "status": {"error_code": "OK", "error_message": ""}}  # fmt: skip
     for where in (path, "/v1/models/lengths"):
-        assert client.get(where).json() == {"model_version_status": [state]}
-    found = client.get("/v1/models/lengths/metadata").json()
+        assert steady.get(where).json() == {"model_version_status": [state]}
+    found = steady.get("/v1/models/lengths/metadata").json()
     assert found["model_spec"] == {"name": "lengths", "signature_name": "", "version": "1"}
     text = found["metadata"]["signature_def"]["signature_def"]["take"]["inputs"]["text"]
     assert text["dtype"] == "DT_STRING"
@@ -131,14 +96,14 @@ def test_versions_status_and_metadata(client):
          "k is at most 100"),
     ],
 )  # fmt: skip
-def test_errors_have_serving_s_shape(client, method, path, body, status, message):
-    found = client.request(method, path, json=body)
+def test_errors_have_serving_s_shape(steady, method, path, body, status, message):
+    found = steady.request(method, path, json=body)
     assert found.status_code == status
     assert set(found.json()) == {"error"}
     assert message in found.json()["error"]
 
 
-def test_a_thousand_hostile_requests_are_answered_and_it_goes_on(client):
+def test_a_thousand_hostile_requests_are_answered_and_it_goes_on(steady):
     """Whatever it is, the client is told: never a status of 500, never silence."""
     chance = random.Random(0)
     paths = [PREDICT, "/v1/models/lengths/versions/99:predict", "/v1/models/%00:predict",
@@ -172,13 +137,13 @@ def test_a_thousand_hostile_requests_are_answered_and_it_goes_on(client):
         else:
             name = "".join(chance.choices(string.printable, k=5))
             body = json.dumps({"instances": [{name: chance.choice(values)}]}).encode()
-        found = client.post(path, content=body)
+        found = steady.post(path, content=body)
         statuses.add(found.status_code)
         if found.status_code != 200:
             assert 400 <= found.status_code < 500, (path, body[:100], found.text)
             assert found.json()["error"]
     assert {400, 404} <= statuses
-    assert client.post(PREDICT, content=good).json() == {"predictions": [5]}
+    assert steady.post(PREDICT, content=good).json() == {"predictions": [5]}
 
 
 def test_a_token_where_one_is_set(root):
@@ -247,50 +212,6 @@ def test_the_newest_version_that_loads_is_served(root):
         assert until(lambda: post(client, {"instances": ["a"]}).json() == {"predictions": [2]})
 
 
-def test_what_nobody_waits_for_is_not_run(tmp_path):
-    """Clients that have gone leave the queue, and time is bounded for those that stay."""
-    write(tmp_path, 1, slow=1000)
-    server = Process(tmp_path, "--max-waiting", "8", "--max-rows", "8", "--max-seconds", "2",
-                     "--batch-threads", "1").ready()  # fmt: skip
-    body = json.dumps({"instances": ["a"] * 8}).encode()
-    head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode()
-    try:
-        for _ in range(3):  # each would be refused if those before it were still there
-            with socket.create_connection(("127.0.0.1", server.port)) as one:
-                one.sendall(head + body)
-                time.sleep(0.3)
-            time.sleep(0.2)
-        with pytest.raises(urllib.error.HTTPError) as refused:
-            server.ask({"instances": ["a"]}, PREDICT)
-        with refused.value as answer:
-            assert (answer.code, answer.headers["retry-after"]) == (503, "1")
-            assert json.load(answer) == {"error": "no answer within 2 seconds"}
-        with socket.create_connection(("127.0.0.1", server.port)) as one:
-            one.sendall(head + body[:-1])
-            assert b" 408 " in one.recv(100)
-    finally:
-        server.process.kill()
-        server.end()
-    statuses = [json.loads(line).get("status") for line in server.log if line.startswith("{")]
-    assert statuses.count(499) == 3
-
-
-def test_the_time_to_drain_is_bounded(tmp_path):
-    write(tmp_path, 1, slow=3000)
-    server = Process(tmp_path, "--drain", "1").ready()
-    with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(server.ask, {"instances": ["a"]}, PREDICT)
-        time.sleep(0.5)
-        start = time.perf_counter()
-        server.end()
-        assert time.perf_counter() - start < 10
-        error = asked.exception()
-        assert isinstance(error, OSError | http.client.HTTPException)
-        if isinstance(error, urllib.error.HTTPError):
-            with error:
-                assert json.load(error) == {"error": "the server has ended"}
-
-
 def test_an_answer_does_not_depend_on_what_it_was_run_with(tmp_path):
     """Where nothing says how wide an example's own part of an output is."""
 
@@ -309,60 +230,6 @@ def test_an_answer_does_not_depend_on_what_it_was_run_with(tmp_path):
         asked = [pool.submit(post, client, {"instances": [text]}, path) for text in texts]
         found = [one.result().json()["predictions"] for one in asked]
     assert found == [[list(text)] for text in texts]
-
-
-# -- a process of its own --------------------------------------------------------------------------
-
-
-def test_sigterm_answers_what_has_come_and_takes_no_more(tmp_path):
-    write(tmp_path, 1, slow=3)
-    server = Process(tmp_path).ready()
-    with ThreadPoolExecutor(4) as pool:
-        asked = [pool.submit(server.ask, {"instances": ["abc"]}, PREDICT) for _ in range(4)]
-        time.sleep(0.05)
-        assert server.end() in (0, -signal.SIGTERM)
-        answers = []
-        for one in asked:
-            try:
-                answers.append(one.result())
-            except OSError:
-                answers.append(None)
-    assert answers.count({"predictions": [4]}) >= 1
-    lines = [json.loads(line) for line in server.log if line.startswith("{")]
-    assert any(line.get("status") == 200 for line in lines)
-    with pytest.raises(urllib.error.URLError):
-        server.ask({"instances": ["a"]}, PREDICT)
-
-
-def test_a_kill_loses_only_what_is_in_flight(root):
-    server = Process(root).ready()
-    statuses = []
-    enough = threading.Event()
-
-    def client():
-        while not enough.is_set():
-            try:
-                statuses.append(server.ask({"instances": ["abc"]}, PREDICT) == {"predictions": [4]})
-            except (OSError, http.client.HTTPException):  # an answer may be cut, too
-                statuses.append(None)
-                time.sleep(0.2)
-
-    clients = [threading.Thread(target=client) for _ in range(4)]
-    for one in clients:
-        one.start()
-    time.sleep(0.3)
-    server.end(signal.SIGKILL)
-    again = Process(root, port=server.port).ready()
-    before, deadline = len(statuses), time.monotonic() + 60
-    while True not in statuses[before:] and time.monotonic() < deadline:
-        time.sleep(0.1)
-    enough.set()
-    for one in clients:
-        one.join()
-    assert again.end() in (0, -signal.SIGTERM)
-    assert False not in statuses
-    assert None in statuses[:before]
-    assert True in statuses[before:]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from kerasseq.text.splitter import WordSplitter
 from kerasseq.text.subwords import SubwordCodec
 from kerasseq.text.vocabulary import Vocabulary
 from kerasseq.text.word_features import WordFeatures
-from tests.serve.process import Process
+from tests.serve.process import Process, real
 
 pytestmark = pytest.mark.slow
 webdriver = pytest.importorskip("selenium.webdriver")
@@ -81,7 +81,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(folder):
-    running = Process(folder).ready()
+    running = Process(folder, start=real).ready()
     yield running
     if running.process.poll() is None:
         running.end()

@@ -14,11 +14,10 @@ import pytest
 
 pytest.importorskip("fastapi", reason="the server needs kerasseq[serve]")
 
+from tests.serve.models import PREDICT, write
 from tests.serve.process import Process
-from tests.serve.test_app import write
 
 WORDS = ["", "a", "né", "映画は", "👍🏽", "مرحبا", "\x00", "x" * 40, "क़", "\n"]
-PREDICT = "/v1/models/lengths:predict"
 GROWTH = 150  # MiB, most of which TensorFlow keeps of the versions that come and go meanwhile
 
 
