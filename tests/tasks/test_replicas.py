@@ -13,7 +13,7 @@ from kerasseq.tasks.translation.task import Translation
 from tests import warm
 from tests.tasks.conftest import ROOT, SENTIMENT, SMALL, command
 from tests.tasks.language_model import conftest as test_language_model
-from tests.tasks.tagging import test_verbs as test_pos_tagging
+from tests.tasks.tagging import conftest as test_pos_tagging
 from tests.tasks.translation import test_verbs as test_translation
 from tests.training.test_update import free_ports
 

@@ -15,7 +15,6 @@ from tests.tasks import conftest
 
 TASK = Ner()
 call = functools.partial(conftest.call, task=TASK)
-spawn = functools.partial(conftest.spawn, task=TASK)
 
 # IOB1, as the files of CoNLL-2003 have it: B only where an entity follows one of its kind
 CONLL2003 = """-DOCSTART- -X- O O
@@ -184,8 +183,8 @@ def run(tmp_path_factory):
     for name, count in [("train", 120), ("valid", 20), ("test", 20)]:
         text = "-DOCSTART- -X- O O\n\n" + "".join(sentence(draw) for _ in range(count))
         (folder / f"data/{name}.txt").write_text(text)
-    printed = spawn("train", "--data", folder / "data", "--run", folder / "run", *SMALL,
-                    "--only-train")  # fmt: skip
+    printed = call("train", "--data", folder / "data", "--run", folder / "run", *SMALL,
+                   "--only-train")  # fmt: skip
     assert "IOB1 tags written as IOB2" in printed
     return folder / "run"
 

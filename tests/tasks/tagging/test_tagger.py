@@ -1,5 +1,6 @@
 """Running and training a tagger: small models with random weights."""
 
+import functools
 import itertools
 
 import keras
@@ -42,8 +43,13 @@ def corpus(count=12, seed=0):
 
 
 def made(**changes) -> tuple[keras.Model, TaggingSettings, TaggedData]:
-    """A model with weights so large that tags differ, and its data."""
-    settings = replace(TaggingSettings(), {**SMALL, **changes})
+    """A model with weights so large that tags differ, and its data; built once."""
+    return _made(*changes.items())
+
+
+@functools.cache
+def _made(*changes):
+    settings = replace(TaggingSettings(), {**SMALL, **dict(changes)})
     data = encode_corpus(corpus(), "upos", settings.words)
     keras.utils.set_random_seed(0)
     model = TASK.build_model(settings, data.assets)
@@ -54,13 +60,18 @@ def made(**changes) -> tuple[keras.Model, TaggingSettings, TaggedData]:
 
 
 def used(**changes) -> Tagger:
-    """The tagger of such a model."""
-    model, settings, data = made(**changes)
+    """The tagger of such a model, whose graph is traced once."""
+    return _used(*changes.items())
+
+
+@functools.cache
+def _used(*changes):
+    model, settings, data = _made(*changes)
     return Tagger(model, settings, data.assets)
 
 
 VARIANTS = [
-    {},
+    {"model.output": "softmax"},
     {"model.output": "crf"},
     {"model.characters": "bilstm"},
     {"model.characters": "none"},
@@ -131,9 +142,9 @@ def numpy_outputs(model, batch):
 
 @pytest.mark.parametrize("output", ["softmax", "crf"])
 def test_tags_and_probabilities_are_those_of_the_scores(output):
-    model, settings, data = made(**{"model.output": output})
+    model, _, data = made(**{"model.output": output})
     table = WordTable(data.assets.features, [["sing", "x", "été"], ["x", "x", "sing", "unheard"]])
-    for number, found in enumerate(Tagger(model, settings, data.assets).tag_table(table)):
+    for number, found in enumerate(used(**{"model.output": output}).tag_table(table)):
         scores = numpy_outputs(model, table.inputs(table.sequences[number : number + 1]))
         scores = scores["scores"][0]
         if output == "crf":

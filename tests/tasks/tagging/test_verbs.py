@@ -1,130 +1,16 @@
-"""A tagger of a small made-up language, through the command line as a user would."""
+"""A tagger in use: ``train``, ``evaluate``, ``predict``, ``tag``, and its export."""
 
-import functools
 import gzip
-import itertools
 import json
-import random
 import re
 
 import pytest
 import tensorflow as tf
 
-import kerasseq.tasks.tagging.verbs
-from kerasseq.export import serving
-from kerasseq.tasks.tagging import tagger
-from kerasseq.tasks.tagging.task import PosTagging
-from tests.tasks import conftest
-from tests.tasks.conftest import export_elsewhere, given, load_once
+from tests.tasks.conftest import export_elsewhere, given
+from tests.tasks.tagging.conftest import SMALL, assert_same, call, export_of, run_of
 
-TASK = PosTagging()
-call = functools.partial(conftest.call, task=TASK)
-spawn = functools.partial(conftest.spawn, task=TASK)
-
-STEMS = ["bar", "dol", "fim", "gan", "kel", "lum", "mor", "nip", "pas", "rud", "sol", "tev", "wog"]
-SUFFIXES = {"NOUN": "ness", "ADJ": "ish", "ADV": "ly", "VERB": "ates"}
-EITHER = ["plan", "walk", "dream", "cook", "paint", "guard"]  # NOUN after DET or ADJ, else VERB
-
-SMALL = [
-    "--model.embedding=16", "--model.character_embedding=8", "--model.character_units=12",
-    "--model.affix_embedding=16", "--model.units=12", "--model.layers=1",
-    "--model.input_dropout=0.1", "--model.layer_dropout=0", "--model.output_dropout=0",
-    "--words.affix_min_count=2", "--batches.tokens=60", "--training.learning_rate=0.03",
-    "--training.epochs=3", "--training.average=0.9", "--training.evaluate_every=1000",
-]  # fmt: skip
-EVERY_EPOCH = "--training.evaluate_every=0"
-
-
-def sentence(draw):
-    """Words with their tags, told by the word, by its suffix, or by the word before it."""
-
-    def made(tag):
-        return draw.choice(STEMS) + draw.choice(STEMS) + SUFFIXES[tag], tag
-
-    def phrase():
-        rows = [(draw.choice(["the", "a", "every"]), "DET", "B-NP")]
-        rows += [(*made("ADJ"), "I-NP")] if draw.random() < 0.5 else []
-        noun = (draw.choice(EITHER), "NOUN") if draw.random() < 0.5 else made("NOUN")
-        return [*rows, (*noun, "I-NP")]
-
-    verb = (draw.choice(EITHER), "VERB") if draw.random() < 0.5 else made("VERB")
-    rows = phrase() if draw.random() < 0.4 else [(draw.choice(["they", "we"]), "PRON", "B-NP")]
-    rows += [(*made("ADV"), "B-ADVP")] if draw.random() < 0.4 or rows[-1][1] != "PRON" else []
-    rows += [(*verb, "B-VP"), *phrase()]
-    rows += phrase() if draw.random() < 0.3 else []
-    return [*rows, (draw.choice(".!"), "PUNCT", "O")]
-
-
-def as_conllu(rows, number):
-    """Lines with comments; here and there with a multi-word token and with an empty node."""
-    lines = [f"# sent_id = {number}", "# text = " + " ".join(word for word, *_ in rows)]
-    for position, (word, tag, _) in enumerate(rows, start=1):
-        if number % 3 == 0 and position == 2:
-            lines.append(f"2-3\t{word}+\t" + "\t".join("_" * 7) + "\tSpaceAfter=No")
-        misc = "Gloss=x" if position == 1 else "_"
-        head = 0 if position == 1 else 1
-        lines.append(f"{position}\t{word}\t_\t{tag}\t{tag[:2]}\t_\t{head}\tdep\t_\t{misc}")
-        if number % 4 == 0 and position == 1:
-            lines.append("1.1\tnothing\t_\tX\tX\t_\t_\t_\t1:dep\t_")
-    return lines
-
-
-def as_columns(rows, number):
-    return [f"{word} {tag} {chunk}" for word, tag, chunk in rows]
-
-
-def write_corpus(folder, form, suffix):
-    folder.mkdir()
-    draw = random.Random(0)
-    for name, count in [("train", 110), ("dev", 20), ("test", 30)]:
-        blocks = [form(sentence(draw), number) for number in range(count)]
-        text = "".join("\n".join(lines) + "\n\n" for lines in blocks)
-        (folder / f"{name}{suffix}").write_text(text, encoding="utf-8")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def treebank(tmp_path_factory):
-    return write_corpus(tmp_path_factory.mktemp("data") / "treebank", as_conllu, ".conllu")
-
-
-@pytest.fixture(scope="module")
-def chunks(tmp_path_factory):
-    return write_corpus(tmp_path_factory.mktemp("data") / "chunks", as_columns, ".txt")
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory, treebank):
-    """A finished run, its export, and what ``train`` printed."""
-    folder = tmp_path_factory.mktemp("trained")
-    where = ["--run", folder / "run", "--saved-models", folder / "saved_models"]
-    return folder, spawn("train", "--data", treebank, *where, *SMALL)
-
-
-@pytest.fixture(scope="module")
-def chunker(tmp_path_factory, chunks):
-    """The same for chunks and a CRF; only the other export is verified with very long texts."""
-    folder = tmp_path_factory.mktemp("chunker")
-    where = ["--run", folder / "run", "--saved-models", folder / "saved_models"]
-    crf = ["--column=chunk", "--model.output=crf", "--training.monitor=f1", EVERY_EPOCH]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(serving, "EDGE_CASES", serving.EDGE_CASES[:-1])
-        patch.setattr(tagger, "AWKWARD_SENTENCES", tagger.AWKWARD_SENTENCES[:-1])
-        return folder, call("train", "--data", chunks, *where, *SMALL, *crf)
-
-
-@pytest.fixture(autouse=True)
-def _loaded_once(monkeypatch):
-    """Runs and exports are loaded once, which else would take most of the time spent here."""
-    load_once(monkeypatch, kerasseq.tasks.tagging.verbs)
-
-
-def run_of(trained):
-    return ["--run", trained[0] / "run"]
-
-
-def export_of(trained):
-    return ["--saved-model", trained[0] / "saved_models/pos_tagging/1"]
+pytestmark = pytest.mark.usefixtures("_loaded_once")
 
 
 def rows_of(lines):
@@ -228,14 +114,6 @@ def test_describe_before_and_after_training(trained, treebank, tmp_path):
 
 
 # -- tag -------------------------------------------------------------------------------------------
-
-
-def assert_same(one, other):
-    """Equal but for the last digits of numbers."""
-    number = re.compile(r"\d+\.\d+(?:e-\d+)?")
-    assert number.sub("#", one) == number.sub("#", other)
-    ours, theirs = (list(map(float, number.findall(text))) for text in (one, other))
-    assert ours == pytest.approx(theirs, abs=2e-4)
 
 
 CONLLU = """# sent_id = 1
@@ -357,127 +235,8 @@ def test_tag_refuses_what_it_cannot_do(trained, tmp_path):
     assert f"{bad}:14: 2 columns, but CoNLL-U has 10" in line
 
 
-# -- chunks by a CRF -------------------------------------------------------------------------------
+# -- in another format -----------------------------------------------------------------------------
 
 
-def test_chunks_are_learned_and_reported_as_spans(chunker):
-    folder, printed = chunker
-    report = json.loads((folder / "run/evaluation/test.json").read_text())
-    assert report["span_f1"] > 0.9 > report["baseline"]["span_f1"]
-    assert set(report["spans"]["kinds"]) == {"ADVP", "NP", "VP"}
-    assert "span F1" in printed
-    history = map(json.loads, (folder / "run/metrics.jsonl").read_text().splitlines())
-    kept = json.loads((folder / "run/training.json").read_text())["validation"]["f1"]
-    assert kept == pytest.approx(max(record["validation_f1"] for record in history), abs=1e-4)
-
-
-def test_chunks_obey_iob2_whatever_the_words(chunker, tmp_path):
-    draw = random.Random(1)
-    vocabulary = ["the", "plan", "they", "barfimish", "walk", ".", "quickly", "gandolates", "?"]
-    path = tmp_path / "random.txt"
-    lines = [" ".join(draw.choices(vocabulary, k=draw.randint(1, 30))) for _ in range(60)]
-    path.write_text("\n".join(lines) + "\n")
-    form = ["--file", path, "--input", "tokens", "--output", "json"]
-    ours, theirs = (call("tag", *form, *model(chunker)) for model in (run_of, export_of))
-    rows = [json.loads(line)["tags"] for line in ours.splitlines()]
-    for before, tag in itertools.chain.from_iterable(
-        itertools.pairwise(["O", *tags]) for tags in rows
-    ):
-        assert not tag.startswith("I-") or before in (f"B-{tag[2:]}", tag)
-    assert rows == [json.loads(line)["tags"] for line in theirs.splitlines()]
-
-
-def test_chunks_have_no_place_in_conllu(chunker):
-    line = call("tag", "a plan", "--output", "conllu", *run_of(chunker), status=2)
-    assert "--output conllu has no place for the column 'chunk'" in line
-
-
-# -- bad input -------------------------------------------------------------------------------------
-
-
-def refused(tmp_path, name, content, *options):
-    """The line that ``train`` ends with on a file."""
-    path = tmp_path / name
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    line = call("train", "--data", path, "--run", tmp_path / "run", *options, status=2)
-    assert not (tmp_path / "run").exists()
-    return line.removeprefix(f"python -m kerasseq pos_tagging: {path}")
-
-
-WORD = "1\ta\t_\tX\t_\t_\t_\t_\t_\t_\n"
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("a.conllu", WORD + "2\tb\t_\tX\n", ":2: 4 columns, but CoNLL-U has 10"),
-        ("a.conllu", "# text = b a\n" + WORD.replace("1", "2"), ":2: word 2 comes where 1 should"),
-        ("a.conllu", WORD + WORD, ":2: word 1 comes where 2 should"),
-        ("a.conllu", WORD.replace("X", ""), ":1: column 4 (UPOS) is empty"),
-        ("a.txt", "a DT B-NP\nb NN\n", ":2: 2 columns, but the first token has 3"),
-        ("a.conllu", "", " has no sentence"),
-        ("a.txt", "\n \t\n\n", " has no sentence"),
-        ("a.conllu", WORD.encode() + b"\n1\t\xe8\n", ":3 is not utf-8: byte 0xe8"),
-    ],
-)
-def test_bad_data_is_one_line_with_its_place(tmp_path, name, content, message):
-    assert refused(tmp_path, name, content).startswith(message)
-
-
-def test_a_column_that_is_not_there(tmp_path, trained, treebank, chunks):
-    message = " has no column 'chunk'; it has upos"
-    assert refused(tmp_path, "a.conllu", WORD, "--column=chunk").startswith(message)
-    line = call("train", "--data", treebank, "--column=chunk", "--run", tmp_path / "r", status=2)
-    assert f"{treebank} has no column 'chunk'; it has upos, xpos" in line
-    line = call("evaluate", *run_of(trained), "--on", chunks / "test.txt", status=2)
-    assert f"{chunks / 'test.txt'} has no column 'upos'; it has xpos, chunk" in line
-
-
-def test_a_missing_file_and_an_unknown_encoding(tmp_path, trained):
-    missing = tmp_path / "no.conllu"
-    for verb in (["train", "--data", missing, "--run", tmp_path / "run"],
-                 ["evaluate", *run_of(trained), "--on", missing]):  # fmt: skip
-        assert f"{missing} does not exist" in call(*verb, status=2)
-    assert "unknown encoding 'utf-9'" in refused(tmp_path, "a.conllu", WORD, "--encoding=utf-9")
-
-
-def test_a_metric_that_the_data_does_not_have(tmp_path, treebank):
-    where = ["--data", treebank, "--run", tmp_path / "run", *SMALL]
-    line = call("train", *where, "--training.monitor=f1", status=2)
-    assert "training.monitor: f1 is that of spans, and these tags are not IOB" in line
-    assert "no metric 'f2'" in call("train", *where, "--training.monitor=f2", status=2)
-    assert not (tmp_path / "run").exists()
-    (tmp_path / "seen").mkdir()
-    for name in ("train", "dev", "test"):
-        content = (treebank / "dev.conllu").read_bytes()
-        (tmp_path / f"seen/{name}.conllu").write_bytes(content)
-    line = call("train", "--data", tmp_path / "seen", "--run", tmp_path / "run", *SMALL,
-                "--training.monitor=unseen", status=2)  # fmt: skip
-    assert "unseen" in line
-
-
-def test_unusual_but_valid_files_are_read(trained, treebank, tmp_path):
-    """Line ends, a byte order mark, blanks for tabs, and a word of 2,000 characters."""
-    long = "a" * 2000
-    plain = (treebank / "test.conllu").read_text().replace("\tthe\t", f"\t{long}\t")
-    mixed = "".join(
-        line.replace("\t", "  ") if i % 3 == 0 and not line.startswith("#") else line
-        for i, line in enumerate(plain.splitlines(keepends=True))
-    )
-    reports = []
-    for number, content in enumerate(
-        [plain, "\ufeff" + plain, plain.replace("\n", "\r\n"), mixed.replace("\n", " \n")]
-    ):
-        path = tmp_path / f"{number}.conllu"
-        path.write_bytes(content.encode())
-        call("evaluate", *run_of(trained), "--on", path)
-        (written,) = (trained[0] / "run/evaluation").glob(f"other-*-{number}-conllu.json")
-        reports.append({**json.loads(written.read_text()), "data": None})
-    assert reports[0]["tokens"] == 236
-    assert reports[0]["confusions"] or reports[0]["accuracy"] == 1
-    assert all(report == reports[0] for report in reports[1:])
-
-
-@pytest.mark.parametrize(("made", "kind"), [("trained", "litert"), ("chunker", "onnx")])
-def test_a_client_in_numpy_answers_as_keras_does(made, kind, tmp_path, request):
-    export_elsewhere(call, run_of(request.getfixturevalue(made)), kind, tmp_path)
+def test_a_client_in_numpy_answers_as_keras_does(trained, tmp_path):
+    export_elsewhere(call, run_of(trained), "litert", tmp_path)
