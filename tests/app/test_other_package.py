@@ -1,6 +1,7 @@
 """A task in a package of its own, installed beside kerasseq: it has all that ours have."""
 
 import csv
+import functools
 import json
 import os
 import random
@@ -11,7 +12,9 @@ import zipfile
 
 import pytest
 
+from tests import warm
 from tests.serve.process import Process
+from tests.tasks import conftest
 
 TASK = '''\
 """Support tickets to queues."""
@@ -64,12 +67,15 @@ SMALL = [
 QUEUES = {"billing": ["invoice", "refund", "payment"], "shipping": ["parcel", "courier", "late"]}
 
 SESSION = """
-import json, sys
+import functools, json, sys
+from kerasseq.app import verbs
 from kerasseq.app.cli import run
 from kerasseq.app.registry import find_task
+verbs.load_run = functools.cache(verbs.load_run)
+task = find_task("tickets")
 for words in json.load(sys.stdin):
     print("$", *words[:1], flush=True)
-    status = run(find_task("tickets"), words, "python -m tickets")
+    status = run(task, words, "python -m tickets")
     print("status", status, flush=True)
 """
 
@@ -106,14 +112,11 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def python(site, folder):
-    """Runs Python in that folder, with what is installed."""
+    """Runs Python in that folder, with what is installed; ``start`` says how it is started."""
 
-    def run(*words, given="", status=0):
-        done = subprocess.run(
-            [sys.executable, *map(str, words)], cwd=folder, input=given, text=True,
-            capture_output=True, check=False,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(site), *sys.path])},
-        )  # fmt: skip
+    def run(*words, given=None, status=0, start=warm.run):
+        places = os.pathsep.join([str(site), *sys.path])
+        done = start(words, input=given, cwd=folder, env={**os.environ, "PYTHONPATH": places})
         assert done.returncode == status, done.stderr + done.stdout
         return done.stdout if status == 0 else done.stderr
 
@@ -127,17 +130,19 @@ def trained(python):
 
 
 def test_usage_and_errors_show_what_was_typed(python):
-    assert "usage: python -m tickets {train," in python("-m", "tickets", "--help")
-    assert "usage: python -m tickets train [options]" in python("-m", "tickets", "train", "--help")
-    line = python("-m", "tickets", "train", "--model.unitz", "3", status=2)
+    real = functools.partial(python, start=conftest.python)
+    assert "usage: python -m tickets {train," in real("-m", "tickets", "--help")
+    assert "usage: python -m tickets train [options]" in real("-m", "tickets", "train", "--help")
+    line = real("-m", "tickets", "train", "--model.unitz", "3", status=2)
     assert line == (
         "python -m tickets: unknown setting or option --model.unitz; did you mean --model.units?\n"
     )
-    line = python("-m", "kerasseq", "tickets", "predict", "x", status=2)
-    assert line == "python -m kerasseq tickets: runs/tickets holds no run: train one first\n"
-    usage = python("-m", "kerasseq", "tickets", "predict", "--help")
+    line = python("-m", "kerasseq", "tickets", "predict", "x", "--run", "none", status=2)
+    assert line == "python -m kerasseq tickets: none holds no run: train one first\n"
+    usage = real("-m", "kerasseq", "tickets", "predict", "--help")
     assert "usage: python -m kerasseq tickets predict [options] [texts ...]" in usage
-    assert "Queues of support tickets" in python("-m", "kerasseq", "--help")
+    assert "(default: runs/tickets)" in usage
+    assert "Queues of support tickets" in real("-m", "kerasseq", "--help")
 
 
 def test_it_is_trained_scored_and_exported(trained, folder):
@@ -160,7 +165,7 @@ def test_it_has_every_verb_a_sweep_and_every_format(trained, python, folder):
         ["describe", *settings],
         ["export", "--format", "litert"],
         ["export", "--format", "onnx"],
-        ["tune", *settings, "--max-trials", "2", "--tuner", "grid"],
+        ["tune", *settings, "--training.epochs=1", "--max-trials", "2", "--tuner", "grid"],
     ]
     said = python("-c", SESSION, given=json.dumps(session))
     parts = said.split("$ ")[1:]

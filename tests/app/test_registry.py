@@ -13,6 +13,7 @@ from kerasseq.app import cli, registry
 from kerasseq.app.registry import GROUP, find_task, task_names
 from kerasseq.errors import UserError
 from kerasseq.tasks.sentiment.task import Sentiment
+from tests import warm
 
 ROOT = Path(__file__).parent.parent.parent
 NAMES = ["language_model", "ner", "pos_tagging", "sentiment", "translation"]
@@ -179,14 +180,7 @@ def test_from_a_checkout_a_task_needs_no_installed_name(tmp_path):
 def python_m(*words, path=None):
     places = [str(place) for place in (path, ROOT) if place]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
-    done = subprocess.run(
-        [sys.executable, "-m", *words],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = warm.run(["-m", *words], cwd=ROOT, env=environment)
     return done.returncode, done.stdout, done.stderr
 
 

@@ -1,8 +1,6 @@
 """On the real reviews: quick checks of the official archive, and slow training with a bar."""
 
 import json
-import os
-from pathlib import Path
 
 import pytest
 
@@ -12,16 +10,12 @@ from kerasseq.tasks.language_model.task import LanguageModel
 from kerasseq.tasks.sentiment.data import cut_corpus
 from kerasseq.tasks.sentiment.reading import read_archive
 from kerasseq.tasks.tagging.task import PosTagging
-from tests.tasks.conftest import spawn
+from tests.tasks.conftest import benchmark, python, spawn
 
 
 @pytest.fixture
 def archive():
-    folder = os.environ.get("KERASSEQ_DATA")
-    path = Path(folder or ".") / "imdb/aclImdb_v1_labelled.tar.gz"
-    if not folder or not path.exists():
-        pytest.skip("set KERASSEQ_DATA to a folder with imdb/aclImdb_v1_labelled.tar.gz")
-    return path
+    return benchmark("imdb/aclImdb_v1_labelled.tar.gz")
 
 
 def test_the_official_archive(archive):
@@ -39,7 +33,8 @@ def test_the_official_archive(archive):
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_the_first_command_of_the_readme_reaches_its_bar(tmp_path):
-    spawn("train", "--run", tmp_path / "run", "--saved-models", tmp_path / "saved_models")
+    where = ["--run", tmp_path / "run", "--saved-models", tmp_path / "saved_models"]
+    spawn("train", *where, start=python)
     report = json.loads((tmp_path / "run/evaluation/test.json").read_text())
     assert report["accuracy"] >= 0.87
     data = json.loads((tmp_path / "run/data.json").read_text())
@@ -58,10 +53,7 @@ def test_tagging_turkish_reaches_its_bar(tmp_path):
 
 @pytest.mark.slow
 def test_the_counts_of_the_penn_treebank_are_the_published_ones():
-    folder = os.environ.get("KERASSEQ_DATA")
-    path = Path(folder or ".") / "lm/ptb"
-    if not folder or not path.exists():
-        pytest.skip("set KERASSEQ_DATA to a folder with lm/ptb")
+    path = benchmark("lm/ptb")
     data = read_data(LanguageModel(), LanguageModelSettings(data=str(path)), download=False)
     splits = data.report["splits"]
     assert {name: split["tokens"] for name, split in splits.items()} == {
