@@ -133,9 +133,10 @@ load_run = functools.cache(kerasseq.app.runs.load_run)
 load_saved_model = functools.cache(tf.saved_model.load)
 
 
-def load_once(monkeypatch, module):
-    """Has a task's verbs load each run and export once, which else would take most of the time."""
-    for place in (module, kerasseq.app.verbs):
+def load_once(monkeypatch, *modules):
+    """Has the verbs of every task, and a task's own in ``modules``, load each run and export once,
+    which else would take most of the time."""
+    for place in (*modules, kerasseq.app.verbs):
         monkeypatch.setattr(place, "load_run", load_run)
     monkeypatch.setattr(tf.saved_model, "load", load_saved_model)
 

@@ -10,7 +10,12 @@ from pathlib import Path
 import pytest
 
 from kerasseq.export import formats
-from tests.tasks.conftest import SMALL, call, export_elsewhere, verified
+from tests.tasks.conftest import call, export_elsewhere, load_once, verified
+
+
+@pytest.fixture(autouse=True)
+def _loaded_once(monkeypatch):
+    load_once(monkeypatch)
 
 
 @pytest.mark.parametrize("kind", ["litert", "onnx"])
@@ -27,14 +32,6 @@ def test_a_client_in_numpy_answers_as_keras_does(trained, tmp_path, kind):
     vocabulary = json.loads(path.read_text())
     path.write_text(json.dumps({**vocabulary, "tokens": vocabulary["tokens"][::-1]}))
     assert not verified(version)
-
-
-def test_ngrams_are_looked_up_by_the_client(reviews, tmp_path):
-    """Of several words, in texts that have fewer of them too."""
-    where = ["--run", tmp_path / "run"]
-    words = ["--data", reviews, *where, *SMALL, "--training.epochs=1", "--model.ngrams=3"]
-    call("train", *words, "--only-train")
-    export_elsewhere(call, where, "onnx", tmp_path / "saved")
 
 
 def test_a_model_that_a_format_cannot_hold_leaves_nothing(trained, tmp_path, monkeypatch):
