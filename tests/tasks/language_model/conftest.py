@@ -6,16 +6,17 @@ import gzip
 import io
 import json
 import random
+import shutil
 
 import keras
 import pytest
 
 import kerasseq.tasks.language_model.verbs
 from kerasseq.app import cli
-from kerasseq.export import saved_model, serving
+from kerasseq.export import saved_model
 from kerasseq.tasks.language_model.task import LanguageModel
 from tests.tasks import conftest
-from tests.tasks.conftest import load_once
+from tests.tasks.conftest import load_once, really_clean
 
 TASK = LanguageModel()
 call = functools.partial(conftest.call, task=TASK)
@@ -49,8 +50,9 @@ def write_text(path, lines, seed=0):
 
 
 @pytest.fixture(scope="session")
-def text(tmp_path_factory):
-    return write_text(tmp_path_factory.mktemp("data") / "text.txt", 1200)
+def text(once):
+    folder, _ = once("language", lambda folder: write_text(folder / "text.txt", 1200) and None)
+    return folder / "text.txt"
 
 
 @pytest.fixture(scope="session")
@@ -59,31 +61,43 @@ def short(tmp_path_factory):
 
 
 def train(folder, text, *options):
-    """Trains and exports; what ``train`` printed. To be quick the export is verified with fewer
-    texts, and not with one of 10,000 words; it reads a longer one below."""
+    """Trains and exports; what ``train`` printed."""
     where = ["--run", folder / "run", "--saved-models", folder / "saved_models"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("kerasseq.tasks.language_model.data.SAMPLES", 4)
-        patch.setattr(serving, "EDGE_CASES", serving.EDGE_CASES[:-1])
-        patch.setattr("kerasseq.tasks.language_model.serving.EDGE_CASES", serving.EDGE_CASES)
         return call("train", "--data", text, *where, *SMALL, *options)
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory, text):
+def trained(once, tmp_path_factory, text):
     """A finished run at word level, its export, and what ``train`` printed."""
-    folder = tmp_path_factory.mktemp("trained")
-    return folder, train(folder, text)
+
+    def make(folder):
+        with really_clean():
+            return train(folder, text)
+
+    return copied(once("language_model", make), tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
-def characters(tmp_path_factory, text):
-    """The same at char level; what its export answers is compared below only."""
-    folder = tmp_path_factory.mktemp("characters")
+def characters(once, tmp_path_factory, text):
+    """The same at char level. What each signature of its export answers is compared by
+    ``test_verbs.py`` only."""
     level = ["--text.level=char", "--model.cell=gru", "--streams.length=20", "--streams.size=16"]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(saved_model, "verify", lambda *_: "not verified")
-        return folder, train(folder, text, *level)
+
+    def make(folder):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(saved_model, "_prove", lambda *_: ("not proved", []))
+            return train(folder, text, *level)
+
+    return copied(once("characters", make), tmp_path_factory)
+
+
+def copied(made, tmp_path_factory):
+    """A copy of what was made once: tests write reports into a run."""
+    folder, printed = made
+    copy = tmp_path_factory.mktemp(folder.name)
+    return shutil.copytree(folder, copy, dirs_exist_ok=True), printed
 
 
 @pytest.fixture

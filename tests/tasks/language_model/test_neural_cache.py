@@ -1,5 +1,7 @@
 """The neural cache against its definition, token by token."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -47,16 +49,21 @@ def by_definition(model, ids, size, theta):
     return shares
 
 
+scorer_of = functools.cache(Scorer)  # its graph is traced once for each model
+model_of = functools.cache(lambda cell: small_model(cell=cell))
+
+
 @pytest.fixture(autouse=True)
 def short_pieces(monkeypatch):
     monkeypatch.setattr(scorer, "POSITIONS", 12)
+    monkeypatch.setattr(neural_cache, "Scorer", scorer_of)
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 @pytest.mark.parametrize("size", [1, 5, 12, 30, 100])
 def test_shares_are_those_of_the_definition(size, cell):
     """In pieces of 12: caches that are smaller, as large, larger, and larger than the text."""
-    model, ids = small_model(cell=cell), text()
+    model, ids = model_of(cell), text()
     cached = read(model, ids, size, THREE)
     assert list(cached.shares) == list(THREE)
     for theta, shares in cached.shares.items():
@@ -64,12 +71,12 @@ def test_shares_are_those_of_the_definition(size, cell):
         assert ((shares >= 0) & (shares <= 1 + 1e-6)).all()
         wanted = by_definition(model, ids, size, theta)[np.arange(len(ids)), ids]
         np.testing.assert_allclose(shares, wanted, atol=1e-5)
-    np.testing.assert_allclose(cached.nll, Scorer(model).nll(ids), atol=1e-6)
+    np.testing.assert_allclose(cached.nll, scorer_of(model).nll(ids), atol=1e-6)
 
 
 @pytest.mark.parametrize("positions", [1, 7, 1000])
 def test_pieces_do_not_matter(monkeypatch, positions):
-    model, ids = small_model(), text()
+    model, ids = model_of("lstm"), text()
     wanted = read(model, ids, 10, THREE)
     monkeypatch.setattr(scorer, "POSITIONS", positions)
     found = read(model, ids, 10, THREE)
@@ -79,7 +86,7 @@ def test_pieces_do_not_matter(monkeypatch, positions):
 
 
 def test_large_similarities_do_not_overflow():
-    cached = read(small_model(), text(), 10, (1e4,))
+    cached = read(model_of("lstm"), text(), 10, (1e4,))
     (shares,) = cached.shares.values()
     assert np.isfinite(shares).all()
     assert ((shares >= 0) & (shares <= 1 + 1e-6)).all()
@@ -97,7 +104,7 @@ def test_under_mixed_bfloat16():
 
 
 def test_the_mixture_is_that_of_the_definition():
-    model, ids = small_model(), text()
+    model, ids = model_of("lstm"), text()
     cached = read(model, ids, 20, THREE)
     plain = np.exp(-cached.nll.astype("float64"))
     for theta in THREE:
@@ -111,7 +118,7 @@ def test_the_mixture_is_that_of_the_definition():
 
 
 def test_the_mixture_is_a_distribution_over_the_vocabulary():
-    model, ids = small_model(), text()
+    model, ids = model_of("lstm"), text()
     inputs = np.concatenate([[EOS], ids[:-1]]).astype(np.int32)[None]
     probabilities = np.exp(model.log_probs(model(inputs)[0]).numpy()[0].astype("float64"))
     shares = by_definition(model, ids, 20, 0.5)
@@ -124,7 +131,7 @@ def test_the_mixture_is_a_distribution_over_the_vocabulary():
 
 
 def test_choose_takes_the_best_of_the_grid():
-    cached = read(small_model(), np.tile(text(10), 6), 30, THETAS)
+    cached = read(model_of("lstm"), np.tile(text(10), 6), 30, THETAS)
     theta, weight = choose(cached)
     best = mixed(cached, theta, weight)
     trials = [mixed(cached, t, w) for t in THETAS for w in LAMBDAS]

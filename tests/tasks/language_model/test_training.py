@@ -3,8 +3,6 @@
 import json
 import math
 import shutil
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -18,6 +16,7 @@ from kerasseq.data.corpus import Corpus
 from kerasseq.tasks.language_model.reading import lines_of
 from kerasseq.tasks.language_model.settings import LanguageModelSettings
 from kerasseq.text.shortened import shortened
+from tests import warm
 from tests.tasks.conftest import ROOT
 from tests.tasks.language_model.conftest import (
     BITS,
@@ -189,10 +188,9 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(short, tmp_path):
         "--device.deterministic=true", "--device.precision=mixed_bfloat16",
     ]  # fmt: skip
     runs = [tmp_path / "straight", tmp_path / "stopped"]
-    words = [sys.executable, "-c", STOPPED_AND_CONTINUED, *runs, "--data", short, *options]
-    done = subprocess.run(
-        list(map(str, words)), cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    # in a process of its own: determinism, once asked for, is for good
+    words = ["-c", STOPPED_AND_CONTINUED, *runs, "--data", short, *options]
+    done = warm.run(words, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert "resumed at step 25 of" in done.stdout
     assert "stopped at step 25 of" in done.stderr

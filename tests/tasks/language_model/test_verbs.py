@@ -63,7 +63,7 @@ AWKWARD = ["", "a", " \t", "A CAT sees\nthe bird.\n\nA", "👍🏽 e\u0301 naïv
 def test_awkward_prompts_are_answered_alike_by_run_and_export(level, request):
     model = request.getfixturevalue(level)
     texts = [*AWKWARD, *serving.EDGE_CASES[:-1]]
-    for verb in ("next", "score"):
+    for verb in ("predict", "next", "score"):
         ours, theirs = (
             [json.loads(line) for line in call_with_warnings(verb, *words)[0].splitlines()]
             for words in ([*texts, "--json", *m] for m in (run_of(model), export_of(model)))
