@@ -92,12 +92,14 @@ def parse(
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = ArgumentParser(prog=program, description=task.title, exit_on_error=False)
     commands = parser.add_subcommands(dest="verb", required=True)
-    children = {}
-    for verb in verbs.values():
-        children[verb.name] = _verb_parser(task, verb, program)
-        commands.add_subcommand(verb.name, children[verb.name], help=verb.help)
     words = list(sys.argv[1:] if arguments is None else arguments)
-    chosen = next((word for word in words if word in children), "")
+    chosen = next((word for word in words if word in verbs), "")
+    children = {}
+    for verb in verbs.values():  # only the parser that is used has its options: they take long
+        bare = verb.name != chosen
+        child = ArgumentParser(exit_on_error=False) if bare else _verb_parser(task, verb, program)
+        children[verb.name] = child
+        commands.add_subcommand(verb.name, child, help=verb.help)
     actions = compat.parser_actions(children[chosen]) if chosen else []
     known = [option for action in actions for option in action.option_strings]
     words = [_as_known(word, known) for word in words]
