@@ -1,5 +1,6 @@
-"""Sweeps through the command line: continued, killed, failing, at once."""
+"""Sweeps through the command line: finished, continued, killed, stopped, at once."""
 
+import gc
 import json
 import os
 import signal
@@ -8,24 +9,15 @@ import time
 from pathlib import Path
 
 import keras
-import numpy as np
 import pytest
 import yaml
 
-from kerasseq.app import sweeps
-from kerasseq.app.runs import Prepared
-from kerasseq.app.task import Data
-from kerasseq.config import replace
-from kerasseq.tasks.language_model.task import LanguageModel
-from kerasseq.tasks.sentiment.task import Sentiment
-from kerasseq.tasks.tagging.task import Ner, PosTagging
-from kerasseq.tasks.translation.task import Translation
-from kerasseq.tuning import trials
 from tests import warm
 from tests.tasks.conftest import ROOT, SMALL, call, command
 
-QUICK = [*SMALL, "--training.epochs=2"]
-GRID = "model.cell: [gru, lstm, simple_rnn]\nmodel.units: [3, 5]\n"
+QUICK = [*SMALL, "--training.epochs=2", "--training.average=0", "--model.bidirectional=false",
+         "--model.ngrams=0"]  # fmt: skip
+GRID = "model.cell: [gru, simple_rnn]\nmodel.units: [3, 5]\n"
 OWN = ["training.learning_rate", "model.word_dropout", "model.embedding_dropout",
        "model.output_dropout"]  # fmt: skip
 
@@ -36,9 +28,17 @@ def _float32():
     keras.mixed_precision.set_dtype_policy("float32")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _frozen():
+    """Every trial ends with a garbage collection, which need not look at what tests share."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @pytest.fixture(scope="module")
 def space(tmp_path_factory):
-    """Six combinations, and nothing else."""
+    """Four combinations, and nothing else."""
     path = tmp_path_factory.mktemp("space") / "space.yaml"
     path.write_text(GRID + "".join(f"{name}: null\n" for name in OWN))
     return path
@@ -67,14 +67,15 @@ def outcomes(folder):
 def test_a_grid_is_finished_and_reported(grid):
     folder, printed = grid
     report = report_of(folder)
-    assert len(report["trials"]) == 7  # with that of the settings as they are
+    assert len(report["trials"]) == 5  # with that of the settings as they are
     assert {trial["status"] for trial in report["trials"]} == {"completed"}
-    values = [trial["value"] for trial in report["trials"][:6]]
+    values = [trial["value"] for trial in report["trials"][:4]]
     assert values == sorted(values, reverse=True)
+    assert len(set(values)) > 1
     for name in ("report.json", "best.yaml", "trials.png"):
         assert (folder / name).stat().st_size > 0
     assert list((folder / "hparams").glob("*/events*"))
-    for part in ("trials: 7 completed", "best: trial", "train --config", "as they are"):
+    for part in ("trials: 5 completed", "best: trial", "train --config", "as they are"):
         assert part in printed
     assert "epoch 1 " not in printed
     assert "epoch 1 " in (folder / "trials/defaults/output.txt").read_text()
@@ -131,7 +132,7 @@ def test_two_workers_of_which_one_is_killed_lose_nothing(grid, reviews, space, t
         assert found[key][1] == pytest.approx(value, abs=0.03)  # threads add up in another order
     events = [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
     ended = [event["ended"] for event in events if "ended" in event]
-    assert len(ended) == len(set(ended)) == 6
+    assert len(ended) == len(set(ended)) == 4
     assert json.loads((folder / "trials" / killed / "attempts.json").read_text())["count"] >= 1
 
 
@@ -155,83 +156,12 @@ def test_a_sweep_that_was_killed_goes_on(grid, reviews, space, tmp_path):
         command("tune", *words), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     while process.poll() is None:
-        if len(list(folder.glob("trials/*/outcome.json"))) >= 3:
+        if len(list(folder.glob("trials/*/outcome.json"))) >= 2:
             process.kill()
         time.sleep(0.02)
     assert process.wait() == -signal.SIGKILL
     call("tune", *words)
     assert outcomes(folder) == outcomes(grid[0])
-
-
-def test_trials_that_fail_are_told_and_the_sweep_goes_on(reviews, tmp_path, monkeypatch):
-    space = tmp_path / "space.yaml"
-    space.write_text(
-        "training.learning_rate: [0.1, 0.05, 1.0e+30]\nmodel.units: [4, 4000]\n"
-        + "".join(f"{name}: null\n" for name in ["model.cell", *OWN[1:]])
-    )
-    folder = tmp_path / "sweep"
-    real = sweeps.fit
-
-    def fit(task, settings, run, prepared, watch=None):
-        if run.path.name == "defaults":
-            raise KeyError("odd")
-        if settings.model.units == 4 and settings.training.learning_rate == 0.1:
-            raise MemoryError
-        return real(task, settings, run, prepared, watch)
-
-    monkeypatch.setattr(sweeps, "fit", fit)
-    printed = call(
-        "tune", "--data", reviews, "--run", folder, "--tuner", "grid", "--space", space,
-        "--max-parameters", 20_000, *QUICK,
-    )  # fmt: skip
-    found = {
-        (trial["changes"]["training.learning_rate"], trial["changes"]["model.units"]): (
-            trial["status"], trial["reason"], trial["value"]
-        )
-        for trial in report_of(folder)["trials"]
-        if trial["changes"]
-    }  # fmt: skip
-    assert found.pop((0.1, 4)) == ("failed", "too little memory: no message", None)
-    assert "KeyError: 'odd'" in printed
-    assert found[0.05, 4][0] == "completed"
-    assert {found[rate, 4000][0] for rate in (0.1, 0.05, 1e30)} == {"failed"}
-    assert "not built: " in found[0.1, 4000][1]
-    assert found[1e30, 4][0] == "failed"
-    assert "6 failed" in printed
-
-
-def test_a_sweep_without_a_completed_trial_says_why(reviews, tmp_path):
-    line = call(
-        "tune", "--data", reviews, "--run", tmp_path / "sweep", "--max-trials", 2,
-        "--max-parameters", 10, *QUICK, status=2,
-    )  # fmt: skip
-    assert "no trial was completed; the first one: not built: " in line
-    assert "parameters of 10" in line
-
-
-def test_a_trial_whose_process_dies_again_and_again_is_given_up(
-    reviews, tmp_path, space, monkeypatch
-):
-    words = ["--data", reviews, "--run", tmp_path, "--tuner", "grid", "--space", space]
-    real = trials.RunFolder.read_json
-
-    def read(run, name):
-        dead = name == trials.ATTEMPTS and run.path.name.endswith("01")
-        return {"count": 3, "reached": 0.0} if dead else real(run, name)
-
-    monkeypatch.setattr(trials.RunFolder, "read_json", read)
-    call("tune", *words, "--max-trials", 2, *QUICK)
-    (failed,) = (t for t in report_of(tmp_path)["trials"] if t["status"] == "failed")
-    assert failed["reason"].startswith("its process died 3 times")
-
-
-def test_attempts_are_counted_since_the_last_checkpoint(tmp_path):
-    run = trials.RunFolder(tmp_path)
-    assert [trials._count_attempt(run) for _ in range(3)] == [1, 2, 3]
-    run.save_arrays(trials.CHECKPOINT, {}, {})
-    assert [trials._count_attempt(run) for _ in range(2)] == [1, 2]
-    # what ended with another start of the sweep did not die by itself
-    assert [trials._count_attempt(run, "second") for _ in range(2)] == [1, 2]
 
 
 @pytest.mark.slow
@@ -260,7 +190,7 @@ def test_hyperband_and_pruning(reviews, tmp_path):
 def test_it_stops_when_told_to(reviews, tmp_path):
     folder = tmp_path / "sweep"
     process = warm.Process(
-        command("tune", "--data", reviews, "--run", folder, *SMALL, "--training.epochs=400"),
+        command("tune", "--data", reviews, "--run", folder, *QUICK, "--training.epochs=400"),
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     history = folder / "trials/defaults/metrics.jsonl"
@@ -279,8 +209,8 @@ def test_it_stops_when_told_to(reviews, tmp_path):
 def test_workers_that_are_stopped_leave_checkpoints_and_others_go_on(reviews, tmp_path):
     """Stopped often in the middle of trials, which is no failure; then it goes on with one."""
     folder = tmp_path / "sweep"
-    words = ["--data", reviews, "--run", folder, *SMALL, "--training.epochs=60",
-             "--training.checkpoint_every=100000", "--max-trials", 2]  # fmt: skip
+    words = ["--data", reviews, "--run", folder, *SMALL, "--training.epochs=90",
+             "--training.checkpoint_every=100000", "--max-trials", 1]  # fmt: skip
     reached = 0
     for _ in range(3):  # a fourth beginning would be one too many, were these failures
         process = warm.Process(
@@ -298,7 +228,7 @@ def test_workers_that_are_stopped_leave_checkpoints_and_others_go_on(reviews, tm
         assert (folder / "trials/defaults/checkpoint.npz").exists()
         reached = len(history.read_text().splitlines())
     call("tune", *words)
-    assert [t["status"] for t in report_of(folder)["trials"]] == ["completed"] * 3
+    assert [t["status"] for t in report_of(folder)["trials"]] == ["completed"] * 2
 
 
 @pytest.mark.parametrize(
@@ -316,45 +246,3 @@ def test_bad_options_are_named(reviews, tmp_path, words, message):
     line = call("tune", "--data", reviews, "--run", tmp_path / "x", *words, *QUICK, status=2)
     assert message in line
     assert not (tmp_path / "x/trials").exists()
-
-
-@pytest.mark.parametrize(
-    "task", [Sentiment(), PosTagging(), Ner(), LanguageModel(), Translation()], ids=lambda t: t.name
-)
-def test_parameters_are_counted_without_making_them(task, monkeypatch):
-    settings = task.settings_class()
-    assets = task.assets_class.assumed(settings)
-    data = Prepared(None, Data({}, assets, {}))
-    monkeypatch.setattr(sweeps, "prepare", lambda *words: data)
-    subject = sweeps.SweptTask(task, download=False, trains=False)
-    subject.prepare(settings)
-    count = subject.parameters(settings)
-    assert count == task.build_model(settings, assets).count_params()
-    huge = replace(settings, {"model.units": 400_000} if task.name != "translation" else
-                   {"model.units": 200_000, "model.encoder_units": 100_000})  # fmt: skip
-    assert subject.parameters(huge) > 10**11  # hundreds of gigabytes, were they made
-    assert np.isfinite(count)
-
-
-def test_a_sweep_prepares_its_data_once_for_all_trials(monkeypatch):
-    task, settings = Sentiment(), Sentiment.settings_class()
-    made = []
-
-    def prepare(*words):
-        made.append(words)
-        return Prepared("a plan" if words[-1] else None, Data({}, None, {"source": "here"}))
-
-    monkeypatch.setattr(sweeps, "prepare", prepare)
-    monkeypatch.setattr(sweeps, "set_up", lambda device: ("its own plan", device))
-    monkeypatch.setattr(sweeps, "fit", lambda *words: words)
-    for trains in (True, False):
-        subject = sweeps.SweptTask(task, False, trains)
-        assert (subject.name, subject.goals) == ("sentiment", task.goals)
-        assert subject.data_settings == task.data_settings
-        assert subject.prepare(settings) == {"source": "here"}
-        plan = subject.set_up(settings.device)
-        assert plan == ("a plan" if trains else ("its own plan", settings.device))
-        *same, (kept, data), watch = subject.fit(settings, "run", plan, "watch")
-        assert (same, kept, watch) == ([task, settings, "run"], plan, "watch")
-        assert data.report == {"source": "here"}
-    assert made == [(task, settings, False, True), (task, settings, False, False)]

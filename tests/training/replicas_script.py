@@ -63,11 +63,12 @@ class Rows:
         return 1.0
 
 
-def small_model():
+def small_model(recurrent=True):
     ids = keras.Input([None], dtype="int32")
     mask = keras.ops.not_equal(ids, 0)
     x = keras.layers.Embedding(12, 5)(ids)
-    x = layers.RecurrentStack(6, bidirectional=True)(x, mask=mask)
+    if recurrent:
+        x = layers.RecurrentStack(6, bidirectional=True)(x, mask=mask)
     x = layers.MaxPooling()(x, mask=mask)
     x = keras.layers.Dropout(1e-9, name="dropout")(x)  # drops nothing, and has a random state
     return keras.Model(ids, keras.layers.Dense(2, dtype="float32")(x))
@@ -84,10 +85,10 @@ class Result(NamedTuple):
     steps: int
 
 
-def train_small(path, rows, settings, run=None):
+def train_small(path, rows, settings, run=None, recurrent=True):
     """Trains the small model on one device."""
     keras.utils.set_random_seed(1)
-    model, run = small_model(), run or RunFolder(path)
+    model, run = small_model(recurrent), run or RunFolder(path)
     with run.open("test", {}):
         trainer = Trainer(
             model, summed, rows, lambda: {"loss": 9.0 - trainer.step}, {"loss": "min"},

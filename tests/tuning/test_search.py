@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import threadpoolctl
 
 from kerasseq.errors import UserError
 from kerasseq.tuning.search import Search
@@ -14,6 +15,13 @@ SPACE = {
     "drop": Range(0.0, 0.5, when=When("cell", ("lstm",))),
 }
 GRID = {"a": Choice((1, 2, 3)), "b": Choice(("x", "y"))}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """A Gaussian process is matrices of 10 rows, on which threads wait most of the time."""
+    with threadpoolctl.threadpool_limits(1):
+        yield
 
 
 def search(tmp_path, kind="random", space=SPACE, trials=6, seed=1, direction="max"):
@@ -57,17 +65,17 @@ def test_a_gaussian_process_has_its_say_and_its_numbers_are_python_s(tmp_path):
     def score(changes):
         return -abs(changes["rate"] - 0.3)
 
-    made, done = search(tmp_path, "bayesian", space, trials=16), []
+    made, done = search(tmp_path, "bayesian", space, trials=8), []
     while (proposal := made.propose()) is not None:
         made.end(proposal.number, {"value": score(proposal.changes)})
         done.append(proposal.changes)
-    assert len(done) == 16
+    assert len(done) == 8
     for changes in done:
         assert [type(changes[name]) for name in ("rate", "flag", "size")] == [float, bool, int]
-    # after its first five it looks where it was good
-    later = [score(changes) for changes in done[8:]]
-    assert sum(later) / len(later) > sum(map(score, done[:5])) / 5
-    again = search(tmp_path, "bayesian", space, trials=16)
+    # after its first five it looks where it was good: random ones would have -0.29 on average
+    later = [score(changes) for changes in done[5:]]
+    assert sum(later) / len(later) > max(-0.15, sum(map(score, done[:5])) / 5)
+    again = search(tmp_path, "bayesian", space, trials=8)
     assert [changes for changes, _ in again.ended.values()] == done
 
 
