@@ -62,7 +62,7 @@ def test_a_run_of_two_replicas_is_one_like_any_other(reviews, tmp_path):
     assert "accuracy" in call("evaluate", "--run", tmp_path / "run")
 
 
-@pytest.mark.slow
+@pytest.mark.gate
 @pytest.mark.parametrize(
     "task", [SENTIMENT, LanguageModel(), PosTagging(), Translation()], ids=lambda task: task.name
 )
@@ -72,7 +72,7 @@ def test_a_task_trains_on_two_replicas(task, reviews, tmp_path):
     assert (tmp_path / "saved" / task.name / "1" / "saved_model.pb").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.gate
 def test_a_task_trains_on_two_workers_of_which_the_first_writes(reviews, tmp_path):
     hosts = [f"127.0.0.1:{port}" for port in free_ports(2)]
     words = ["--data", reviews, *SMALL, QUICK, "--only-train"]

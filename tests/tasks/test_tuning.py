@@ -107,7 +107,7 @@ def test_the_same_command_trains_nothing_again(grid, reviews, space):
     assert "sweep.space.model.units: 3, 5 -> 3, 5, 7" in line
 
 
-@pytest.mark.slow
+@pytest.mark.gate
 def test_two_workers_of_which_one_is_killed_lose_nothing(grid, reviews, space, tmp_path):
     """Ray begins the trial again, from its checkpoint; the results are those of one worker."""
     folder = tmp_path / "sweep"
@@ -147,7 +147,7 @@ def _kill_the_writer(run):
     return None
 
 
-@pytest.mark.slow
+@pytest.mark.gate
 def test_a_sweep_that_was_killed_goes_on(grid, reviews, space, tmp_path):
     folder = tmp_path / "sweep"
     words = ["--data", reviews, "--run", folder, "--tuner", "grid", "--space", space,
@@ -164,7 +164,7 @@ def test_a_sweep_that_was_killed_goes_on(grid, reviews, space, tmp_path):
     assert outcomes(folder) == outcomes(grid[0])
 
 
-@pytest.mark.slow
+@pytest.mark.gate
 def test_hyperband_and_pruning(reviews, tmp_path):
     words = ["--data", reviews, *QUICK, "--training.epochs=3"]
     call("tune", *words, "--run", tmp_path / "h", "--tuner", "hyperband", "--max-trials", 5)
@@ -204,7 +204,7 @@ def test_it_stops_when_told_to(reviews, tmp_path):
     assert [path.name for path in (folder / "trials").iterdir()] == ["defaults"]
 
 
-@pytest.mark.slow
+@pytest.mark.gate
 @pytest.mark.timeout(900)
 def test_workers_that_are_stopped_leave_checkpoints_and_others_go_on(reviews, tmp_path):
     """Stopped often in the middle of trials, which is no failure; then it goes on with one."""

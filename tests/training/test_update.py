@@ -211,7 +211,7 @@ def two_workers(path, kind, *words):
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", ["rows", pytest.param("streams", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", ["rows", pytest.param("streams", marks=pytest.mark.gate)])
 def test_two_workers_equal_one_device(one_device, tmp_path, kind):
     workers = two_workers(tmp_path, kind)
     texts = outputs_of(workers)
@@ -225,7 +225,7 @@ def test_two_workers_equal_one_device(one_device, tmp_path, kind):
             np.testing.assert_allclose(mine, other, atol=2e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.gate
 def test_a_lost_worker_is_said_and_the_run_goes_on_from_its_checkpoint(one_device, tmp_path):
     """The second worker kills itself; then both are started again."""
     workers = two_workers(tmp_path, "rows", "--die-at", 6)
@@ -247,7 +247,7 @@ def test_a_lost_worker_is_said_and_the_run_goes_on_from_its_checkpoint(one_devic
             np.testing.assert_allclose(mine, other, atol=2e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.gate
 def test_workers_that_differ_are_told(tmp_path):
     workers = two_workers(tmp_path, "rows", "--other-settings")
     texts = outputs_of(workers)
