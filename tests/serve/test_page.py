@@ -19,7 +19,7 @@ from kerasseq.text.vocabulary import Vocabulary
 from kerasseq.text.word_features import WordFeatures
 from tests.serve.process import Process, real
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.gate
 webdriver = pytest.importorskip("selenium.webdriver")
 for program in ("chromium", "chromedriver"):
     if shutil.which(program) is None:

@@ -30,7 +30,7 @@ def test_the_official_archive(archive):
     assert not train & validation
 
 
-@pytest.mark.slow
+@pytest.mark.gate
 @pytest.mark.timeout(1200)
 def test_the_first_command_of_the_readme_reaches_its_bar(tmp_path):
     where = ["--run", tmp_path / "run", "--saved-models", tmp_path / "saved_models"]
@@ -41,7 +41,7 @@ def test_the_first_command_of_the_readme_reaches_its_bar(tmp_path):
     assert float(data["batches"]["padding waste"].split("%")[0]) <= 5
 
 
-@pytest.mark.slow
+@pytest.mark.gate
 @pytest.mark.timeout(1200)
 def test_tagging_turkish_reaches_its_bar(tmp_path):
     where = ["--run", tmp_path / "run", "--saved-models", tmp_path / "saved_models"]
@@ -51,7 +51,7 @@ def test_tagging_turkish_reaches_its_bar(tmp_path):
     assert report["accuracy"] > report["baseline"]["accuracy"] + 0.03
 
 
-@pytest.mark.slow
+@pytest.mark.gate
 def test_the_counts_of_the_penn_treebank_are_the_published_ones():
     path = benchmark("lm/ptb")
     data = read_data(LanguageModel(), LanguageModelSettings(data=str(path)), download=False)

@@ -3,7 +3,6 @@
 import json
 
 import pytest
-import threadpoolctl
 
 from kerasseq.errors import UserError
 from kerasseq.tuning.search import Search
@@ -15,13 +14,6 @@ SPACE = {
     "drop": Range(0.0, 0.5, when=When("cell", ("lstm",))),
 }
 GRID = {"a": Choice((1, 2, 3)), "b": Choice(("x", "y"))}
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """A Gaussian process is matrices of 10 rows, on which threads wait most of the time."""
-    with threadpoolctl.threadpool_limits(1):
-        yield
 
 
 def search(tmp_path, kind="random", space=SPACE, trials=6, seed=1, direction="max"):
