@@ -84,7 +84,7 @@ class Replicas:
             return function(tf.get_static_value(context.replica_id_in_sync_group) - self.first)
 
         if tf.executing_eagerly():
-            return tf.function(lambda: self.run(function))()
+            return tf.function(lambda: self.run(function), autograph=False)()
         results = self._strategy.run(on_replica)
         return tf.nest.map_structure(
             lambda value: self._strategy.experimental_local_results(value)[0], results

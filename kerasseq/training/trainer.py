@@ -66,7 +66,10 @@ class Loss(Protocol):
     """
 
     def __call__(self, model: Any, batch: Mapping[str, Any]) -> tuple[Any, Any]:
-        """The summed loss and its weight: the gradient is that of their quotient."""
+        """The summed loss and its weight: the gradient is that of their quotient.
+
+        It is traced without autograph: a condition on a tensor takes ``keras.ops.cond``.
+        """
 
 
 Goal = Literal["max", "min"]
@@ -191,7 +194,7 @@ class Trainer:
         self._best: dict[str, Any] | None = None
         self._stale = 0
 
-    @tf.function(input_signature=[tf.TensorSpec([], tf.float32)])
+    @tf.function(input_signature=[tf.TensorSpec([], tf.float32)], autograph=False)
     def _update_average(self, keep: Any) -> None:
         for average, variable in zip(self._average, self.model.trainable_variables, strict=True):
             average.assign(variable + keep * (average - variable))

@@ -59,10 +59,14 @@ class Update:
         batches = [[batch] * replicas.local, tf.TensorSpec([replicas.local], tf.float32)]
         number = tf.TensorSpec([], tf.float32)
         if accumulate == 1:
-            self._step = tf.function(self._whole_step, input_signature=[*batches, number])
+            self._step = tf.function(
+                self._whole_step, input_signature=[*batches, number], autograph=False
+            )
         else:
-            self._gradients = tf.function(self._sum_gradients, input_signature=batches)
-            self._apply = tf.function(self._apply_gradients, reduce_retracing=True)
+            self._gradients = tf.function(
+                self._sum_gradients, input_signature=batches, autograph=False
+            )
+            self._apply = tf.function(self._apply_gradients, reduce_retracing=True, autograph=False)
 
     def __call__(self, batches: Sequence[Callable[[], Arrays]], rate: float) -> None:
         """Updates the weights.

@@ -74,10 +74,12 @@ class TextGenerator(tf.Module):
         text, specs = tf.TensorSpec([None], tf.string, "text"), sampling_specs()
         k, length = (tf.TensorSpec([], tf.int32, name) for name in ("k", "length"))
         seed = tf.TensorSpec([], tf.int64, "seed")
-        self.serve = tf.function(serve, input_signature=[text])
-        self.next_token = tf.function(next_token, input_signature=[text, k])
-        self.generate = tf.function(generate, input_signature=[text, length, *specs, seed])
-        self.score = tf.function(reader.score, input_signature=[text])
+        self.serve = tf.function(serve, input_signature=[text], autograph=False)
+        self.next_token = tf.function(next_token, input_signature=[text, k], autograph=False)
+        self.generate = tf.function(
+            generate, input_signature=[text, length, *specs, seed], autograph=False
+        )
+        self.score = tf.function(reader.score, input_signature=[text], autograph=False)
 
 
 class _Reader:
@@ -213,7 +215,9 @@ def elementary(model: keras.Model, settings: Any, codec: Codec) -> Elementary:
     states = [
         tf.TensorSpec([1, size], tf.float32, name) for name, size in zip(names, sizes, strict=True)
     ]
-    functions = {"step": tf.function(step, input_signature=[ids_spec("ids", 1), *states])}
+    functions = {
+        "step": tf.function(step, input_signature=[ids_spec("ids", 1), *states], autograph=False)
+    }
     vocabulary = {
         **tokenizer_patterns(),
         "units": codec.units,

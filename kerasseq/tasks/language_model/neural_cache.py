@@ -48,7 +48,7 @@ def read(model: keras.Model, ids: np.ndarray, size: int, thetas: Sequence[float]
     units = model.initial_state(1)[0].shape[-1]
     memory = tf.zeros([size, units])
     written = tf.fill([size], -1)
-    remember = tf.function(_shares)
+    remember = tf.function(_shares, autograph=False)
     for positions, nll, outputs in Scorer(model, with_outputs=True).pieces(ids):
         hidden = tf.constant(outputs, tf.float32)
         targets = tf.constant(ids[positions])

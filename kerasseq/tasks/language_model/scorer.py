@@ -43,7 +43,7 @@ class Scorer:
             nll = model.nll(outputs, targets)
             return nll, states, outputs if with_outputs else None
 
-        self._score = tf.function(score, input_signature=[ids, ids, states])
+        self._score = tf.function(score, input_signature=[ids, ids, states], autograph=False)
 
     def pieces(self, ids: np.ndarray, streams: int = 1) -> Iterator[tuple[np.ndarray, Any, Any]]:
         """Reads a text in pieces, the state carried from one to the next.

@@ -69,10 +69,12 @@ class TextModel(Use[TextData]):
         state = state_specs(model)
         known = without(model.step, [UNK])
         self._read = tf.function(
-            lambda ids, states: model(ids, states, training=False)[2], input_signature=[ids, state]
+            lambda ids, states: model(ids, states, training=False)[2],
+            input_signature=[ids, state],
+            autograph=False,
         )
-        self._next = tf.function(model.step, input_signature=[token, state])
-        self._step = tf.function(known, input_signature=[token, state])
+        self._next = tf.function(model.step, input_signature=[token, state], autograph=False)
+        self._step = tf.function(known, input_signature=[token, state], autograph=False)
         number = tf.TensorSpec([], tf.int64)
 
         def draw(token: Any, state: Any, sampling: Sampling, seed: Any, at: Any) -> Any:
@@ -81,7 +83,7 @@ class TextModel(Use[TextData]):
             return chosen, tf.gather(log_probs, chosen, batch_dims=1), state
 
         self._draw = tf.function(
-            draw, input_signature=[token, state, sampling_specs(), number, number]
+            draw, input_signature=[token, state, sampling_specs(), number, number], autograph=False
         )
 
     def read(self, ids: np.ndarray) -> tuple[Any, Any]:

@@ -37,7 +37,7 @@ class Classifier(Use[LabelledData]):
             return keras.ops.softmax(model(ids, training=False))
 
         self._run = tf.function(
-            probabilities, input_signature=[tf.TensorSpec([None, None], tf.int32)]
+            probabilities, input_signature=[tf.TensorSpec([None, None], tf.int32)], autograph=False
         )
 
     def probabilities(self, sequences: Sequence[np.ndarray]) -> np.ndarray:

@@ -45,7 +45,9 @@ class TextClassifier(tf.Module):
                 "probabilities": shares,
             }
 
-        self.serve = tf.function(serve, input_signature=[tf.TensorSpec([None], tf.string, "text")])
+        self.serve = tf.function(
+            serve, input_signature=[tf.TensorSpec([None], tf.string, "text")], autograph=False
+        )
 
 
 def elementary(model: keras.Model, settings: SentimentSettings, assets: Assets) -> Elementary:
@@ -90,5 +92,5 @@ def elementary(model: keras.Model, settings: SentimentSettings, assets: Assets) 
     def answer(result: Mapping[str, Any]) -> dict[str, Any]:
         return {name: result[name] for name in ("label", "probability")}
 
-    functions = {"classify": tf.function(classify, input_signature=signature)}
+    functions = {"classify": tf.function(classify, input_signature=signature, autograph=False)}
     return Elementary(model, functions, vocabulary, CLIENT, settings, answer)

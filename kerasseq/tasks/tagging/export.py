@@ -68,8 +68,8 @@ class TextTagger(tf.Module):
 
         texts = tf.TensorSpec([None], tf.string, "text")
         words = tf.TensorSpec([None, None], tf.string, "tokens")
-        self.serve = tf.function(serve, input_signature=[texts])
-        self.serve_tokens = tf.function(serve_tokens, input_signature=[words])
+        self.serve = tf.function(serve, input_signature=[texts], autograph=False)
+        self.serve_tokens = tf.function(serve_tokens, input_signature=[words], autograph=False)
 
     def _network(self, index: tf.RaggedTensor, features: dict[str, tf.Tensor]) -> list[tf.Tensor]:
         """Tags and probabilities of some sentences, one after the other."""
@@ -140,7 +140,9 @@ def elementary(model: keras.Model, settings: TaggingSettings, assets: Assets) ->
         signature.append(tf.TensorSpec([None, characters.units], tf.float32, "vectors"))
     if longest:
         signature.append(ids_spec("affixes", None, 2 * longest))
-    functions["tag"] = tf.function(_tag(model, signature, longest), input_signature=signature)
+    functions["tag"] = tf.function(
+        _tag(model, signature, longest), input_signature=signature, autograph=False
+    )
     head, tail = parts(settings.words.max_characters, "head+tail")
     features = assets.features
     vocabulary = {
@@ -163,7 +165,7 @@ def _spell(characters: keras.Layer) -> Any:
     def spell(characters_: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"vector": characters(characters_[tf.newaxis])[0]}
 
-    return tf.function(spell, input_signature=[ids_spec("characters", 1, None)])
+    return tf.function(spell, input_signature=[ids_spec("characters", 1, None)], autograph=False)
 
 
 def _tag(

@@ -56,7 +56,7 @@ class Tagger(Use[TaggedData]):
             tags = tf.cast(outputs["tags"], tf.int32)
             return tags, tf.gather(outputs["shares"], tags, batch_dims=2)
 
-        self._run = tf.function(run, input_signature=[signature])
+        self._run = tf.function(run, input_signature=[signature], autograph=False)
 
     def tag_table(self, table: WordTable) -> list[Tagged]:
         """Tags the sentences of a table, in their order."""

@@ -108,7 +108,7 @@ class TextTranslator(tf.Module):
             )
 
         text = tf.TensorSpec([None], tf.string, "text")
-        self.serve = tf.function(serve, input_signature=[text])
+        self.serve = tf.function(serve, input_signature=[text], autograph=False)
         self.translate_verbose = tf.function(
             translate_verbose,
             input_signature=[
@@ -116,6 +116,7 @@ class TextTranslator(tf.Module):
                 tf.TensorSpec([], tf.int32, "beam_size"),
                 tf.TensorSpec([], tf.float32, "length_penalty"),
             ],
+            autograph=False,
         )
 
 
@@ -283,7 +284,11 @@ def _functions(model: keras.Model) -> dict[str, Any]:
             for name, value in zip(names, values, strict=True)
         }
 
-    functions = {"encode": tf.function(encode, input_signature=[ids_spec("source", 1, None)])}
+    functions = {
+        "encode": tf.function(
+            encode, input_signature=[ids_spec("source", 1, None)], autograph=False
+        )
+    }
     outputs = functions["encode"].get_concrete_function().structured_outputs
     values, names = flat()
     given = [tf.TensorSpec(outputs[name].shape, outputs[name].dtype, name) for name in names]
@@ -297,5 +302,7 @@ def _functions(model: keras.Model) -> dict[str, Any]:
         new = {f"next_state_{i}": value for i, value in enumerate(tf.nest.flatten(after))}
         return {"log_probs": tf.nn.log_softmax(logits), "attention": attention, **new}
 
-    functions["step"] = tf.function(step, input_signature=[ids_spec("token", 1), *given])
+    functions["step"] = tf.function(
+        step, input_signature=[ids_spec("token", 1), *given], autograph=False
+    )
     return functions

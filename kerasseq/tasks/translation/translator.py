@@ -80,23 +80,26 @@ class Translator(Use[PairData]):
                     model, source, lengths, ends, width, n_best, alpha, beta
                 ),
                 input_signature=[ids, lengths, whole, whole, real, *([real] * (beta is None))],
+                autograph=False,
             )
 
         self._search, self._search_covering = searching(0.0), searching(None)
         self._draw = tf.function(
             lambda source, lengths, *how: draw(model, source, lengths, ends, *how),
             input_signature=[ids, lengths, real, tf.TensorSpec([None], tf.int64)],
+            autograph=False,
         )
         self._attention = tf.function(
             lambda source, lengths, outputs: attention_of(model, source, lengths, BOS, outputs),
             input_signature=[ids, lengths, ids],
+            autograph=False,
         )
 
         def nll(source: Any, lengths: Any, inputs: Any, targets: Any) -> Any:
             mask = tf.sequence_mask(lengths, tf.shape(source)[1])
             return model.nll(model(source, mask, inputs, training=False)[0], targets)
 
-        self._nll = tf.function(nll, input_signature=[ids, lengths, ids, ids])
+        self._nll = tf.function(nll, input_signature=[ids, lengths, ids, ids], autograph=False)
 
     def source_tokens(self, text: str) -> list[str]:
         """The tokens that attention is paid to, EOS the last of them."""
