@@ -17,6 +17,7 @@ from kerasseq.text.splitter import WordSplitter, chunks
 from kerasseq.text.splitter_graph import SplitterOps
 from kerasseq.text.splitter_learning import learn_splitter
 from tests.examples import examples
+from tests.text.code_points import every_code_point, lines, parts
 
 
 @dataclass(frozen=True)
@@ -122,12 +123,9 @@ def test_python_and_graph_agree(name, texts):
     assert in_graph(name, texts) == [SPLITTERS[name].split(text) for text in texts]
 
 
-def test_every_code_point_agrees_alone_and_between_letters_and_digits():
-    codes = [code for code in range(0x110000) if not 0xD800 <= code <= 0xDFFF]
-    lines = [j.join(map(chr, codes[i : i + 512])) for j in ("", "e7") for i in
-             range(0, len(codes), 512)]  # fmt: skip
-    for i in range(0, len(lines), 600):
-        part = lines[i : i + 600]
+@every_code_point
+def test_every_code_point_agrees_alone_and_between_letters_and_digits(rest):
+    for part in parts([*lines(rest), *lines(rest, "e7")]):
         assert in_graph("english", part) == [english.split(line) for line in part]
 
 
@@ -224,14 +222,15 @@ def test_lone_surrogates_are_replaced():
 
 @pytest.mark.parametrize(
     "text",
-    ["x" * 2**20, "-" * 2**20, "a-" * 2**19, "a.b'" * 2**18, "1,2" * 2**18, "n't" * 2**18,
-     "www." + "(.)" * 2**18, "a." * 2**19 + "co", "(" * 2**20 + "Mr."],
+    ["x" * 2**20, "-" * 2**20, "a-" * 2**17, "a.b'" * 2**16, "1,2" * 2**17, "n't" * 2**17,
+     "www." + "(.)" * 2**17, "a." * 2**17 + "co", "(" * 2**18 + "Mr."],
 )  # fmt: skip
-def test_a_megabyte_without_blanks_takes_linear_time(text):
+def test_long_texts_without_blanks_take_linear_time(text):
+    """A quarter of a megabyte and more: what is quadratic takes a minute for so many."""
     begin = time.perf_counter()
     words = english.split(text)
     assert in_graph("english", [text, "Mr."]) == [words, ["Mr."]]
-    assert time.perf_counter() - begin < 30
+    assert time.perf_counter() - begin < 10
 
 
 def test_no_texts():

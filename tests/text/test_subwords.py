@@ -1,7 +1,6 @@
 """Words and subwords: what they keep of a text, what is learned, the twin in the graph."""
 
 import os
-import subprocess
 import sys
 import time
 import unicodedata
@@ -19,7 +18,9 @@ from kerasseq.errors import UserError
 from kerasseq.text.subwords import BLANK, MAX_RUN, SubwordCodec, join, units
 from kerasseq.text.subwords_graph import GraphSubwordCodec
 from kerasseq.text.vocabulary import BOS, EOS, PAD, SPECIAL_TOKENS, UNK, Vocabulary
+from tests import warm
 from tests.examples import examples
+from tests.text.code_points import every_code_point, lines, parts
 
 LEVELS = ("word", "subword")
 TEXTS = [
@@ -164,11 +165,9 @@ def test_invalid_bytes_count_as_the_replacement_character(level, rows):
 
 
 @pytest.mark.parametrize("glue", ["", "a"])
-def test_every_code_point_is_cut_alike(glue):
-    codes = [code for code in range(0x110000) if not 0xD800 <= code <= 0xDFFF]
-    rows = [glue.join(map(chr, codes[i : i + 512])) for i in range(0, len(codes), 512)]
-    for i in range(0, len(rows), 600):
-        part = rows[i : i + 600]
+@every_code_point
+def test_every_code_point_is_cut_alike(rest, glue):
+    for part in parts(lines(rest, glue)):
         words = twin("word").encode_with_units(strings(part)).units.to_list()
         expected = [[unit.removeprefix(BLANK) for unit in units(row)] for row in part]
         assert [[word.decode() for word in row] for row in words] == expected
@@ -425,14 +424,8 @@ def test_a_saved_model_needs_tensorflow_alone(tmp_path):
     module.subwords, module.subword = there_and_back(learned("subword"))
     tf.saved_model.save(module, str(tmp_path / "model"))
     rows = ["The newest Häuser!", "", "木 Ulm x"]
-    done = subprocess.run(
-        [sys.executable, "-c", LOADS, str(tmp_path / "model"), *rows],
-        cwd=tmp_path,
-        env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    done = warm.run(["-c", LOADS, tmp_path / "model", *rows], cwd=tmp_path, env=environment)
     assert done.returncode == 0, done.stderr
     expected = ""
     for level in LEVELS:

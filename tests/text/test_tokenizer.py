@@ -11,6 +11,7 @@ from kerasseq.text.cut import cut
 from kerasseq.text.tokenizer import tokenize
 from kerasseq.text.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
 from tests.examples import examples
+from tests.text.code_points import every_code_point, lines, parts
 
 any_text = st.text(st.characters(exclude_categories=["Cs"]))
 # Letters, marks, jamo and tags that meet each other, which text over all of Unicode seldom does.
@@ -36,12 +37,10 @@ def test_python_and_graph_agree(texts):
     assert in_graph(texts) == [tokenize(text) for text in texts]
 
 
-def test_every_code_point_agrees_alone_and_after_a_letter():
-    codes = [code for code in range(0x110000) if not 0xD800 <= code <= 0xDFFF]
-    lines = ["".join(map(chr, codes[i : i + 512])) for i in range(0, len(codes), 512)]
-    lines += ["e".join(map(chr, codes[i : i + 512])) for i in range(0, len(codes), 512)]
-    for i in range(0, len(lines), 600):
-        assert in_graph(lines[i : i + 600]) == [tokenize(line) for line in lines[i : i + 600]]
+@every_code_point
+def test_every_code_point_agrees_alone_and_after_a_letter(rest):
+    for part in parts([*lines(rest), *lines(rest, "e")]):
+        assert in_graph(part) == [tokenize(line) for line in part]
 
 
 @examples(200)
