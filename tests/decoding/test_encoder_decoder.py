@@ -1,5 +1,6 @@
 """Searching and sampling with an encoder-decoder: against plain Python, alone and in batches."""
 
+import contextlib
 import functools
 import types
 
@@ -26,14 +27,8 @@ DRAWN = {"additive": (1, -2.0), "bilinear": (3, -2.0), "none": (3, 0.0)}
 
 
 @functools.cache
-def made(kind="additive", eos=0.0, unk=0.0):
-    """A model with random weights, so large that every token matters.
-
-    Args:
-        kind: of attention.
-        eos: added to the score of the stop token.
-        unk: added to the score of the excluded token.
-    """
+def made(kind="additive"):
+    """A model with random weights, so large that every token matters; its kind of attention."""
     model = RecurrentTranslator(
         SIZE, SIZE, 4, units=6, encoder_units=3, attention=kind, tie_source=True,
         input_only=[0, BOS],
@@ -43,8 +38,23 @@ def made(kind="additive", eos=0.0, unk=0.0):
     for weight in model.trainable_variables:
         weight.assign(random.normal(0, 1.0, weight.shape))
     bias = model.embedding.bias
-    bias.assign(bias.numpy() + (usual + eos) * np.eye(SIZE)[EOS] + unk * np.eye(SIZE)[1])
+    bias.assign(bias.numpy() + usual * np.eye(SIZE)[EOS])
     return model
+
+
+@contextlib.contextmanager
+def leaning(model, eos=0.0, unk=0.0):
+    """The scores of the stop token and of the excluded one are changed for a while.
+
+    What was compiled of the model stays.
+    """
+    bias = model.embedding.bias
+    before = bias.numpy()
+    bias.assign(before + eos * np.eye(SIZE)[EOS] + unk * np.eye(SIZE)[1])
+    try:
+        yield
+    finally:
+        bias.assign(before)
 
 
 class Scripted:
@@ -257,8 +267,10 @@ def test_a_sentence_alone_is_the_same(kind, beta):
 @pytest.mark.parametrize("width", [1, 3])
 def test_an_output_ends_at_its_longest(width):
     """2 n + 10 tokens, whatever else is in the batch; what is cut there did not finish."""
-    model = made(eos=-60.0)
-    beams = compiled(model)(*batch(SOURCES), width, width, 1.0, 0.0)
+    model = made()
+    with leaning(model, eos=-60.0):
+        beams = compiled(model)(*batch(SOURCES), width, width, 1.0, 0.0)
+        made_up = drawn(model, SOURCES, 1.0, 1)
     for row, source in enumerate(SOURCES):
         entries = found(beams, row)
         assert len(entries) == width
@@ -266,7 +278,6 @@ def test_an_output_ends_at_its_longest(width):
             assert not finished
             assert len(tokens) == 2 * len(source) + 10
             assert EOS not in tokens
-    made_up = drawn(model, SOURCES, 1.0, 1)
     longest = [2 * len(source) + 10 for source in SOURCES]
     assert made_up.lengths.numpy().tolist() == longest
     for tokens, log_probs, length in zip(
@@ -278,11 +289,12 @@ def test_an_output_ends_at_its_longest(width):
 
 
 def test_excluded_ids_never_occur():
-    model = made(unk=30.0)  # nearly all of the probability
+    model = made()
     free, kept = Ends(BOS, EOS), Ends(BOS, EOS, (1, 5))
     for ends, wanted in ((free, True), (kept, False)):
-        beams = search(model, *batch(SOURCES), ends, 3, 3, 1.0, 0)
-        made_up = drawn(model, SOURCES, 2.0, 1, ends)
+        with leaning(model, unk=30.0):  # nearly all of the probability
+            beams = search(model, *batch(SOURCES), ends, 3, 3, 1.0, 0)
+            made_up = drawn(model, SOURCES, 2.0, 1, ends)
         for tokens, lengths in (beams[:2], made_up[:2]):
             inside = tf.sequence_mask(lengths, tf.shape(tokens)[-1]).numpy()
             given = tokens.numpy()[inside]
@@ -298,17 +310,15 @@ def test_the_coverage_penalty_is_that_of_the_formula(kind):
     source, lengths = batch(SOURCES)
     plain = compiled(model)(source, lengths, width, width, alpha, 0.0)
     beams = compiled(model)(source, lengths, width, width, alpha, beta)
+    rows = np.repeat(np.arange(5), width)
+    attention = attention_of(
+        model, source[rows], lengths[rows], BOS, tf.reshape(beams.tokens, [len(rows), -1])
+    )
+    attention = tf.reshape(attention, [5, width, -1, source.shape[1]]).numpy()
     penalties = []
     for row, (size, entries) in enumerate(zip(lengths, map(found, [beams] * 5, range(5)),
                                               strict=True)):  # fmt: skip
-        for n, (tokens, log_prob, score, _) in enumerate(entries):
-            weights = attention_of(
-                model,
-                source[row : row + 1],
-                lengths[row : row + 1],
-                BOS,
-                beams.tokens[row, n][None],
-            ).numpy()[0]
+        for weights, (tokens, log_prob, score, _) in zip(attention[row], entries, strict=True):
             covered = weights[: len(tokens), :size].sum(0)
             penalty = beta * np.log(np.minimum(covered, 1.0)).sum()
             normalised = log_prob / ((5 + len(tokens)) / 6) ** alpha
@@ -415,9 +425,14 @@ def test_of_nothing_comes_nothing(kind):
     theirs beside it."""
     full, empty = np.int32([[4, 5, EOS]]), np.int32([[EOS]])
     both = np.int32([[4, 5, EOS], [EOS, 0, 0]])
-    model = made(kind, eos=-5.0)
-    found = search(model, both, np.int32([3, 1]), ENDS, 3, 2, 1.0, 0)
-    alone = search(model, empty, np.int32([1]), ENDS, 3, 2, 1.0, 0)
+    model = made(kind)
+    with leaning(model, eos=-5.0):
+        found, alone, other = (
+            compiled(model)(ids, np.int32(lengths), 3, 2, 1.0, 0.0)
+            for ids, lengths in ((both, [3, 1]), (empty, [1]), (full, [3]))
+        )
+        seeds = np.int64([7, 7])
+        drawn = compiled_draw(model, ENDS)(both, np.int32([3, 1]), np.float32(1), seeds)
     for beams, row in ((found, 1), (alone, 0)):
         assert beams.lengths[row].numpy().tolist() == [1, 0]
         tokens = beams.tokens[row].numpy()
@@ -426,10 +441,8 @@ def test_of_nothing_comes_nothing(kind):
         for scores in (beams.scores, beams.log_probs):
             assert scores[row].numpy().tolist() == [0.0, np.float32(-1e30)]
         assert beams.finished[row].numpy().tolist() == [True, False]
-    other = search(model, full, np.int32([3]), ENDS, 3, 2, 1.0, 0)
     np.testing.assert_array_equal(found.lengths[0], other.lengths[0])
     np.testing.assert_allclose(found.scores[0], other.scores[0], rtol=1e-4)
-    drawn = draw(model, both, np.int32([3, 1]), ENDS, 1.0, 7)
     assert int(drawn.lengths[1]) == 1
     assert drawn.tokens[1].numpy().sum() == drawn.tokens[1, 0].numpy() == EOS
     assert float(tf.reduce_sum(drawn.log_probs[1])) == 0

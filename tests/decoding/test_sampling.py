@@ -141,10 +141,25 @@ def test_frequencies(size, temperature, top_k, top_p):
     table = np.tile(logits, (3000, 1))
     for seed, step in ((0, 0), (2**40, 7)):  # over rows
         seeds = seed + np.arange(3000)
-        assert_frequencies(choose(table, asked, seeds, step), shares)
+        tokens = _chosen(
+            table, inputs(1, asked)[1], tf.constant(seeds), tf.constant(step, tf.int64)
+        )
+        assert_frequencies(tokens, shares)
     drawn = sampled(np.tile(logits, (size, 1)), [0], inputs(3000, asked, seed=3))  # over steps
     assert_frequencies(drawn.tokens[0], shares)
     assert abs(np.corrcoef(drawn.tokens[0, 1:], drawn.tokens[0, :-1])[0, 1]) < 0.1
+
+
+@tf.function(
+    input_signature=[
+        tf.TensorSpec([None, None]),
+        NUMBERS,
+        tf.TensorSpec([None], tf.int64),
+        tf.TensorSpec([], tf.int64),
+    ]
+)
+def _chosen(logits, asked, seeds, step):
+    return choose(logits, asked, seeds, step)
 
 
 @tf.function(
