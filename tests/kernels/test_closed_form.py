@@ -1,8 +1,5 @@
 """The closed-form kernels against Keras' own layers, forward and backward."""
 
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -14,6 +11,7 @@ import tensorflow as tf
 
 from kerasseq.kernels.closed_form import Direction, run_layer
 from kerasseq.layers import RecurrentStack
+from tests import warm
 
 BATCH, TIME, FEATURES, UNITS = 4, 37, 6, 5
 LENGTHS = np.array([37, 20, 1, 33])
@@ -239,7 +237,7 @@ import keras
 from kerasseq.layers import RecurrentStack
 x = np.random.default_rng(0).normal(size=(16, 40, 8)).astype("float32")
 mask = np.arange(40)[None] < np.random.default_rng(1).integers(1, 41, 16)[:, None]
-def train():
+def made():
     keras.utils.set_random_seed(1)
     y, m = i, m = keras.Input((None, 8)), keras.Input((None,), dtype="bool")
     for cell, xla in (("lstm", True), ("gru", False)):
@@ -247,16 +245,30 @@ def train():
         y = RecurrentStack(16, cell=cell, xla=xla, **settings)(y, mask=m)
     model = keras.Model([i, m], keras.layers.Dense(1)(y))
     model.compile("adam", "mse")
+    model.optimizer.build(model.trainable_variables)
+    return model
+def values(model):
+    return [np.array(v) for v in (*model.variables, *model.optimizer.variables)]
+def same(ours, theirs):
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(a, b)
+model = made()
+start = values(model)
+same(start, values(made()))
+ends = []
+for _ in range(2):  # the states of seeds and of the optimiser start anew too
+    for variable, value in zip((*model.variables, *model.optimizer.variables), start, strict=True):
+        variable.assign(value)
     model.fit([x, mask], np.ones((16, 40, 1)), batch_size=8, epochs=1, verbose=0, shuffle=False)
-    return model.get_weights()
-for a, b in zip(train(), train(), strict=True):
-    np.testing.assert_array_equal(a, b)
+    ends.append(values(model))
+same(*ends)
+seeds = [i for i, v in enumerate(model.variables) if "seed" in v.path]
+assert seeds and all((ends[0][i] != start[i]).any() for i in seeds)
+assert any((a != b).any() for a, b in zip(ends[0][: len(model.weights)], start))
 print("same")
 """
 
 
 def test_deterministic_when_asked_for():
-    run = subprocess.run(
-        [sys.executable, "-c", DETERMINISM], capture_output=True, text=True, timeout=240
-    )
+    run = warm.run(["-c", DETERMINISM])  # determinism is for a whole process
     assert run.stdout.strip() == "same", run.stderr[-2000:]

@@ -85,7 +85,7 @@ def run_layer_contract(
     ran = ["config", "eager", "symbolic"]
     _check_config(context)
     expected = _check_eager(context, expected_output_shape)
-    _check_symbolic(context, expected)
+    model, dynamic = _check_symbolic(context, expected)
     if fit:
         _check_fit(context, all_weights_train)
         ran.append("fit")
@@ -98,10 +98,10 @@ def run_layer_contract(
             context, mask_argument, time_arguments, output_time_axis, zero_at_padding, rtol, atol
         )
         ran.append("padding")
-    _check_reload(context)
+    _check_reload(context, model)
     ran.append("reload")
     if saved_model and keras.backend.backend() == "tensorflow":
-        _check_saved_model(context, rtol, atol)
+        _check_saved_model(context, dynamic, rtol, atol)
         ran.append("saved model")
     return ran
 
@@ -198,16 +198,20 @@ def _takes_training(layer: keras.layers.Layer) -> bool:
     return "training" in inspect.signature(layer.call).parameters
 
 
-def _check_symbolic(context: _Context, expected: tuple[list[tuple[int, ...]], list[str]]) -> None:
+def _check_symbolic(
+    context: _Context, expected: tuple[list[tuple[int, ...]], list[str]]
+) -> list[keras.Model]:
+    """Returns the models, of fixed and of free lengths, for checks that need one."""
     shapes, dtypes = expected
-    for dynamic in (False, True):
-        model = context.model(context.make(), dynamic=dynamic)
+    models = [context.model(context.make(), dynamic=dynamic) for dynamic in (False, True)]
+    for model in models:
         outputs = _leaves(model.output)
         assert _dtypes(outputs) == dtypes, f"symbolic {_dtypes(outputs)}, eager {dtypes}"
         for shape, tensor in zip(shapes, outputs, strict=True):
             assert len(tensor.shape) == len(shape)
             for symbolic, actual in zip(tensor.shape, shape, strict=True):
                 assert symbolic is None or symbolic == actual, f"{tensor.shape} against {shape}"
+    return models
 
 
 def _check_fit(context: _Context, all_weights_train: bool) -> None:
@@ -289,8 +293,7 @@ def _check_padding(
             np.testing.assert_allclose(together, single, rtol=rtol, atol=atol)
 
 
-def _check_reload(context: _Context) -> None:
-    model = context.model(context.make())
+def _check_reload(context: _Context, model: keras.Model) -> None:
     before = _numpy(model(_tensors(context.inputs), training=False))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
@@ -305,10 +308,9 @@ def _tensors(inputs: Arrays) -> dict[str, Any]:
     return {name: keras.ops.convert_to_tensor(value) for name, value in inputs.items()}
 
 
-def _check_saved_model(context: _Context, rtol: float, atol: float) -> None:
+def _check_saved_model(context: _Context, model: keras.Model, rtol: float, atol: float) -> None:
     import tensorflow as tf
 
-    model = context.model(context.make(), dynamic=True)
     before = _numpy(model(_tensors(context.inputs), training=False))
     with tempfile.TemporaryDirectory() as folder:
         model.export(folder, format="tf_saved_model", verbose=False)

@@ -359,12 +359,18 @@ def test_learns_to_copy_and_three_way_tie_is_one_variable_after_reload(tmp_path)
     target = np.concatenate([np.ones((64, 1), "int32"), source[:, :-1]], axis=1)
     data = [source, target]
     model.compile(
-        keras.optimizers.Adam(0.03), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        keras.optimizers.Adam(0.03),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        # the contract's fit is compiled with XLA; for jax there is nothing else
+        jit_compile="auto" if keras.backend.backend() == "jax" else False,
     )
-    history = model.fit(data, source, epochs=25, batch_size=16, verbose=0)
-    # The same seed starts elsewhere on another backend, where 25 epochs come less far.
+    before = model.evaluate(data, source, verbose=0)
+    many = [np.tile(array, (25, 1)) for array in data]  # epochs of four steps take longer
+    model.fit(many, many[0], batch_size=16, verbose=0)
+    # The same seed starts elsewhere on another backend, where 100 steps come less far.
     bar = 0.6 if keras.backend.backend() == "tensorflow" else 0.85
-    assert history.history["loss"][-1] < bar * history.history["loss"][0]
+    after = model.evaluate(data, source, verbose=0)
+    assert after < bar * before
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     tied = [w for w in again.weights if w.name == "embeddings"]
