@@ -9,7 +9,7 @@ ASSIGNED = 0x40000
 SELECTORS = range(0xE0000, 0xE0200)
 
 every_code_point = pytest.mark.parametrize(
-    "rest", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["assigned", "rest"]
+    "rest", [False, pytest.param(True, marks=pytest.mark.gate)], ids=["assigned", "rest"]
 )
 """The planes that have characters, and of the others each 61st; or all the others."""
 
