@@ -71,7 +71,7 @@ def test_verses_are_cleaned(tmp_path, monkeypatch):
     ]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def bible():
     try:
         importlib.metadata.distribution(BIBLE.distribution)

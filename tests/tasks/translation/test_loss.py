@@ -110,7 +110,12 @@ def test_steps_are_counted_in_a_graph():
 def train(path, stop_at=None):
     """Trains a run to its end or, if it is to be stopped, until then: the model and the loss."""
     keras.utils.set_random_seed(1)
-    model, data, loss = small_model(decoder_dropout=0.2), batches(), TranslationLoss(0.9, 6)
+    quick = {"cell": "simple_rnn", "attention": "uniform", "input_feeding": False}
+    model, data, loss = (
+        small_model(**quick, decoder_dropout=0.2),
+        batches(),
+        TranslationLoss(0.9, 6),
+    )
     run, fetch = RunFolder(path), data.fetch
     settings = TrainingSettings(
         epochs=3, learning_rate=0.02, checkpoint_every=100, monitor="loss", average=0.0

@@ -1,5 +1,6 @@
 """The recurrent encoder-decoder against plain NumPy; a step is a value; ties survive."""
 
+import functools
 import json
 
 import keras
@@ -11,7 +12,7 @@ from kerasseq import compat
 from kerasseq.layers.attention_decoder import ATTENTIONS
 from kerasseq.tasks.translation.model import RecurrentTranslator
 from tests.layers import recurrent_reference as reference
-from tests.layers.gradients import gradients
+from tests.layers.gradients import compiled, gradients
 from tests.layers.test_attention import reference as attend_by_hand
 
 SOURCES, TARGETS, UNITS = 9, 11, 6
@@ -33,6 +34,10 @@ def made(seed=0, **changes):
     for weight in model.trainable_variables:
         weight.assign(random.normal(0, 0.6, weight.shape))
     return model
+
+
+once = functools.cache(made)
+"""The same, for tests that change nothing of it."""
 
 
 def ids(size, shape, seed, low=0):
@@ -158,7 +163,7 @@ def by_hand(model, source, source_lengths, tokens):
 def test_equals_numpy(options):
     if options.get("tie_source"):
         options = {**options, "source_size": TARGETS}
-    model, given = made(**options), batch()
+    model, given = once(**options), batch()
     wanted, weights = by_hand(model, given["source"], SOURCE_LENGTHS, given["tokens"])
     outputs, attention = numpy(*model(**given))
     np.testing.assert_allclose(outputs, np.where(MASK[..., None], wanted, 0), atol=1e-5)
@@ -172,7 +177,7 @@ def test_equals_numpy(options):
 
 
 def test_the_plain_encoder_decoder_reads_where_both_directions_ended():
-    model, given = made(attention="none"), batch()
+    model, given = once(attention="none"), batch()
     _, memory = model.encode(given["source"], SOURCE_MASK)
     (values,) = numpy(memory["values"])
     assert values.shape == (3, 1, 6)
@@ -188,7 +193,7 @@ def test_the_plain_encoder_decoder_reads_where_both_directions_ended():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_attention_sums_to_1_and_is_0_at_padding(kind):
-    model, given = made(attention=kind), batch()
+    model, given = once(attention=kind), batch()
     (attention,) = numpy(model(**given)[1])
     np.testing.assert_allclose(attention.sum(-1), MASK, atol=1e-5)
     assert (attention >= 0).all()
@@ -201,7 +206,7 @@ def test_attention_sums_to_1_and_is_0_at_padding(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_padding_has_no_influence(kind, feeding):
     """Each pair alone, cut to its lengths, as in the batch, whatever stands at padding."""
-    model, given = made(attention=kind, input_feeding=feeding), batch()
+    model, given = once(attention=kind, input_feeding=feeding), batch()
     junk = {
         "source": np.where(SOURCE_MASK, given["source"], ids(SOURCES, (3, 5), 8)),
         "tokens": np.where(MASK, given["tokens"], ids(TARGETS, (3, 4), 9)),
@@ -227,7 +232,7 @@ def test_padding_has_no_influence(kind, feeding):
 @pytest.mark.parametrize("attend", ["after", "before"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_steps_equal_a_call(kind, attend):
-    model = made(attention=kind, attend=attend, decoder_layers=2, cell="gru")
+    model = once(attention=kind, attend=attend, decoder_layers=2, cell="gru")
     given = batch()
     outputs, attention = model(given["source"], SOURCE_MASK, given["tokens"])
     logits = model.embedding(outputs, project=True)
@@ -252,8 +257,8 @@ def weighted():
 
 
 def test_nll_is_that_of_the_softmax_and_leaves_out_what_is_never_predicted():
-    never = [0, 2]
-    model, given, targets = made(input_only=never), batch(), ids(TARGETS, (3, 4), 5, low=3)
+    never = (0, 2)
+    model, given, targets = once(input_only=never), batch(), ids(TARGETS, (3, 4), 5, low=3)
     outputs = model(**given)[0]
     rest = np.setdiff1d(np.arange(TARGETS), never)
     logs = log_softmax(logits_by_hand(model, numpy(outputs)[0])[..., rest])
@@ -268,7 +273,7 @@ def test_nll_is_that_of_the_softmax_and_leaves_out_what_is_never_predicted():
 @pytest.mark.parametrize("never", [(), (0, 2)])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_training_loss_equals_the_dense_form(smoothing, never):
-    model = made(label_smoothing=smoothing, input_only=never)
+    model = once(label_smoothing=smoothing, input_only=never)
     given, targets = batch(), ids(TARGETS, (3, 4), 5, low=3)
     outputs = model(**given)[0]
     rest = np.setdiff1d(np.arange(TARGETS), never)
@@ -297,7 +302,7 @@ def test_training_loss_equals_the_dense_form(smoothing, never):
     ids=lambda options: "-".join(map(str, options.values())) or "plain",
 )  # fmt: skip
 def test_a_compiled_training_step_lowers_the_loss(options):
-    model = made(**options, label_smoothing=0.1, input_only=[0])
+    model = once(**options, label_smoothing=0.1, input_only=(0,))
     given, targets, weights = batch(), ids(TARGETS, (3, 4), 5, low=1), weighted()
     variables = model.trainable_variables
     values = [np.asarray(ops.convert_to_numpy(v)) for v in variables]
@@ -306,7 +311,8 @@ def test_a_compiled_training_step_lowers_the_loss(options):
         with keras.StatelessScope(state_mapping=list(zip(variables, tensors, strict=True))):
             return model.training_loss(model(**given, training=True)[0], targets, weights)
 
-    grads = gradients(loss, *values, compile=True)
+    loss = compiled(loss)
+    grads = gradients(loss, *values)
     for variable, gradient in zip(variables, grads, strict=True):
         assert np.isfinite(gradient).all(), variable.path
         assert gradient.any(), f"{variable.path} got no gradient"
@@ -317,7 +323,7 @@ def test_a_compiled_training_step_lowers_the_loss(options):
 
 @pytest.mark.parametrize("name", ["input_dropout", "encoder_dropout", "decoder_dropout"])
 def test_dropout_is_active_in_training_only(name):
-    model, plain, given = made(**{name: 0.5}), made(), batch()
+    model, plain, given = once(**{name: 0.5}), once(), batch()
     wanted = numpy(plain(**given)[0])[0]
     for training in (None, False):
         (found,) = numpy(model(**given, training=training)[0])
@@ -336,7 +342,7 @@ def matrices(model):
 
 
 def test_the_weights_are_tied():
-    two, three = made(), made(tie_source=True, source_size=TARGETS)
+    two, three = once(), once(tie_source=True, source_size=TARGETS)
     assert len(matrices(two)) == 2
     assert len(matrices(three)) == 1
     assert three.source_embedding is None
@@ -404,7 +410,7 @@ def test_kernel_and_xla_reach_encoder_and_decoder():
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="one kernel on this backend")
 def test_kernels_agree():
     found = [
-        numpy(*made(input_feeding=False, decoder_layers=2, kernel=kernel)(**batch()))
+        numpy(*once(input_feeding=False, decoder_layers=2, kernel=kernel)(**batch()))
         for kernel in ("loop", "closed_form")
     ]
     for ours, theirs in zip(*found, strict=True):
@@ -431,7 +437,7 @@ def test_reloads_with_the_same_numbers(options, tmp_path):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_mixed_bfloat16(kind):
-    plain, given, targets = made(attention=kind), batch(), ids(TARGETS, (3, 4), 5)
+    plain, given, targets = once(attention=kind), batch(), ids(TARGETS, (3, 4), 5)
     model = made(attention=kind, dtype="mixed_bfloat16")
     assert {layer.dtype_policy.name for layer in compat.all_layers(model)} == {"mixed_bfloat16"}
     assert {dtype(w) for w in model.trainable_weights} == {"float32"}

@@ -22,11 +22,11 @@ pytestmark = pytest.mark.usefixtures("loaded_once")
 
 @pytest.fixture(scope="module")
 def train(tmp_path_factory):
-    """Trains a run and returns its folder."""
+    """Trains a run, two steps, and returns its folder."""
 
     def made(data, *options):
         run = tmp_path_factory.mktemp("variant") / "run"
-        call("train", "--data", data, "--run", run, *QUICK, *options)
+        call("train", "--data", data, "--run", run, *QUICK, "--training.max_steps=2", *options)
         keras.mixed_precision.set_dtype_policy("float32")
         return run
 
@@ -39,7 +39,7 @@ def of_table(train, table):
     return train(
         table, "--held_out=0.1", "--model.cell=gru", "--model.attention=bilinear",
         "--model.tie=two", "--text.joint=false", "--model.encoder_layers=2",
-        "--model.decoder_layers=2", "--device.precision=mixed_bfloat16",
+        "--model.decoder_layers=2",
     )  # fmt: skip
 
 
@@ -49,6 +49,7 @@ def of_columns(train, table):
     return train(
         table, "--source=1:en", "--target=2:xx", "--model.cell=simple_rnn", "--model.attention=dot",
         "--model.attend=before", "--model.input_feeding=true", "--beam.coverage_penalty=0.2",
+        "--device.precision=mixed_bfloat16",
     )  # fmt: skip
 
 
@@ -69,7 +70,7 @@ def backwards(train, tables):
         tables, "--source=3", "--target=2", "--text.level=subword", "--text.vocabulary_size=60",
         "--text.max_length=80",
         "--model.attention=scaled_dot", "--scheduled_sampling=0.5",
-        "--scheduled_sampling_steps=4", "--beam.size=1",
+        "--scheduled_sampling_steps=1", "--beam.size=1",
     )  # fmt: skip
 
 
