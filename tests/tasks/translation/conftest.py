@@ -23,13 +23,14 @@ from tests.tasks.conftest import load_once, really_clean
 TASK = Translation()
 call = functools.partial(conftest.call, task=TASK)
 
+# XLA compiles for each size of a batch, which takes longer than these trainings
 SMALL = [
     "--text.level=word", "--model.cell=lstm", "--text.min_count=5", "--text.max_length=10",
     "--model.embedding=32",
     "--model.units=64", "--model.encoder_units=32", "--model.input_dropout=0",
     "--model.encoder_dropout=0", "--model.decoder_dropout=0", "--model.input_feeding=false",
     "--batches.tokens=1000", "--label_smoothing=0", "--training.learning_rate=1e-2",
-    "--training.average=0.95", "--training.epochs=3", "--beam.size=3",
+    "--training.average=0.95", "--training.epochs=3", "--beam.size=3", "--device.xla=off",
 ]  # fmt: skip
 QUICK = [*SMALL, "--training.epochs=1", "--only-train"]
 FILES = ["--source", "en", "--target", "xx"]

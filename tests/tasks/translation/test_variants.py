@@ -49,7 +49,7 @@ def of_columns(train, table):
     return train(
         table, "--source=1:en", "--target=2:xx", "--model.cell=simple_rnn", "--model.attention=dot",
         "--model.attend=before", "--model.input_feeding=true", "--beam.coverage_penalty=0.2",
-        "--device.precision=mixed_bfloat16",
+        "--device.precision=mixed_bfloat16", "--device.xla=auto",
     )  # fmt: skip
 
 
