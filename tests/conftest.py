@@ -1,5 +1,6 @@
 """What holds for every test: no GPU, and how much Hypothesis tries."""
 
+import gc
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -11,3 +12,9 @@ from hypothesis import settings
 settings.register_profile("quick", max_examples=10, deadline=None)
 settings.register_profile("full", max_examples=100, deadline=None)
 settings.load_profile("quick")
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: a full collection, which ends each trial of a sweep, passes it by."""
+    gc.collect()
+    gc.freeze()

@@ -17,7 +17,7 @@ from fastapi.testclient import TestClient
 
 from kerasseq.serve.app import Server, make_app
 from kerasseq.serve.limits import Limits
-from tests.serve.models import PREDICT, write
+from tests.serve.lengths import PREDICT, write
 from tests.serve.process import until
 
 LIMITS = Limits(body=20_000, rows=8, characters=50, waiting=64)

@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("fastapi", reason="the server needs kerasseq[serve]")
 
-from tests.serve.models import PREDICT, write
+from tests.serve.lengths import PREDICT, write
 from tests.serve.process import Process, real
 
 FOR_EVER = 100_000  # turns of a model, which take longer than any test waits

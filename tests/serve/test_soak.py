@@ -14,7 +14,7 @@ import pytest
 
 pytest.importorskip("fastapi", reason="the server needs kerasseq[serve]")
 
-from tests.serve.models import PREDICT, write
+from tests.serve.lengths import PREDICT, write
 from tests.serve.process import Process
 
 WORDS = ["", "a", "né", "映画は", "👍🏽", "مرحبا", "\x00", "x" * 40, "क़", "\n"]
