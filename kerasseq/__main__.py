@@ -1,40 +1,55 @@
-"""``python -m kerasseq TASK VERB``: any task that is installed, by its name."""
+"""``kerasseq TASK VERB``: any task that is installed, by its name; beside them the server."""
 
 from __future__ import annotations
 
 import sys
 
 from kerasseq.app.cli import fail, run, typed_program
-from kerasseq.app.registry import find_task, task_names
+from kerasseq.app.registry import find_task, task_names, task_title
 from kerasseq.errors import UserError
 
-USAGE = "usage: python -m kerasseq TASK VERB [options]"
+OTHERS = {
+    "serve": "serve every exported model of a folder",
+    "verify": "check that exported versions answer as they did",
+    "tasks": "list the tasks",
+}
 
 
 def main() -> None:
-    """Runs a task's command line."""
+    """Runs a task's command line, or what is not one task's."""
     name, *words = sys.argv[1:] or ["--help"]
-    if name not in ("-h", "--help"):
-        sys.exit(_run(name, words))
-    print(f"{USAGE}\n\ntasks:")
+    program = typed_program()
+    if name in ("-h", "--help"):
+        print(f"usage: {program} TASK VERB [options]\n\ntasks (TASK --help has its verbs):")
+        _list_tasks()
+        print("\nbeside them:")
+        for other, what in OTHERS.items():
+            print(f"  {other:<16} {what}")
+    elif name == "tasks":
+        _list_tasks()
+    elif name == "serve":
+        from kerasseq.serve.__main__ import main as serve
+
+        serve(words)
+    elif name == "verify":
+        from kerasseq.export.__main__ import main as of_exports
+
+        of_exports(["verify", *words])
+    else:
+        sys.exit(_run(name, words, f"{program} {name}"))
+
+
+def _list_tasks() -> None:
     for name in task_names():
-        print(f"  {name:<16} {_title(name)}")
+        print(f"  {name:<16} {task_title(name)}")
 
 
-def _run(name: str, words: list[str]) -> int:
-    program = f"{typed_program()} {name}"
+def _run(name: str, words: list[str], program: str) -> int:
     try:
         task = find_task(name)
     except UserError as error:
         return fail(program, error)
     return run(task, words, program)
-
-
-def _title(name: str) -> str:
-    try:
-        return find_task(name).title
-    except UserError as error:  # one package's fault keeps nobody from the other tasks
-        return " ".join(str(error).split())
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Errors that are the user's to mend."""
 
 
-class UserError(Exception):
+class UserError(ValueError):
     """Something in the input, the settings or the machine; shown as one line, exit status 2."""
 
     status = 2

@@ -31,9 +31,7 @@ def save(figure: Figure, path: Path, bounds: Literal["tight"] | None = None) -> 
         raise UserError(f"{path} could not be written: {error.strerror}") from None
 
 
-def learning_curves(
-    history: Sequence[dict[str, Any]], best_step: int, path: Path, title: str
-) -> None:
+def learning_curves(history: Sequence[dict[str, Any]], best_step: int, title: str) -> Figure:
     """Loss, and every validation metric, over epochs; a line marks the weights that were kept."""
     epochs = [record["epoch"] for record in history]
     metrics = [
@@ -59,7 +57,7 @@ def learning_curves(
             axis.axvline(best, color="grey", linestyle=":", label="weights kept")
     axes[0].legend()
     figure.suptitle(title)
-    save(figure, path)
+    return figure
 
 
 def confusion_figure(matrix: Sequence[Sequence[int]], names: Sequence[str], title: str) -> Figure:

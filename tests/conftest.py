@@ -15,6 +15,6 @@ settings.load_profile("quick")
 
 
 def pytest_collection_finish() -> None:
-    """What was imported stays: a full collection, which ends each trial of a sweep, passes it by."""
+    """What was imported stays; full collections, one of which ends each trial, need not see it."""
     gc.collect()
     gc.freeze()

@@ -136,6 +136,43 @@ def _as_known(word: str, known: Container[str]) -> str:
     return word
 
 
+def settings_of(task: Task, changes: Mapping[str, Any]) -> Any:
+    """A task's settings, from those that differ from the defaults.
+
+    Args:
+        task: whose they are.
+        changes: nested, or by dotted names: ``{"model": {"units": 3}}``, ``{"model.units": 3}``.
+
+    Raises:
+        UserError: for a name that is no setting, or a value that it cannot have.
+    """
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(task.settings_class)
+    try:
+        values = parser.parse_object(_nested(changes))
+    except (argparse.ArgumentError, TypeError, ValueError) as error:
+        known = [option for a in compat.parser_actions(parser) for option in a.option_strings]
+        message = _parse_message(str(error), task.name, known)
+        raise UserError(f"bad setting: {message}") from None
+    try:
+        return _settings(task.settings_class, values)
+    except UserError as error:
+        raise UserError(f"bad setting: {error}") from None
+
+
+def _nested(changes: Mapping[str, Any]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for name, value in changes.items():
+        head, dot, rest = name.partition(".")
+        if dot or isinstance(value, Mapping):
+            inner = _nested({rest: value} if dot else value)
+            tree[head] = {**tree.get(head, {}), **inner}
+        else:
+            tree[head] = value
+    return tree
+
+
 def _settings(kind: type[Settings], values: Namespace) -> Any:
     hints = get_type_hints(kind)
     made = {}

@@ -78,13 +78,13 @@ def late(name: str, module: str = "kerasseq.app.verbs") -> Any:
     """A verb in a module that imports tensorflow, imported when it is called."""
 
     def call(task: Task, options: Namespace) -> None:
-        _import_tensorflow()
+        import_tensorflow()
         getattr(importlib.import_module(module), name)(task, options)
 
     return call
 
 
-def _import_tensorflow() -> None:
+def import_tensorflow() -> None:
     """Imports tensorflow without its chatter, part of which no setting of its own can stop."""
     has_gpu = os.path.exists("/dev/nvidiactl")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if has_gpu else "3")

@@ -17,7 +17,7 @@ from kerasseq.errors import UserError
 GROUP = "kerasseq.tasks"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # of folders, of models, of layers, in addresses
-_DECLARED = ("title", "label", "settings_class", "assets_class", "goals")
+_DECLARED = ("title", "label", "settings_class", "assets_class", "prediction_class", "goals")
 
 
 def task_names() -> list[str]:
@@ -55,6 +55,15 @@ def find_task(name: str) -> Task:
     if lacking:
         raise UserError(f"the task {name!r} of {place} lacks {', '.join(lacking)}")
     return task
+
+
+def task_title(name: str) -> str:
+    """The title of a task, or what is wrong with it: one package's fault keeps nobody from the
+    other tasks."""
+    try:
+        return find_task(name).title
+    except UserError as error:
+        return " ".join(str(error).split())
 
 
 def _place(entry: EntryPoint) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ import yaml
 from kerasseq import compat, plots
 from kerasseq.app.task import Data, Task, TaskSettings, Use
 from kerasseq.config import from_dict
+from kerasseq.data.corpus import Corpus
 from kerasseq.data.cutting import limited
 from kerasseq.errors import UserError
 from kerasseq.storage import write_json
@@ -75,14 +77,35 @@ def load_run(task: Task, path: Path) -> Trained:
     return Trained(run, settings, assets, task.use(model, settings, assets), summary)
 
 
-def read_data(task: Task, settings: TaskSettings, download: bool, assets: Any = None) -> Data:
-    """The data of a run, encoded; see :meth:`kerasseq.app.task.Task.prepare`."""
-    corpus = task.read(settings, settings.data, download)
+def read_data(
+    task: Task,
+    settings: TaskSettings,
+    download: bool,
+    assets: Any = None,
+    corpus: Corpus[Any] | None = None,
+) -> Data:
+    """The data of a run, encoded; see :meth:`kerasseq.app.task.Task.prepare`.
+
+    Args:
+        task, settings: of the run.
+        download: whether to fetch what is missing.
+        assets: of the run; if it has none yet, they are learned.
+        corpus: the data, if it is in memory.
+    """
+    if corpus is None:
+        corpus = task.read(settings, settings.data, download)
     corpus = limited(corpus, settings.limit, settings.seed, task.running_text)
     return task.prepare(settings, corpus, assets)
 
 
-def split_data(task: Task, trained: Trained, split: str, download: bool) -> Data:
+def reported_split(run: RunFolder) -> str:
+    """The split that stands for a run: test, or validation where the data has no test split."""
+    return "test" if "test" in run.need_json(DATA)["splits"] else "validation"
+
+
+def split_data(
+    task: Task, trained: Trained, split: str, download: bool, corpus: Corpus[Any] | None = None
+) -> Data:
     """The data of a run, read anew for one of its splits.
 
     Raises:
@@ -91,7 +114,7 @@ def split_data(task: Task, trained: Trained, split: str, download: bool) -> Data
     splits = trained.run.need_json(DATA)["splits"]
     if split not in splits:
         raise UserError(f"the run's data has no {split} split; it has {', '.join(splits)}")
-    data = read_data(task, trained.settings, download, trained.assets)
+    data = read_data(task, trained.settings, download, trained.assets, corpus)
     trained.run.check_data(data.report)
     return data
 
@@ -120,13 +143,20 @@ class Prepared(NamedTuple):
     data: Data
 
 
-def prepare(task: Task, settings: TaskSettings, download: bool, trains: bool = True) -> Prepared:
+def prepare(
+    task: Task,
+    settings: TaskSettings,
+    download: bool,
+    trains: bool = True,
+    corpus: Corpus[Any] | None = None,
+) -> Prepared:
     """Sets up the devices and reads the data; says both. Nothing is written yet.
 
     Args:
         task, settings: what is to be trained.
         download: whether to fetch what is missing.
         trains: whether this process trains; else it leaves the GPUs alone.
+        corpus: the data, if it is in memory.
     """
     monitor = settings.training.monitor
     if monitor not in task.goals:
@@ -139,7 +169,7 @@ def prepare(task: Task, settings: TaskSettings, download: bool, trains: bool = T
         plan = set_up(settings.device)
     else:
         devices.hide_gpus()
-    data = read_data(task, settings, download)
+    data = read_data(task, settings, download, corpus=corpus)
     for line in data_lines(data.report):
         say(f"  {line}")
     return Prepared(plan, data)
@@ -161,6 +191,7 @@ def fit(
     run: RunFolder,
     prepared: Prepared,
     watch: Watch | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> dict[str, Any]:
     """Trains in an open run folder and writes the final model.
 
@@ -169,6 +200,7 @@ def fit(
         run: open.
         prepared: from :func:`prepare`, with a plan.
         watch: may stop it after any validation.
+        callbacks: of Keras; they observe.
 
     Returns:
         The summary, as ``training.json`` holds it; of a worker that is not the chief, nothing.
@@ -180,7 +212,7 @@ def fit(
     if (run / CHECKPOINT).exists():
         run.check_data(data.report)
     _write_start(run, settings, plan, data)
-    trainer = _make_trainer(task, settings, run, data, replicas, watch)
+    trainer = _make_trainer(task, settings, run, data, replicas, watch, callbacks)
     for line in trainer.lines():
         say(f"  {line}")
     result = trainer.fit()
@@ -188,7 +220,8 @@ def fit(
         return {}
     model = trainer.model
     model.save(run / MODEL)
-    plots.learning_curves(run.history(), result.best_step, run / "curves.png", task.title)
+    curves = plots.learning_curves(run.history(), result.best_step, task.title)
+    plots.save(curves, run / "curves.png")
     summary = _summary(result, model, [*plan.lines(), *trainer.lines()])
     write_json(run / SUMMARY, summary)
     for path in (run / CHECKPOINT, *run.path.glob("best-*.npz")):
@@ -219,6 +252,7 @@ def _make_trainer(
     data: Data,
     replicas: Replicas,
     watch: Watch | None,
+    callbacks: Sequence[keras.callbacks.Callback],
 ) -> Trainer:
     """The trainer of a model that is made here; says what it is made of."""
     parts = replicas.count * settings.training.accumulate
@@ -244,6 +278,7 @@ def _make_trainer(
         run,
         watch,
         replicas,
+        callbacks,
     )
 
 

@@ -1,17 +1,29 @@
-"""A task as a sweep trains it: its data is prepared once for all trials."""
+"""Sweeps of a task: how it is trained in one, and a sweep that has ended, in use."""
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Mapping
+from html import escape
+from pathlib import Path
 from typing import Any
 
 import keras
+import yaml
 
 from kerasseq.app.runs import Prepared, build, fit, prepare, set_up
 from kerasseq.app.task import Task, TaskSettings
+from kerasseq.config import from_dict
+from kerasseq.data.corpus import Corpus
+from kerasseq.errors import UserError
+from kerasseq.training import devices
 from kerasseq.training.devices import DevicePlan, DeviceSettings
+from kerasseq.training.progress import silence
 from kerasseq.training.run_folder import RunFolder
 from kerasseq.training.trainer import Goal, Watch
+from kerasseq.tuning.space import Space
+from kerasseq.tuning.sweep import SweepOptions, sweep
 
 
 class SweptTask:
@@ -22,10 +34,12 @@ class SweptTask:
         download: whether to fetch data that is missing.
         trains: whether this process trains; else each process that trains makes its own device
             plan.
+        corpus: the data, if it is in memory.
     """
 
-    def __init__(self, task: Task, download: bool, trains: bool):
+    def __init__(self, task: Task, download: bool, trains: bool, corpus: Corpus[Any] | None = None):
         self._task, self._download, self._trains = task, download, trains
+        self._corpus = corpus
         self._prepared: Prepared | None = None
 
     @property
@@ -45,7 +59,8 @@ class SweptTask:
 
     def prepare(self, settings: TaskSettings) -> dict[str, Any]:
         """Reads the data, once for all trials; its report."""
-        self._prepared = prepare(self._task, settings, self._download, self._trains)
+        self._prepared = prepare(self._task, settings, self._download, self._trains, self._corpus)
+        self._corpus = None  # it is encoded now
         return self._prepared.data.report
 
     def set_up(self, settings: DeviceSettings) -> DevicePlan:
@@ -73,3 +88,78 @@ class SweptTask:
     def _ready(self) -> Prepared:
         assert self._prepared is not None
         return self._prepared
+
+
+class Sweep:
+    """A sweep that has ended.
+
+    Attributes:
+        path: its folder.
+        report: its metric, best trial, trials, the importance of settings, versions.
+        best: all settings of the best trial.
+    """
+
+    def __init__(self, task: Task, path: Path):
+        self.path, self._task = path, task
+        self.report: dict[str, Any] = json.loads((path / "report.json").read_text("utf-8"))
+        tree = yaml.safe_load((path / "best.yaml").read_text("utf-8"))
+        self.best: TaskSettings = from_dict(task.settings_class, tree)
+
+    @property
+    def task(self) -> str:
+        """The name of its task."""
+        return self._task.name
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """What the best trial has set, by dotted name, as keywords of :func:`kerasseq.train`."""
+        return self.trials[0]["changes"]
+
+    @property
+    def trials(self) -> list[dict[str, Any]]:
+        """A row for each trial, best first; ``pandas.DataFrame(sweep.trials)`` makes a table."""
+        return self.report["trials"]
+
+    def _repr_html_(self) -> str:
+        metric = self.report["metric"]
+        rows = "".join(
+            f"<tr><td>{escape(str(t['trial']))}</td><td>{t['status']}</td>"
+            f"<td>{'' if t['value'] is None else format(t['value'], '.4f')}</td>"
+            f"<td>{escape(str(t['changes']))}</td></tr>"
+            for t in self.trials
+        )
+        head = f"<tr><th>trial</th><th>state</th><th>{escape(metric)}</th><th>changes</th></tr>"
+        return f"<table>{head}{rows}</table>"
+
+
+def tune_run(
+    task: Task,
+    settings: TaskSettings,
+    space: Space,
+    path: Path,
+    how: SweepOptions,
+    *,
+    download: bool = False,
+    corpus: Corpus[Any] | None = None,
+    quiet: bool = False,
+) -> Sweep:
+    """Searches a space in a sweep's folder, or goes on with what was stopped there.
+
+    Args:
+        task, settings: what is trained, as it is without a change.
+        space: what is varied.
+        path: of the sweep.
+        how: what it does.
+        download: whether to fetch data that is missing.
+        corpus: the data, if it is in memory.
+        quiet: whether nothing is said.
+
+    Raises:
+        UserError: as :func:`kerasseq.tuning.sweep.sweep`.
+    """
+    if devices.cluster(os.environ)[0] > 1:
+        raise UserError("a sweep's trials train on one machine each: --workers, not TF_CONFIG")
+    subject = SweptTask(task, download, trains=how.cluster is None, corpus=corpus)
+    with silence(quiet):
+        sweep(subject, settings, space, path, how)
+    return Sweep(task, path)

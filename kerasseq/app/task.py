@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
+from kerasseq.errors import UserError
 from kerasseq.training.settings import TaskSettings
 
 if TYPE_CHECKING:  # tensorflow takes seconds to import, and --help needs none of it
@@ -136,6 +137,11 @@ class Task(ABC, Generic[S, D, A]):
     """A word or two, for the tab of a page."""
     settings_class: type[S]
     assets_class: type[A]
+    prediction_class: ClassVar[type]
+    """A dataclass for a result of :meth:`Use.predict`: a field for each of its keys."""
+    run_class: ClassVar[str] = "kerasseq.app.run:Run"
+    """What a finished run is in Python, ``MODULE:CLASS``: a task with verbs of its own has its own,
+    in a module that may import tensorflow."""
     goals: ClassVar[Mapping[str, Literal["max", "min"]]]
     """Validation metrics, and which way is better."""
     search_space: ClassVar[Mapping[str, Any]] = {}
@@ -169,6 +175,19 @@ class Task(ABC, Generic[S, D, A]):
             download: whether to fetch what is missing.
             assets: of the run, if the corpus is not its own.
         """
+
+    def from_memory(self, settings: S, data: Any, assets: A | None = None) -> "Corpus[Any]":
+        """A corpus of data that is in memory already; see :mod:`kerasseq.data.memory`.
+
+        Args:
+            settings: of the run.
+            data: as a caller of :func:`kerasseq.train` gave it.
+            assets: of the run, if the corpus is not its own.
+
+        Raises:
+            UserError: if it is not what the task can read.
+        """
+        raise UserError(f"{self.name} reads files: give data as a path")
 
     @abstractmethod
     def prepare(self, settings: S, corpus: "Corpus[Any]", assets: A | None = None) -> D:

@@ -2,45 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import itertools
 import json
-import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-import tensorflow as tf
 import yaml
 from jsonargparse import Namespace
-from rich.console import Console
 from rich.table import Table
 
-from kerasseq.app.runs import (
-    Trained,
-    build,
-    data_lines,
-    fit,
-    load_run,
-    prepare,
-    recurrent_kernels,
-    split_data,
-)
+from kerasseq.app.exporting import ExportedModel
+from kerasseq.app.results import Report
+from kerasseq.app.run import Run, train_run
+from kerasseq.app.runs import build, recurrent_kernels
 from kerasseq.app.task import Task
-from kerasseq.config import replace
-from kerasseq.data.corpus import chosen_split
-from kerasseq.data.cutting import limited
 from kerasseq.data.reading import decoded_lines, text_lines
 from kerasseq.errors import UserError
-from kerasseq.export import formats, saved_model
-from kerasseq.export.serving import collate_texts
+from kerasseq.export import formats
 from kerasseq.export.versions import read_manifest_of
-from kerasseq.storage import write_json
 from kerasseq.training import devices
-from kerasseq.training.progress import say
-from kerasseq.training.run_folder import DATA, SAMPLES, SUMMARY, RunFolder, versions
+from kerasseq.training.progress import make_console, note, say
+from kerasseq.training.run_folder import SAMPLES, RunFolder
 
 T = TypeVar("T")
 
@@ -52,31 +36,15 @@ EXAMPLES = 3
 
 def train(task: Task, options: Namespace) -> None:
     """Trains, then scores the test split, shows examples, and exports."""
-    settings = options.settings
-    workers, worker = devices.cluster(os.environ)
-    run = RunFolder(options.run, writes=worker == 0)
-    existed = run.check(task.name, settings.to_dict()) if run.writes else run.path.exists()
-    prepared = None
-    if not existed or run.read_json(SUMMARY) is None:
-        say(f"{task.title}: {'continuing' if existed else 'training'} in {run.path}/")
-        prepared = prepare(task, settings, options.download)
-    with run.open(task.name, settings.to_dict()):
-        if prepared and run.read_json(SUMMARY) is None:
-            fit(task, settings, run, prepared)
-        else:
-            say(f"{run.path}/ is trained already")
-        if not run.writes:
-            say(f"worker {worker} of {workers} is done; the first one wrote the run")
-        if options.only_train or not run.writes:
-            return
-        trained = load_run(task, run.path)
-        data = prepared.data if prepared else None
-        _evaluate_split(task, trained, _reported(run), options.download, data)
-        if examples := run.need_json(SAMPLES)[:EXAMPLES]:
-            say("\nexamples:")
-            _predict_and_show(task, trained, iter(examples), as_json=False)
-        say()
-        _export(task, trained, Path(options.saved_models))
+    run = train_run(task, options.settings, Path(options.run), download=options.download)
+    if options.only_train or not run.folder.writes:
+        return
+    _show_report(run.evaluate())
+    if examples := run.folder.need_json(SAMPLES)[:EXAMPLES]:
+        say("\nexamples:")
+        _show_all(task, run.rows(examples), as_json=False)
+    say()
+    run.export(options.saved_models)
 
 
 # -- evaluate --------------------------------------------------------------------------------------
@@ -84,59 +52,16 @@ def train(task: Task, options: Namespace) -> None:
 
 def evaluate(task: Task, options: Namespace) -> None:
     """Reports on a split of the run's data, or on other labelled data."""
-    trained = load_run(task, Path(options.run))
-    if options.limit < 0:
-        raise UserError(f"--limit must be 0 or more, got {options.limit}")
-    if options.on is None:
-        if options.limit:
-            raise UserError(
-                "--limit is for --on; a run's own splits are scored as it was trained on them "
-                "(train --limit)"
-            )
-        split = options.split or _reported(trained.run)
-        _evaluate_split(task, trained, split, options.download)
-        return
-    settings = trained.settings
-    if options.encoding:
-        settings = replace(settings, {"encoding": options.encoding})
-    corpus = task.read(settings, options.on, options.download, trained.assets)
-    corpus = limited(corpus, options.limit, settings.seed, task.running_text)
-    split = chosen_split(corpus, options.split)
-    data = task.encode(settings, corpus, split, trained.assets)
-    for line in data_lines(data.report):
-        say(f"  {line}")
-    report = trained.use.evaluate(data, "test")
-    name = "other-" + "".join(c if c.isalnum() else "-" for c in options.on)[-60:]
-    if options.limit:
-        name += f"-limit-{options.limit}"
-    _keep_report(task, trained.run, {"data": options.on, **report}, name, options.on)
+    run = Run(task, Path(options.run), options.download)
+    report = run.evaluate(
+        options.on, split=options.split, encoding=options.encoding, limit=options.limit
+    )
+    _show_report(report)
 
 
-def _reported(run: RunFolder) -> str:
-    """The split that stands for a run: test, or validation where the data has no test split."""
-    return "test" if "test" in run.need_json(DATA)["splits"] else "validation"
-
-
-def _evaluate_split(
-    task: Task, trained: Trained, split: str, download: bool, data: Any = None
-) -> None:
-    """Scores a split once; the run keeps the report, and later calls show it."""
-    report = trained.run.read_json(f"evaluation/{split}.json")
-    if report is None:
-        if data is None:
-            data = split_data(task, trained, split, download)
-        report = trained.use.evaluate(data, split)
-    _keep_report(task, trained.run, report, split, f"{split} split")
-
-
-def _keep_report(task: Task, run: RunFolder, report: dict[str, Any], name: str, title: str) -> None:
-    folder = run / "evaluation"
-    folder.mkdir(exist_ok=True)
-    write_json(folder / f"{name}.json", report)
-    say(f"\n{title}:")
-    for line in task.show_report(report, name, folder):
-        say(f"  {line}")
-    say(f"  written to {folder / name}.json and .png")
+def _show_report(report: Report) -> None:
+    say(f"\n{report}")
+    say(f"  written to {report.path} and .png")
 
 
 # -- predict ---------------------------------------------------------------------------------------
@@ -147,20 +72,16 @@ def predict(task: Task, options: Namespace) -> None:
     texts = read_texts(options)
     if options.saved_model:
         path = Path(options.saved_model)
-        manifest = read_manifest_of(path, task.name)
-        for text, outputs in saved_model.run(path, texts, "serving_default", collate_texts):
-            _show(task, task.served_result(text, outputs, manifest), options.json)
-        return
-    _predict_and_show(task, load_run(task, Path(options.run)), texts, options.json)
+        read_manifest_of(path, task.name)
+        rows = ExportedModel(path).rows(texts)
+    else:
+        rows = Run(task, Path(options.run)).rows(texts)
+    _show_all(task, rows, options.json)
 
 
-def _predict_and_show(task: Task, trained: Trained, texts: Iterator[str], as_json: bool) -> None:
-    for result in trained.use.predict(texts):
-        _show(task, result, as_json)
-
-
-def _show(task: Task, result: dict[str, Any], as_json: bool) -> None:
-    say(json.dumps(result, ensure_ascii=False) if as_json else task.show_prediction(result))
+def _show_all(task: Task, rows: Iterable[dict[str, Any]], as_json: bool) -> None:
+    for row in rows:
+        say(json.dumps(row, ensure_ascii=False) if as_json else task.show_prediction(row))
 
 
 def read_texts(options: Namespace) -> Iterator[str]:
@@ -185,7 +106,7 @@ def given_lines(options: Namespace) -> Iterator[str]:
     if options.file:
         return file_lines(Path(options.file), options.encoding)
     if sys.stdin.isatty():
-        print("reading texts from standard input, one a line (end: Ctrl-D)", file=sys.stderr)
+        note("reading texts from standard input, one a line (end: Ctrl-D)")
     return decoded_lines(sys.stdin.buffer, options.encoding, "standard input")
 
 
@@ -207,50 +128,8 @@ def file_lines(path: Path, encoding: str) -> Iterator[str]:
 def export(task: Task, options: Namespace) -> None:
     """Writes a finished run in a format and verifies it in a clean process."""
     if options.format != "saved_model":
-        formats.check_packages(options.format)
-    trained = load_run(task, Path(options.run))
-    _export(task, trained, Path(options.saved_models), options.format)
-
-
-def _export(task: Task, trained: Trained, folder: Path, kind: Any = "saved_model") -> None:
-    say("exporting: building a model without GPU kernels, saving, verifying in a clean process")
-    settings, assets, samples = trained.settings, trained.assets, trained.run.need_json(SAMPLES)
-    # as it will be served: on a CPU; in float32 it is already
-    with tf.device("/CPU:0"):
-        portable = build(task, settings, assets, portable=True)
-        portable.set_weights(trained.use.model.get_weights())
-        use = task.use(portable, settings, assets)
-        if kind == "saved_model":
-            place = folder / task.name
-            serving = use.serving(samples)
-            path, outcome = saved_model.export(serving, place, _manifest(task, trained))
-        else:
-            place = folder / f"{task.name}-{kind}"
-            elementary = use.elementary()
-            reference = task.use(trained.use.model, elementary.settings, assets)
-
-            def predict(texts: list[str]) -> list[dict[str, Any]]:
-                with contextlib.redirect_stderr(io.StringIO()):  # what is cut is no news here
-                    return list(reference.predict(texts))
-
-            made = kind, elementary, samples, predict
-            path, outcome = formats.export(*made, place, _manifest(task, trained))
-    say(f"  {outcome}")
-    say(f"exported to {path}/")
-
-
-def _manifest(task: Task, trained: Trained) -> dict[str, Any]:
-    """What an export says of the run that it is of."""
-    run = trained.run
-    return {
-        "task": task.name,
-        "label": task.label,
-        "settings": trained.settings.to_dict(),
-        "data": run.read_json(DATA),
-        "training": trained.summary,
-        "evaluation": run.read_json(f"evaluation/{_reported(run)}.json"),
-        "versions": versions(),
-    }
+        formats.check_packages(options.format)  # before anything is loaded
+    Run(task, Path(options.run)).export(options.saved_models, options.format)
 
 
 # -- describe --------------------------------------------------------------------------------------
@@ -283,7 +162,7 @@ def describe(task: Task, options: Namespace) -> None:
             f"{layer.count_params():,}",
         )
     table.add_row("total", "", "", f"{model.count_params():,}", style="bold")
-    Console(soft_wrap=True).print(table)
+    make_console().print(table)
     say("device plan:")
     for line in plan.lines():
         say(f"  {line}")
@@ -296,11 +175,9 @@ def describe(task: Task, options: Namespace) -> None:
 
 def tune(task: Task, options: Namespace) -> None:
     """Searches the task's space; reports, and writes the best settings."""
-    if devices.cluster(os.environ)[0] > 1:
-        raise UserError("a sweep's trials train on one machine each: --workers, not TF_CONFIG")
-    from kerasseq.app.sweeps import SweptTask
+    from kerasseq.app.sweeps import tune_run
     from kerasseq.tuning.space import read_space
-    from kerasseq.tuning.sweep import SweepOptions, sweep
+    from kerasseq.tuning.sweep import SweepOptions
     from kerasseq.tuning.trials import Rules
     from kerasseq.tuning.workers import ClusterOptions
 
@@ -316,5 +193,5 @@ def tune(task: Task, options: Namespace) -> None:
         cluster = ClusterOptions(options.workers, options.ray_address, options.gpus_per_trial)
     rules = Rules(options.max_parameters, options.prune)
     how = SweepOptions(options.tuner, options.max_trials, rules, cluster)
-    subject = SweptTask(task, options.download, trains=cluster is None)
-    sweep(subject, options.settings, space, Path(options.run), how)
+    path = Path(options.run)
+    tune_run(task, options.settings, space, path, how, download=options.download)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import TracebackType
+from typing import TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -12,9 +17,34 @@ PLAIN_INTERVAL = 15.0
 """Seconds between plain lines."""
 
 
+_SILENT: ContextVar[bool] = ContextVar("silent", default=False)
+
+
+@contextmanager
+def silence(silent: bool = True) -> Iterator[None]:
+    """Within it nothing is said, if so wished."""
+    token = _SILENT.set(silent or _SILENT.get())
+    try:
+        yield
+    finally:
+        _SILENT.reset(token)
+
+
 def say(text: str = "") -> None:
     """Prints a line at once, whatever reads it."""
-    print(text, flush=True)
+    if not _SILENT.get():
+        print(text, flush=True)
+
+
+def note(text: str) -> None:
+    """Says a line on standard error, which is no part of a result."""
+    if not _SILENT.get():
+        print(text, file=sys.stderr, flush=True)
+
+
+def make_console(file: TextIO | None = None) -> Console:
+    """Where tables and bars go: standard output, if no file is given."""
+    return Console(file=file, soft_wrap=True, quiet=_SILENT.get())
 
 
 def clock(seconds: float) -> str:
@@ -34,7 +64,7 @@ class TrainingProgress:
     """
 
     def __init__(self, total: int, done: int = 0, console: Console | None = None):
-        self.console = console or Console(soft_wrap=True)
+        self.console = console or make_console()
         self._total, self._first = total, done
         self._start = self._printed = time.perf_counter()
         self._tokens = 0

@@ -124,12 +124,26 @@ class RunFolder:
                 raise UserError(f"{self.path} is in use by another process") from None
             yield
 
+    def task(self) -> str:
+        """The name of its task.
+
+        Raises:
+            UserError: if there is no such run.
+        """
+        return self._record()["task"]
+
     def record(self, task: str) -> dict[str, Any]:
         """What ``run.json`` holds.
 
         Raises:
             UserError: if there is no such run or it is another task's.
         """
+        record = self._record()
+        if record["task"] != task:
+            raise UserError(f"{self.path} is a run of the task {record['task']!r}, not {task!r}")
+        return record
+
+    def _record(self) -> dict[str, Any]:
         try:
             record = json.loads((self / "run.json").read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -138,8 +152,6 @@ class RunFolder:
             raise UserError(f"{self / 'run.json'} cannot be read: {error}") from None
         if not isinstance(record, dict) or not {"task", "settings"} <= set(record):
             raise UserError(f"{self / 'run.json'} is not a run's record")
-        if record["task"] != task:
-            raise UserError(f"{self.path} is a run of the task {record['task']!r}, not {task!r}")
         return record
 
     def write_text(self, name: str, text: str) -> None:

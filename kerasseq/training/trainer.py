@@ -22,6 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasseq.errors import UserError
+from kerasseq.training.events import Events
 from kerasseq.training.optimizers import make_optimizer
 from kerasseq.training.progress import TrainingProgress, clock
 from kerasseq.training.replicas import Replicas
@@ -133,6 +134,7 @@ class Trainer:
         run: an open run folder.
         watch: see :data:`Watch`.
         replicas: what trains; model and loss are made in its scope.
+        callbacks: of Keras; see :class:`~kerasseq.training.events.Events`.
     """
 
     def __init__(
@@ -146,6 +148,7 @@ class Trainer:
         run: RunFolder,
         watch: Watch | None = None,
         replicas: Replicas | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
     ):
         if settings.monitor not in goals:
             raise UserError(
@@ -181,6 +184,8 @@ class Trainer:
         )
         if settings.max_steps:
             self._total = min(self._total, settings.max_steps)
+        steps = math.ceil(len(batches.epoch(0)) / self._parts)
+        self._events = Events(callbacks, model, settings.epochs, steps)
         self._peak = settings.learning_rate * replica_scale(
             self._replicas.count, settings.replica_rate, settings.optimizer
         )
@@ -233,6 +238,7 @@ class Trainer:
         )
         every = self.settings.evaluate_every
         with TrainingProgress(self._total, self.step) as progress, _stop_signals() as stop:
+            self._events.begin()
             if resumed:
                 progress.say(f"resumed at step {self.step} of {self._total}")
             while self._epoch < self.settings.epochs and not self._exhausted():
@@ -241,8 +247,8 @@ class Trainer:
                     self._train_on(items[self._index : self._index + self._parts], progress)
                     if every and self.step % every == 0:
                         self._validate(progress)
-                        if self._exhausted():
-                            break
+                    if self._exhausted():
+                        break
                     if stop.is_set():
                         if self._replicas.workers > 1:  # the others go on: no step to save
                             raise InterruptedRunError(
@@ -257,9 +263,11 @@ class Trainer:
                     if self.step % self.settings.checkpoint_every == 0:
                         self._save()
                 last = self.step == self._total  # max_steps may end within an epoch
-                if not every or (last and self.step % every):
+                if not every or ((last or self._events.stopped) and self.step % every):
                     self._validate(progress)
+                self._events.epoch_end()
                 self._epoch, self._index = self.settings.epochs if last else self._epoch + 1, 0
+            self._events.end()
         self._writer.close()
         assert self._best is not None
         if self.run.writes:  # a worker that is not the chief may be too late to read it
@@ -287,7 +295,7 @@ class Trainer:
         ]
 
     def _exhausted(self) -> bool:
-        return 0 < self.settings.patience <= self._stale
+        return 0 < self.settings.patience <= self._stale or self._events.stopped
 
     def _train_on(self, items: Sequence[Any], progress: TrainingProgress) -> None:
         start = time.perf_counter()
@@ -299,6 +307,8 @@ class Trainer:
             warmup=round(settings.warmup * self._total),
             decay=settings.decay,
         ) * statistics.fmean(map(self.batches.learning_rate_scale, items))
+        if self._events:
+            self._events.batch_begin(self._epoch, self._index // self._parts)
         self._update([partial(self.batches.fetch, item) for item in items], rate)
         self.step += 1
         every = 1 if self.step <= YOUNG else AVERAGE_EVERY
@@ -309,8 +319,10 @@ class Trainer:
         self._index += len(items)
         tokens = sum(map(self.batches.tokens, items))
         self._tokens += tokens
-        if self.step % 10 == 0 or self.step == 1:
+        if self.step % 10 == 0 or self.step == 1 or self._events:
             self._loss = self._read_loss()
+        if self._events:
+            self._events.batch_end(self._loss)
         self._seconds += time.perf_counter() - start
         progress.step(self.step, f"{self._epoch + 1}/{settings.epochs}", tokens, self._loss)
 
@@ -349,6 +361,7 @@ class Trainer:
                 # under its own name: the last checkpoint may need the one before
                 name = _best_name(self.step)
                 self.run.save_arrays(name, _arrays(self.model.variables, "model"), self._best)
+        self._events.validated(loss, metrics)
         self._stale = 0 if better else self._stale + 1
         spent = time.perf_counter() - start
         self._seconds += spent

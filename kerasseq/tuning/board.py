@@ -7,11 +7,11 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 
-from kerasseq.training.progress import clock
+from kerasseq.training.progress import clock, make_console
 from kerasseq.training.run_folder import RunFolder
 from kerasseq.tuning.search import Proposal
 from kerasseq.tuning.trials import Outcome
@@ -44,7 +44,7 @@ class Board:
 
     def __init__(self, metric: str, sign: int, total: int, folder: RunFolder):
         # what trials print is sent elsewhere, by name; the table goes where output goes now
-        self._console = Console(file=sys.stdout, soft_wrap=True)
+        self._console = make_console(sys.stdout)
         self._metric, self._sign, self._total, self._folder = metric, sign, total, folder
         self._changes: dict[str, Mapping[str, Any]] = {}
         self._running: dict[str, float] = {}

@@ -10,11 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
-from rich.console import Console
 from rich.table import Table
 from tensorboard.plugins.hparams import api as hparams
 
-from kerasseq.training.progress import clock
+from kerasseq.training.progress import clock, make_console
 from kerasseq.tuning import plots
 from kerasseq.tuning.board import shown, shown_changes
 from kerasseq.tuning.space import Choice, Range, Space
@@ -58,7 +57,7 @@ def print_table(trials: Sequence[Trial], metric: str) -> None:
             f"{outcome.parameters:,}",
             shown_changes(changes),
         )
-    console = Console(soft_wrap=True)
+    console = make_console()
     console.print(table)
     for number, _, outcome in trials:
         if outcome.reason:

@@ -88,18 +88,32 @@ def read_space(path: Path, space: Space) -> dict[str, Choice | Range]:
         raise UserError(f"{path} is not YAML: {error}") from None
     if not isinstance(found, dict):
         raise UserError(f"{path} must hold settings by name, and what to vary them over")
+    return changed_space(found, space, str(path))
+
+
+def changed_space(found: Mapping[str, Any], space: Space, where: str) -> dict[str, Choice | Range]:
+    """A task's space with changes.
+
+    Args:
+        found: the changes, as a file holds them.
+        space: the task's own.
+        where: they are from, for messages.
+
+    Raises:
+        UserError: if an entry is not as in a file.
+    """
     changed = dict(space)
     for name, entry in found.items():
         if entry is None:
             if changed.pop(name, None) is None:
                 raise UserError(
-                    f"{path}: {name} is not varied as it is; there are {', '.join(space)}"
+                    f"{where}: {name} is not varied as it is; there are {', '.join(space)}"
                 )
             continue
         try:
             changed[name] = _read_entry(entry)
         except (TypeError, ValueError) as error:
-            raise UserError(f"{path}: {name}: {error}") from None
+            raise UserError(f"{where}: {name}: {error}") from None
     for name in set(space) - set(found):
         when = changed[name].when
         if when is None:

@@ -68,10 +68,10 @@ QUEUES = {"billing": ["invoice", "refund", "payment"], "shipping": ["parcel", "c
 
 SESSION = """
 import functools, json, sys
-from kerasseq.app import verbs
+from kerasseq.app import run as runs
 from kerasseq.app.cli import run
 from kerasseq.app.registry import find_task
-verbs.load_run = functools.cache(verbs.load_run)
+runs.load_run = functools.cache(runs.load_run)
 task = find_task("tickets")
 for words in json.load(sys.stdin):
     print("$", *words[:1], flush=True)

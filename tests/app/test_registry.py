@@ -190,9 +190,21 @@ def test_the_tasks_are_listed(words):
     assert (status, errors) == (0, "")
     usage, *lines = printed.splitlines()
     assert usage == "usage: python -m kerasseq TASK VERB [options]"
-    assert [line.split()[0] for line in lines if line.startswith("  ")] == NAMES
+    names = [line.split()[0] for line in lines if line.startswith("  ")]
+    assert names == [*NAMES, "serve", "verify", "tasks"]
     for name in NAMES:
         assert find_task(name).title in printed
+
+
+def test_what_stands_beside_the_tasks():
+    status, printed, errors = python_m("kerasseq", "tasks")
+    assert (status, errors) == (0, "")
+    assert [line.split()[0] for line in printed.splitlines()] == NAMES
+    status, printed, errors = python_m("kerasseq", "serve", "no/such/folder")
+    assert (status, errors) == (2, "error: no/such/folder is no folder: export a model first\n")
+    status, printed, errors = python_m("kerasseq", "verify", "no/such/version")
+    assert status == 2
+    assert "no/such/version is not an exported version" in errors
 
 
 def test_an_unknown_task_is_one_line_and_status_2():
@@ -238,4 +250,4 @@ def test_a_broken_task_is_listed_with_its_reason(install, monkeypatch, capsys):
     (broken,) = (line for line in lines if line.startswith("  broken "))
     assert "has failed: RuntimeError: a fault of its own" in broken
     assert any(line.startswith("  tickets ") and "Queues of tickets" in line for line in lines)
-    assert len(lines) == 3 + len(NAMES) + 2
+    assert len(lines) == 3 + len(NAMES) + 2 + 5

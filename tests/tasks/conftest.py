@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
+import kerasseq.app.run
 import kerasseq.app.runs
-import kerasseq.app.verbs
 import kerasseq.export.__main__
 from kerasseq.app import cli
 from kerasseq.export import versions
@@ -136,7 +136,7 @@ load_saved_model = functools.cache(tf.saved_model.load)
 def load_once(monkeypatch, *modules):
     """Has the verbs of every task, and a task's own in ``modules``, load each run and export once,
     which else would take most of the time."""
-    for place in (*modules, kerasseq.app.verbs):
+    for place in (*modules, kerasseq.app.run):
         monkeypatch.setattr(place, "load_run", load_run)
     monkeypatch.setattr(tf.saved_model, "load", load_saved_model)
 

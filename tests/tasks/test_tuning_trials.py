@@ -121,7 +121,7 @@ def test_a_sweep_prepares_its_data_once_for_all_trials(monkeypatch):
 
     def prepare(*words):
         made.append(words)
-        return Prepared("a plan" if words[-1] else None, Data({}, None, {"source": "here"}))
+        return Prepared("a plan" if words[3] else None, Data({}, None, {"source": "here"}))
 
     monkeypatch.setattr(sweeps, "prepare", prepare)
     monkeypatch.setattr(sweeps, "set_up", lambda device: ("its own plan", device))
@@ -136,4 +136,4 @@ def test_a_sweep_prepares_its_data_once_for_all_trials(monkeypatch):
         *same, (kept, data), watch = subject.fit(settings, "run", plan, "watch")
         assert (same, kept, watch) == ([task, settings, "run"], plan, "watch")
         assert data.report == {"source": "here"}
-    assert made == [(task, settings, False, True), (task, settings, False, False)]
+    assert made == [(task, settings, False, True, None), (task, settings, False, False, None)]

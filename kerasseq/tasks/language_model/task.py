@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -33,6 +35,19 @@ if TYPE_CHECKING:
     from kerasseq.training.trainer import Loss
 
 
+@dataclass(frozen=True)
+class Prediction:
+    """How a text goes on.
+
+    Attributes:
+        text: as it was given.
+        next: the likeliest next tokens, each a mapping with ``token`` and ``probability``.
+    """
+
+    text: str
+    next: list[dict[str, Any]]
+
+
 class LanguageModel(Task[LanguageModelSettings, TextData, Assets]):
     """Language modelling."""
 
@@ -41,6 +56,8 @@ class LanguageModel(Task[LanguageModelSettings, TextData, Assets]):
     label = "Language model"
     settings_class = LanguageModelSettings
     assets_class = Assets
+    prediction_class = Prediction
+    run_class = "kerasseq.tasks.language_model.run:LanguageModelRun"
     goals = {"perplexity": "min", "loss": "min"}
     data_settings = (
         *Task.data_settings,
@@ -89,6 +106,20 @@ class LanguageModel(Task[LanguageModelSettings, TextData, Assets]):
             tfds=partial(read_tfds, text_column=settings.text_column, download=download),
             path=partial(read_path, encoding=settings.encoding),
         )
+
+    def from_memory(
+        self, settings: LanguageModelSettings, data: Any, assets: Assets | None = None
+    ) -> Corpus[str]:
+        from kerasseq.data.memory import Row, corpus_of, text_of
+        from kerasseq.tasks.language_model.reading import lines_of
+
+        def lines(row: Row) -> list[str]:
+            text = text_of(row.values[0], row.where, settings.text_column)
+            return lines_of(text if text.endswith("\n") else text + "\n")
+
+        corpus = corpus_of(data, (settings.text_column,), lines)
+        splits = {name: list(chain.from_iterable(part)) for name, part in corpus.splits.items()}
+        return Corpus(corpus.source, splits)
 
     def prepare(
         self, settings: LanguageModelSettings, corpus: Corpus[str], assets: Assets | None = None

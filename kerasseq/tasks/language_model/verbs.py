@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from kerasseq.export import saved_model
 from kerasseq.export.versions import read_manifest_of
 from kerasseq.storage import write_json
 from kerasseq.tasks.language_model import neural_cache
+from kerasseq.tasks.language_model.run import generated
 from kerasseq.tasks.language_model.text_model import (
     Continuation,
     TextModel,
@@ -32,7 +33,7 @@ from kerasseq.tasks.language_model.text_model import (
 )
 from kerasseq.text.shortened import shortened
 from kerasseq.text.vocabulary import EOS
-from kerasseq.training.progress import say
+from kerasseq.training.progress import note, say
 
 LARGEST = 2**31 - 1
 """Whole number that an exported version takes."""
@@ -173,13 +174,12 @@ def _check_seeds(first: int, count: int) -> None:
 
 
 def _show(prompt: str, made: Continuation, as_json: bool, title: bool = False) -> None:
-    each = perplexity(-made.log_prob / max(1, made.tokens))
+    row = generated(prompt, made)
     if as_json:
-        row = {"prompt": prompt, **made._asdict(), "perplexity": each}
-        say(json.dumps(row, ensure_ascii=False))
+        say(json.dumps(asdict(row), ensure_ascii=False))
         return
     if title:
-        say(f"perplexity {each:.2f}, log-probability {made.log_prob:.2f}:")
+        say(f"perplexity {row.perplexity:.2f}, log-probability {row.log_prob:.2f}:")
     say(made.text.rstrip("\n"))
 
 
@@ -212,10 +212,9 @@ def score(task: Task, options: Namespace) -> None:
                     say(f"  {log_prob:>10.4f}  {shown_token(token)}")
         lines, tokens, total = lines + 1, tokens + row["tokens"], total + row["log_prob"]
     if lines > 1:
-        print(
+        note(
             f"{lines:,} lines, {tokens:,} tokens with line ends: log-probability {total:.2f}, "
-            f"perplexity {perplexity(-total / tokens):.2f}",
-            file=sys.stderr,
+            f"perplexity {perplexity(-total / tokens):.2f}"
         )
 
 
@@ -279,5 +278,4 @@ def _known(model: TextModel, texts: Iterable[str]) -> Iterator[str]:
 
 def _say_unknown(text: str, count: int) -> None:
     if count:
-        print(f"tokens of {shortened(text)!r} that the model does not know: {count}",
-              file=sys.stderr)  # fmt: skip
+        note(f"tokens of {shortened(text)!r} that the model does not know: {count}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,23 @@ if TYPE_CHECKING:
     from kerasseq.tasks.sentiment.classifier import Classifier
 
 
+@dataclass(frozen=True)
+class Prediction:
+    """The class of a text.
+
+    Attributes:
+        text: as it was given.
+        label: the likeliest class.
+        probability: of that class.
+        probabilities: of every class; None where an export's client does not tell.
+    """
+
+    text: str
+    label: str
+    probability: float
+    probabilities: dict[str, float] | None
+
+
 class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
     """Text classification."""
 
@@ -38,6 +56,7 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
     label = "Sentiment"
     settings_class = SentimentSettings
     assets_class = Assets
+    prediction_class = Prediction
     goals = {"accuracy": "max", "loss": "min"}
     data_settings = (*Task.data_settings, "held_out", "text", "text_column", "label_column")
     search_space = {
@@ -69,6 +88,21 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
             tfds=partial(read_tfds, columns=columns, download=download),
             path=partial(read_path, columns=columns, encoding=settings.encoding),
         )
+
+    def from_memory(
+        self, settings: SentimentSettings, data: Any, assets: Assets | None = None
+    ) -> Corpus[LabelledText]:
+        from kerasseq.data.memory import Row, corpus_of, label_of, text_of
+
+        columns, kinds = (settings.text_column, settings.label_column), set[type]()
+
+        def example(row: Row) -> LabelledText:
+            text, label = row.values
+            return LabelledText(
+                text_of(text, row.where, columns[0]), label_of(label, row.where, columns[1], kinds)
+            )
+
+        return corpus_of(data, columns, example)
 
     def prepare(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,23 @@ if TYPE_CHECKING:
 OUTPUTS = ("tokens", "tags", "probabilities")
 
 
+@dataclass(frozen=True)
+class Prediction:
+    """The tags of a text.
+
+    Attributes:
+        text: as it was given.
+        tokens: its words.
+        tags: one for each word.
+        probabilities: of these tags.
+    """
+
+    text: str
+    tokens: list[str]
+    tags: list[str]
+    probabilities: list[float]
+
+
 class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
     """Labels for the words of sentences."""
 
@@ -41,6 +59,8 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
     label = "Tagging"
     settings_class = TaggingSettings
     assets_class = Assets
+    prediction_class = Prediction
+    run_class = "kerasseq.tasks.tagging.run:TaggingRun"
     goals = {"accuracy": "max", "unseen": "max", "f1": "max"}
     data_settings = (*Task.data_settings, "held_out", "column", "words")
     search_space = {
@@ -75,6 +95,27 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
             path=partial(read_path, encoding=settings.encoding),
         )
         return with_column(corpus, settings.column)
+
+    def from_memory(
+        self, settings: TaggingSettings, data: Any, assets: Assets | None = None
+    ) -> Corpus[TaggedSentence]:
+        from kerasseq.data.memory import Row, corpus_of, strings_of
+        from kerasseq.tasks.tagging.reading import with_column
+
+        columns = ("tokens", settings.column)
+
+        def example(row: Row) -> TaggedSentence:
+            words, tags = (
+                strings_of(value, row.where, name)
+                for value, name in zip(row.values, columns, strict=True)
+            )
+            if len(words) != len(tags):
+                raise UserError(f"{row.where}: {len(words)} tokens, but {len(tags)} tags")
+            if not words:
+                raise UserError(f"{row.where}: no tokens")
+            return TaggedSentence(words, {settings.column: tags})
+
+        return with_column(corpus_of(data, columns, example), settings.column)
 
     def prepare(
         self,

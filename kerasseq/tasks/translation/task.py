@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,21 @@ if TYPE_CHECKING:
     from kerasseq.training.trainer import Loss
 
 
+@dataclass(frozen=True)
+class Prediction:
+    """The translation of a text.
+
+    Attributes:
+        text: as it was given.
+        translation: the best one found.
+        score: its log-probability, normalised by its length.
+    """
+
+    text: str
+    translation: str
+    score: float
+
+
 class Translation(Task[TranslationSettings, PairData, Assets]):
     """Translation."""
 
@@ -40,6 +56,8 @@ class Translation(Task[TranslationSettings, PairData, Assets]):
     label = "Translation"
     settings_class = TranslationSettings
     assets_class = Assets
+    prediction_class = Prediction
+    run_class = "kerasseq.tasks.translation.run:TranslationRun"
     goals = {"bleu": "max", "perplexity": "min", "loss": "min"}
     data_settings = (*Task.data_settings, "source", "target", "held_out", "text")
     search_space = {
@@ -80,6 +98,26 @@ class Translation(Task[TranslationSettings, PairData, Assets]):
             tfds=partial(read_tfds, source=first, target=second, download=download),
             path=partial(read_path, source=first, target=second, encoding=settings.encoding),
         )
+
+    def from_memory(
+        self, settings: TranslationSettings, data: Any, assets: Assets | None = None
+    ) -> Corpus[Pair]:
+        from kerasseq.data.memory import Row, corpus_of, text_of
+        from kerasseq.tasks.translation.reading import check_differ, pair_of
+
+        languages = settings.source or "source", settings.target or "target"
+        if assets is not None:
+            languages = assets.languages
+        check_differ("data", *languages)
+
+        def example(row: Row) -> Pair:
+            source, target = (
+                text_of(value, row.where, name)
+                for value, name in zip(row.values, languages, strict=True)
+            )
+            return pair_of(source, target, row.split, (row.where, row.where))
+
+        return replace(corpus_of(data, languages, example), languages=languages)
 
     def prepare(
         self, settings: TranslationSettings, corpus: Corpus[Pair], assets: Assets | None = None

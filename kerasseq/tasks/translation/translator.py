@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -36,6 +35,7 @@ from kerasseq.tasks.translation.serving import Translation, serving
 from kerasseq.tasks.translation.settings import TranslationSettings
 from kerasseq.text.shortened import shortened
 from kerasseq.text.vocabulary import BOS, UNK
+from kerasseq.training.progress import note
 
 VALIDATION_SENTENCES = 1000
 """Most validation sentences that are translated while a model is trained."""
@@ -286,4 +286,4 @@ def result_of(text: str, translation: str, score: float) -> dict[str, Any]:
 def say_cut(text: str, longest: int) -> None:
     """Warns that not all of a text is translated."""
     rule = f"only its first {longest} tokens are read (text.max_length)"
-    print(f"{shortened(text)!r} is cut: {rule}", file=sys.stderr)
+    note(f"{shortened(text)!r} is cut: {rule}")

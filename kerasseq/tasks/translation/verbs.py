@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,23 +11,20 @@ import numpy as np
 from jsonargparse import Namespace
 
 from kerasseq import plots
-from kerasseq.app.runs import load_run, split_data
+from kerasseq.app.runs import load_run
 from kerasseq.app.task import Task
 from kerasseq.app.verbs import read_texts
-from kerasseq.config import replace
 from kerasseq.decoding.beam_search import check_beam
 from kerasseq.decoding.sampling import check_sampling
 from kerasseq.decoding.settings import BeamSettings, Sampling
 from kerasseq.errors import UserError
 from kerasseq.export import saved_model
 from kerasseq.export.versions import read_manifest_of
-from kerasseq.storage import write_json
 from kerasseq.tasks.translation import comparison
-from kerasseq.tasks.translation.scores import length_curves
+from kerasseq.tasks.translation.run import TranslationRun, chosen_beam, names_of
 from kerasseq.tasks.translation.serving import Translation, unpadded
 from kerasseq.tasks.translation.translator import say_cut
-from kerasseq.training.progress import say
-from kerasseq.training.run_folder import RunFolder
+from kerasseq.training.progress import note, say
 
 LARGEST_SEED = 2**62
 """So that the numbers after it, one for each text, have 64 bits."""
@@ -89,10 +85,7 @@ def _chosen(beam: BeamSettings, options: Namespace) -> BeamSettings:
         "length_penalty": options.length_penalty,
         "coverage_penalty": options.coverage_penalty,
     }
-    try:
-        return replace(beam, {name: value for name, value in given.items() if value is not None})
-    except UserError as error:
-        raise UserError(f"the beam's {error}") from None
+    return chosen_beam(beam, {name: value for name, value in given.items() if value is not None})
 
 
 def _reads_attention(options: Namespace) -> bool:
@@ -168,9 +161,9 @@ def _plot(source_tokens: list[str], translations: list[Translation], path: Path)
     best = translations[0]
     if best.attention is None or not best.attention.size:
         raise UserError("the exported version was trained without attention: there is none to plot")
-    for note in plots.attention(best.attention, source_tokens, best.tokens, path, "Attention"):
-        print(note, file=sys.stderr)
-    print(f"attention of the first text: {path}", file=sys.stderr)
+    for missing in plots.attention(best.attention, source_tokens, best.tokens, path, "Attention"):
+        note(missing)
+    note(f"attention of the first text: {path}")
 
 
 # -- compare ---------------------------------------------------------------------------------------
@@ -180,37 +173,11 @@ def compare(task: Task, options: Namespace) -> None:
     """Paired significance of the difference between two runs, and their curves by length."""
     if not options.other:
         raise UserError("give the other run: --with RUN")
-    runs = {path: load_run(task, Path(path)) for path in (options.run, options.other)}
-    if len(runs) < 2:
-        raise UserError("--run and --with are the same run")
-    first = runs[options.run]
-    data = split_data(task, first, options.split, options.download)
-    digests = [trained.run.need_json("data.json")["splits"] for trained in runs.values()]
-    if digests[0][options.split]["sha256"] != digests[1].get(options.split, {}).get("sha256"):
-        raise UserError(f"the {options.split} splits of the two runs differ")
-    pairs = data.splits[options.split].pairs
-    sources = [pair.source for pair in pairs]
-    outputs = [_scored(trained.run, options.split) for trained in runs.values()]
-    references, seed = [pair.target for pair in pairs], first.settings.seed
-    found = comparison.compare(
-        outputs[0], outputs[1], references, sources, data.assets.languages[1], seed
+    first, second = (
+        TranslationRun(task, Path(path), options.download) for path in (options.run, options.other)
     )
-    names = [Path(path).name for path in runs]
-    if names[0] == names[1]:
-        names = list(runs)
-    for line in comparison.compare_lines(found, *names):
+    found = first.compare(second, options.split)
+    for line in comparison.compare_lines(found, *names_of(first, second)):
         say(line)
-    name = f"{options.split}-against-{Path(options.other).name}"
-    path = first.run / "evaluation" / name
-    table, picture = path.with_name(f"{name}.json"), path.with_name(f"{name}.png")
-    write_json(table, {"first": options.run, "second": options.other, **found})
-    curves = dict(zip(names, found["by_length"].values(), strict=True))
-    length_curves(curves, picture, "BLEU by length of the source")
+    path = first.folder / f"evaluation/{options.split}-against-{second.path.name}"
     say(f"  written to {path}.json and .png")
-
-
-def _scored(run: RunFolder, split: str) -> list[str]:
-    scored = run.read_json(f"evaluation/{split}.json")
-    if scored is None:
-        raise UserError(f"{run.path} is not scored on {split} yet: the evaluate verb does that")
-    return scored["translations"]

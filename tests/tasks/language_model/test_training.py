@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import pytest
 
+import kerasseq.app.run
 import kerasseq.app.runs
-import kerasseq.app.verbs
 from kerasseq import compat
 from kerasseq.app.runs import read_data
 from kerasseq.data.corpus import Corpus
@@ -245,7 +245,7 @@ def test_a_folder_of_splits(tmp_path, monkeypatch):
     assert [s["examples"] for s in data.report["splits"].values()] == [203, 43, 63]
     (folder / "x.test.txt.gz").unlink()
     run = ["--run", tmp_path / "run"]
-    monkeypatch.setattr(kerasseq.app.verbs, "_export", lambda *_: None)
+    monkeypatch.setattr(kerasseq.app.run, "export_run", lambda *_: None)
     printed = call("train", "--data", folder, *run, *QUICK[:-1])
     assert "there is no test split" in printed
     assert "validation split:" in printed

@@ -1,0 +1,148 @@
+"""A finished run as an exported version, and an exported version in use."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from collections.abc import Iterable, Iterator
+from html import escape
+from pathlib import Path
+from typing import Any, Literal
+
+import tensorflow as tf
+
+from kerasseq.app.registry import find_task
+from kerasseq.app.results import predictions
+from kerasseq.app.runs import Trained, build, reported_split
+from kerasseq.app.task import Task
+from kerasseq.errors import UserError
+from kerasseq.export import formats, saved_model
+from kerasseq.export.serving import collate_texts
+from kerasseq.export.versions import read_manifest, run_clean, versions_in
+from kerasseq.training.progress import say
+from kerasseq.training.run_folder import DATA, SAMPLES, versions
+
+Format = Literal["saved_model", "litert", "onnx"]
+
+
+def export_run(task: Task, trained: Trained, folder: Path, kind: Format = "saved_model") -> Path:
+    """Writes a finished run in a format and verifies it in a clean process.
+
+    Args:
+        task, trained: the run.
+        folder: the version lands in ``folder/TASK/VERSION/`` or ``folder/TASK-FORMAT/VERSION/``.
+        kind: of the export.
+
+    Returns:
+        The version's folder.
+
+    Raises:
+        UserError: if it cannot be written, or does not answer as the Keras model does; nothing is
+            left behind then.
+    """
+    if kind != "saved_model":
+        formats.check_packages(kind)
+    say("exporting: building a model without GPU kernels, saving, verifying in a clean process")
+    settings, assets, samples = trained.settings, trained.assets, trained.run.need_json(SAMPLES)
+    # as it will be served: on a CPU; in float32 it is already
+    with tf.device("/CPU:0"):
+        portable = build(task, settings, assets, portable=True)
+        portable.set_weights(trained.use.model.get_weights())
+        use = task.use(portable, settings, assets)
+        if kind == "saved_model":
+            place = folder / task.name
+            serving = use.serving(samples)
+            path, outcome = saved_model.export(serving, place, _manifest(task, trained))
+        else:
+            place = folder / f"{task.name}-{kind}"
+            elementary = use.elementary()
+            reference = task.use(trained.use.model, elementary.settings, assets)
+
+            def predict(texts: list[str]) -> list[dict[str, Any]]:
+                with contextlib.redirect_stderr(io.StringIO()):  # what is cut is no news here
+                    return list(reference.predict(texts))
+
+            made = kind, elementary, samples, predict
+            path, outcome = formats.export(*made, place, _manifest(task, trained))
+    say(f"  {outcome}")
+    say(f"exported to {path}/")
+    return path
+
+
+def _manifest(task: Task, trained: Trained) -> dict[str, Any]:
+    """What an export says of the run that it is of."""
+    run = trained.run
+    return {
+        "task": task.name,
+        "label": task.label,
+        "settings": trained.settings.to_dict(),
+        "data": run.read_json(DATA),
+        "training": trained.summary,
+        "evaluation": run.read_json(f"evaluation/{reported_split(run)}.json"),
+        "versions": versions(),
+    }
+
+
+class ExportedModel:
+    """An exported version in use: a SavedModel, LiteRT's or ONNX Runtime's form.
+
+    Attributes:
+        path: its folder.
+        manifest: what it says of itself: task, settings, data, training, evaluation, versions.
+    """
+
+    def __init__(self, path: Path):
+        self.path, self.manifest = path, read_manifest(path)
+        self._task = find_task(self.manifest["task"])
+
+    @property
+    def task(self) -> str:
+        """The name of its task."""
+        return self._task.name
+
+    @property
+    def format(self) -> Format:
+        """``saved_model``, ``litert`` or ``onnx``."""
+        return self.manifest["kind"]
+
+    def predict(self, texts: Iterable[str]) -> list[Any]:
+        """Results for texts, in order, as :meth:`kerasseq.Run.predict` gives them.
+
+        LiteRT and ONNX Runtime are asked through the export's own client, in a process of its
+        own; they give the fields that the client has, and None for the others.
+        """
+        if isinstance(texts, str):
+            raise UserError("predict takes a list of texts, got one string")
+        return predictions(self._task, self.rows(texts))
+
+    def rows(self, texts: Iterable[str]) -> Iterator[dict[str, Any]]:
+        """The same as mappings, one by one; of a SavedModel in constant memory."""
+        if self.format != "saved_model":
+            yield from self._asked(list(texts))
+            return
+        for text, outputs in saved_model.run(self.path, texts, "serving_default", collate_texts):
+            yield self._task.served_result(text, outputs, self.manifest)
+
+    def _asked(self, texts: list[str]) -> list[dict[str, Any]]:
+        lines = "".join(f"{' '.join(text.split())}\n" for text in texts)
+        printed = run_clean([str(self.path.resolve() / formats.CLIENT)], lines, str(self.path))
+        answers = [json.loads(line) for line in printed.splitlines()]
+        return [{"text": text, **answer} for text, answer in zip(texts, answers, strict=True)]
+
+    def _repr_html_(self) -> str:
+        found = {"task": self.task, "format": self.format, "folder": str(self.path)}
+        found["verification"] = self.manifest["verification"]
+        rows = "".join(f"<tr><th>{k}</th><td>{escape(v)}</td></tr>" for k, v in found.items())
+        return f"<table>{rows}</table>"
+
+
+def load_version(path: Path) -> ExportedModel:
+    """An exported version; of a model's folder the newest one.
+
+    Raises:
+        UserError: if there is none.
+    """
+    if path.is_dir() and not (path / "manifest.json").exists() and (found := versions_in(path)):
+        path = path / str(found[-1])
+    return ExportedModel(path)

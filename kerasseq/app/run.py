@@ -1,0 +1,291 @@
+"""One run in use: what ``train`` and ``load`` give, and what the verbs of the command line call."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kerasseq import plots
+from kerasseq.app.exporting import Format, export_run
+from kerasseq.app.results import Report, predictions
+from kerasseq.app.runs import (
+    Trained,
+    data_lines,
+    fit,
+    load_run,
+    prepare,
+    read_data,
+    reported_split,
+    split_data,
+)
+from kerasseq.app.task import Data, Task, TaskSettings
+from kerasseq.config import replace
+from kerasseq.data.corpus import Corpus, chosen_split
+from kerasseq.data.cutting import limited
+from kerasseq.data.memory import MEMORY, is_named
+from kerasseq.errors import UserError
+from kerasseq.storage import write_json
+from kerasseq.training import devices
+from kerasseq.training.progress import say, silence
+from kerasseq.training.run_folder import SUMMARY, RunFolder
+
+if TYPE_CHECKING:
+    import keras
+    from matplotlib.figure import Figure
+
+
+class Run:
+    """A finished run of a task.
+
+    Its model is read when it is first used.
+
+    Args:
+        task: whose run it is.
+        path: its folder.
+        download: whether to fetch data that is missing.
+        corpus: what it was trained on, if that was in memory.
+        quiet: whether its methods say nothing.
+
+    Attributes:
+        folder: its files.
+        quiet: as given.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        path: Path,
+        download: bool = False,
+        corpus: Corpus[Any] | None = None,
+        quiet: bool = False,
+    ):
+        self.folder = RunFolder(path)
+        self.quiet = quiet
+        self._task, self._download, self._corpus = task, download, corpus
+        self._data: Data | None = None
+
+    # -- what it is ------------------------------------------------------------------------------
+
+    @property
+    def path(self) -> Path:
+        """Its folder."""
+        return self.folder.path
+
+    @property
+    def task(self) -> str:
+        """The name of its task."""
+        return self._task.name
+
+    @cached_property
+    def trained(self) -> Trained:
+        """Settings, vocabulary, model and summary, as they were read from its folder."""
+        return load_run(self._task, self.path)
+
+    @property
+    def settings(self) -> TaskSettings:
+        """All of its settings."""
+        return self.trained.settings
+
+    @property
+    def model(self) -> keras.Model:
+        """The Keras model, with the weights that were kept."""
+        return self.trained.use.model
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """How the training ended: metrics, steps, seconds, devices, versions."""
+        return self.trained.summary
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """A row for each validation; ``pandas.DataFrame(run.history)`` makes a table of it."""
+        return self.folder.history()
+
+    # -- what it does ----------------------------------------------------------------------------
+
+    def rows(self, texts: Iterable[str]) -> Iterator[dict[str, Any]]:
+        """Results for texts, in order, one by one, in constant memory, as mappings."""
+        return self.trained.use.predict(texts)
+
+    def predict(self, texts: Iterable[str]) -> list[Any]:
+        """Results for texts, in order, as the task's dataclass.
+
+        Raises:
+            ValueError: if what is given is one string.
+        """
+        if isinstance(texts, str):
+            raise UserError("predict takes a list of texts, got one string")
+        with silence(self.quiet):
+            return predictions(self._task, self.rows(texts))
+
+    def evaluate(
+        self,
+        data: Any = None,
+        *,
+        split: str | None = None,
+        encoding: str | None = None,
+        limit: int = 0,
+    ) -> Report:
+        """How good the model is on a split of the run's own data, or on other labelled data.
+
+        A split of the run's own is scored once; its report is kept, and given again.
+
+        Args:
+            data: other data, as :func:`kerasseq.train` takes it.
+            split: of the data; by default ``test``, or ``validation`` where there is no test split.
+            encoding: of other data, if it is not the run's own.
+            limit: examples of other data, at most, drawn by seed; 0 takes all.
+
+        Raises:
+            ValueError: if there is no such split, or the data has changed since the training.
+        """
+        with silence(self.quiet):
+            if data is not None:
+                return self._evaluate_other(data, split, encoding, limit)
+            if limit:
+                raise UserError(
+                    "--limit is for --on; a run's own splits are scored as it was trained on them "
+                    "(train --limit)"
+                )
+            use = self.trained.use  # what is wrong with the run comes first
+            split = split or reported_split(self.folder)
+            figures = self.folder.read_json(f"evaluation/{split}.json")
+            if figures is None:
+                figures = use.evaluate(self.own_data(split), split)
+            return self._kept(figures, split, f"{split} split")
+
+    def own_data(self, split: str) -> Data:
+        """The data that the run was trained on, encoded, made sure to be that."""
+        if self._data is None:
+            corpus = self._corpus
+            if corpus is None and self.settings.data == MEMORY:
+                raise UserError(
+                    f"{self.path} was trained on data in memory: give its {split} split as data"
+                )
+            self._data = split_data(self._task, self.trained, split, self._download, corpus)
+        return self._data
+
+    def use_data(self, data: Any) -> None:
+        """Says what the run was trained on: data in memory, or a path where it lies now."""
+        if is_named(data):
+            self._corpus = self._task.read(self.settings, str(data), self._download)
+        else:
+            self._corpus = self._task.from_memory(self.settings, data)
+
+    def _evaluate_other(
+        self, source: Any, split: str | None, encoding: str | None, limit: int
+    ) -> Report:
+        if limit < 0:
+            raise UserError(f"--limit must be 0 or more, got {limit}")
+        settings, assets = self.settings, self.trained.assets
+        if encoding:
+            settings = replace(settings, {"encoding": encoding})
+        named = is_named(source)
+        corpus = (
+            self._task.read(settings, str(source), self._download, assets)
+            if named
+            else self._task.from_memory(settings, source, assets)
+        )
+        corpus = limited(corpus, limit, settings.seed, self._task.running_text)
+        split = chosen_split(corpus, split)
+        data = self._task.encode(settings, corpus, split, assets)
+        for line in data_lines(data.report):
+            say(f"  {line}")
+        figures = self.trained.use.evaluate(data, "test")
+        title = str(source) if named else MEMORY
+        name = "other-" + "".join(c if c.isalnum() else "-" for c in title)[-60:]
+        if limit:
+            name += f"-limit-{limit}"
+        return self._kept({"data": title, **figures}, name, title)
+
+    def _kept(self, figures: dict[str, Any], name: str, title: str) -> Report:
+        folder = self.folder / "evaluation"
+        folder.mkdir(exist_ok=True)
+        write_json(folder / f"{name}.json", figures)
+        lines = self._task.show_report(figures, name, folder)
+        return Report(title, figures, tuple(lines), folder / f"{name}.json")
+
+    def export(self, folder: Path | str = "saved_models", format: Format = "saved_model") -> Path:
+        """Writes an exported version, and verifies it in a clean process.
+
+        Args:
+            folder: the version lands in ``folder/TASK/VERSION/``.
+            format: ``saved_model``, ``litert`` or ``onnx``.
+
+        Returns:
+            The version's folder.
+        """
+        with silence(self.quiet):
+            return export_run(self._task, self.trained, Path(folder), format)
+
+    def plot(self) -> Figure:
+        """The learning curves."""
+        best = self.summary["best_step"]
+        return plots.learning_curves(self.history, best, self._task.title)
+
+    def _repr_html_(self) -> str:
+        shown = {"task": self.task, "run": str(self.path), "steps": self.summary["steps"]}
+        shown |= {f"validation {k}": f"{v:.4f}" for k, v in self.summary["validation"].items()}
+        rows = "".join(f"<tr><th>{k}</th><td>{escape(str(v))}</td></tr>" for k, v in shown.items())
+        return f"<table>{rows}</table>"
+
+
+def run_of(task: Task) -> type[Run]:
+    """What a finished run of a task is in Python."""
+    module, _, name = task.run_class.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def train_run(
+    task: Task,
+    settings: TaskSettings,
+    path: Path,
+    *,
+    download: bool = False,
+    corpus: Corpus[Any] | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    quiet: bool = False,
+) -> Run:
+    """Trains in a run folder, or goes on with what was stopped there.
+
+    Args:
+        task, settings: what is trained.
+        path: of the run.
+        download: whether to fetch data that is missing.
+        corpus: the data, if it is in memory.
+        callbacks: of Keras; they observe.
+        quiet: whether nothing is said.
+
+    Raises:
+        UserError: if the folder holds another run, or the data is not what it was.
+    """
+    workers, worker = devices.cluster(os.environ)
+    run = run_of(task)(task, path, download, corpus, quiet)
+    run.folder.writes = worker == 0
+    folder = run.folder
+    with silence(quiet):
+        writes = folder.writes
+        existed = folder.check(task.name, settings.to_dict()) if writes else folder.path.exists()
+        prepared = None
+        if not existed or folder.read_json(SUMMARY) is None:
+            say(f"{task.title}: {'continuing' if existed else 'training'} in {folder.path}/")
+            prepared = prepare(task, settings, download, corpus=corpus)
+        elif corpus is not None:
+            folder.check_data(
+                read_data(task, settings, download, run.trained.assets, corpus).report
+            )
+        with folder.open(task.name, settings.to_dict()):
+            if prepared and folder.read_json(SUMMARY) is None:
+                fit(task, settings, folder, prepared, callbacks=callbacks)
+            else:
+                say(f"{folder.path}/ is trained already")
+            if not writes:
+                say(f"worker {worker} of {workers} is done; the first one wrote the run")
+    if prepared:
+        run._data = prepared.data
+    return run

@@ -1,0 +1,118 @@
+"""A finished run of translation, in Python."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kerasseq.app.run import Run
+from kerasseq.config import replace
+from kerasseq.decoding.beam_search import check_beam
+from kerasseq.decoding.settings import BeamSettings
+from kerasseq.errors import UserError
+from kerasseq.storage import write_json
+from kerasseq.tasks.translation import comparison
+from kerasseq.tasks.translation.scores import length_curves
+from kerasseq.tasks.translation.serving import Translation
+from kerasseq.training.progress import silence
+from kerasseq.training.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Translated:
+    """A text with its translations.
+
+    Attributes:
+        text: as it was given.
+        translations: the best ones, best first.
+    """
+
+    text: str
+    translations: list[Translation]
+
+
+class TranslationRun(Run):
+    """A finished run of translation."""
+
+    def translate(
+        self, texts: Iterable[str], *, n_best: int = 1, attention: bool = False, **beam: float
+    ) -> list[Translated]:
+        """Translations of texts.
+
+        Args:
+            texts: source sentences.
+            n_best: translations of each.
+            attention: whether to give the weight of each source token.
+            **beam: of the search, where it differs from the run's: ``size``, ``length_penalty``,
+                ``coverage_penalty``.
+
+        Raises:
+            ValueError: if a number is out of its bounds, or there is no attention to give.
+        """
+        if isinstance(texts, str):
+            raise UserError("translate takes a list of texts, got one string")
+        search: BeamSettings = chosen_beam(self.trained.settings.beam, beam)
+        check_beam(search.size, n_best, 1)
+        reader = self.trained.use
+        if attention and not reader.model.has_attention:
+            raise UserError(f"{self.path} was trained without attention: there is none to give")
+        with silence(self.quiet):
+            found = reader.translate(texts, search, n_best, attention)
+            return [Translated(text, translations) for text, translations in found]
+
+    def compare(self, other: TranslationRun, split: str = "test") -> dict[str, Any]:
+        """Whether this run or another one translates better: paired bootstrap resampling.
+
+        The comparison is written beside this run's reports, with the curves by length.
+
+        Args:
+            other: scored on the same split.
+            split: of the data of both.
+
+        Raises:
+            ValueError: if the two are the same, or their splits differ, or one is not scored yet.
+        """
+        if self.path.resolve() == other.path.resolve():
+            raise UserError(f"{self.path} and {other.path} are the same run")
+        data = self.own_data(split)
+        digests = [run.folder.need_json("data.json")["splits"] for run in (self, other)]
+        if digests[0][split]["sha256"] != digests[1].get(split, {}).get("sha256"):
+            raise UserError(f"the {split} splits of the two runs differ")
+        pairs = data.splits[split].pairs
+        outputs = [_scored(run.folder, split) for run in (self, other)]
+        found = comparison.compare(
+            outputs[0], outputs[1], [pair.target for pair in pairs],
+            [pair.source for pair in pairs], data.assets.languages[1], self.settings.seed,
+        )  # fmt: skip
+        found = {"first": str(self.path), "second": str(other.path), **found}
+        path = self.folder / f"evaluation/{split}-against-{other.path.name}.json"
+        write_json(path, found)
+        curves = dict(zip(names_of(self, other), found["by_length"].values(), strict=True))
+        length_curves(curves, path.with_suffix(".png"), "BLEU by length of the source")
+        return found
+
+
+def names_of(first: Run, second: Run) -> list[str]:
+    """The folders' names of two runs, or their paths where these are the same."""
+    names = [first.path.name, second.path.name]
+    return names if names[0] != names[1] else [str(first.path), str(second.path)]
+
+
+def chosen_beam(beam: BeamSettings, changes: Mapping[str, Any]) -> BeamSettings:
+    """The settings of a search, some of them changed.
+
+    Raises:
+        UserError: if there is none of a name, or a number is out of its bounds.
+    """
+    try:
+        return replace(beam, changes)
+    except UserError as error:
+        raise UserError(f"the beam's {error}") from None
+
+
+def _scored(run: RunFolder, split: str) -> list[str]:
+    scored = run.read_json(f"evaluation/{split}.json")
+    if scored is None:
+        raise UserError(f"{run.path} is not scored on {split} yet: the evaluate verb does that")
+    return scored["translations"]

@@ -1,0 +1,85 @@
+"""Keras callbacks, told of a training run what Keras' own ``fit`` tells them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import keras
+
+
+class Events:
+    """Calls ``keras.callbacks.Callback`` objects.
+
+    They observe. ``model.stop_training`` is honoured; whatever else they change is no part of what
+    a resumed run repeats. A run that goes on calls ``on_train_begin`` again, and counts on.
+
+    Args:
+        callbacks: told in this order.
+        model: that is trained; set as their ``model``.
+        epochs, steps: of the run, as their ``params`` have them.
+    """
+
+    def __init__(
+        self,
+        callbacks: Sequence[keras.callbacks.Callback],
+        model: keras.Model,
+        epochs: int,
+        steps: int,
+    ):
+        self._any, self._model = bool(callbacks), model
+        self._list = keras.callbacks.CallbackList(
+            list(callbacks), model=model, epochs=epochs, steps=steps, verbose=0
+        )
+        self._epoch: int | None = None
+        self._step = 0
+        self._logs: dict[str, float] = {}
+        model.stop_training = False
+
+    def __bool__(self) -> bool:
+        return self._any
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a callback wants the training to stop."""
+        return self._any and bool(self._model.stop_training)
+
+    def begin(self) -> None:
+        """Training begins, or goes on."""
+        self._list.on_train_begin()
+
+    def batch_begin(self, epoch: int, index: int) -> None:
+        """An update begins, which may be an epoch's first.
+
+        Args:
+            epoch: from 0.
+            index: of the update within it.
+        """
+        if self._epoch != epoch:
+            self._epoch, self._logs = epoch, {}
+            self._list.on_epoch_begin(epoch)
+        self._step = index
+        self._list.on_train_batch_begin(index)
+
+    def batch_end(self, loss: float) -> None:
+        """An update was made.
+
+        Args:
+            loss: the mean since the last validation.
+        """
+        self._logs["loss"] = loss
+        self._list.on_train_batch_end(self._step, {"loss": loss})
+
+    def validated(self, loss: float, metrics: Mapping[str, float]) -> None:
+        """The validation split was scored."""
+        self._list.on_test_begin()
+        self._logs |= {"loss": loss, **{f"val_{name}": value for name, value in metrics.items()}}
+        self._list.on_test_end(dict(metrics))
+
+    def epoch_end(self) -> None:
+        """An epoch has ended, or the run within it."""
+        if self._epoch is not None:
+            self._list.on_epoch_end(self._epoch, dict(self._logs))
+
+    def end(self) -> None:
+        """Training has ended."""
+        self._list.on_train_end(dict(self._logs))
