@@ -64,6 +64,7 @@ FIGURES: dict[str, tuple[str, float | None, float | None]] = {
         2,
         5,
     ),
+    "tests-minutes": ("README's test command, minutes on two cores", 8, None),
     "serve-load": (
         "served sentiment, texts a second of 32 clients over one client, two cores",
         4,

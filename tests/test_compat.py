@@ -200,8 +200,12 @@ def foreign_uses(tree, own):
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and private(node.attr) and node.attr not in own:
             yield node.lineno, node.attr
+        elif isinstance(node, ast.Attribute) and ast.unparse(node) in INNER:
+            yield node.lineno, ast.unparse(node)
         elif isinstance(node, ast.Constant) and node.value in FOREIGN:
             yield node.lineno, node.value  # getattr(tensor, "_keras_mask")
+        elif isinstance(node, ast.Call) and names_private(node, own):
+            yield node.lineno, node.args[1].value
         elif isinstance(node, ast.Import | ast.ImportFrom):
             origin = getattr(node, "module", None)
             names = [f"{origin}.{a.name}" if origin else a.name for a in node.names]
@@ -212,6 +216,15 @@ def foreign_uses(tree, own):
                     yield node.lineno, name
 
 
+def names_private(call, own):
+    """Whether a call is ``getattr(something, "_name")`` of what is not this project's."""
+    if getattr(call.func, "id", "") not in ("getattr", "setattr", "hasattr", "delattr"):
+        return False
+    name = getattr(call.args[1], "value", None) if len(call.args) > 1 else None
+    return isinstance(name, str) and private(name) and name not in own | FOREIGN
+
+
+INNER = {"keras.src", "tf.python", "tf.core", "tf.__internal__", "keras_tuner.src"}
 FOREIGN = {part.strip(" .").split(".")[-1] for e in compat.PRIVATE_NAMES.values()
            for part in e.name.split(",")}  # fmt: skip
 
@@ -237,6 +250,9 @@ def test_no_private_name_of_a_library_is_used_elsewhere():
         ("getattr(x, '_keras_mask', None)", "_keras_mask"),
         ("optimizer._all_reduce_sum_gradients = None", "_all_reduce_sum_gradients"),
         ("from ray._private import worker", "ray._private.worker"),
+        ("backend = keras.src.backend", "keras.src"),
+        ("tf.__internal__.distribute", "tf.__internal__"),
+        ("getattr(parser, '_check_value')", "_check_value"),
     ],
 )
 def test_the_search_finds_them(line, name):

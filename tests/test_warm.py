@@ -58,6 +58,14 @@ def test_two_have_nothing_in_common():
     assert (first.returncode, second.stdout) == (0, "False False\n")
 
 
+def test_input_that_nobody_reads_is_no_fault():
+    large = "x" * 3_000_000
+    assert warm.run(["-c", "pass"], large).returncode == 0
+    program = "import sys\nprint(len(sys.stdin.read()))\nprint('y' * 3_000_000, file=sys.stderr)"
+    done = warm.run(["-c", program], large)
+    assert (done.stdout, len(done.stderr)) == ("3000000\n", 3_000_001)
+
+
 def test_tensorflow_computes_and_ends():
     program = """
 import tensorflow as tf

@@ -3,7 +3,8 @@
 
 A server imports tensorflow once and forks for each process that is asked for. Such a process has
 arguments, environment, folder, pipes, signals and exit status of its own, as one that a shell
-starts. What is about the start itself (what is imported, what was typed) takes a real one.
+starts. What is about the start itself (what is imported, what was typed, which hash seed) takes a
+real one. So does the end by Ctrl-C of a program that does not catch it: its status is 1 here.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import os
 import runpy
 import subprocess
 import sys
+import threading
 import types
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +25,7 @@ from typing import Any
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["tensorflow"])
+_lock = threading.Lock()
 
 
 class Process:
@@ -87,20 +90,27 @@ class Process:
 
     def communicate(self, input: Any = None, timeout: float | None = None) -> tuple[Any, Any]:
         """Writes its input, waits for its end, and gives what it wrote."""
-        with ThreadPoolExecutor(2) as pool:
+        with ThreadPoolExecutor(3) as pool:
             read = [pool.submit(s.read) if s else None for s in (self.stdout, self.stderr)]
-            if self.stdin:
-                if input:
-                    self.stdin.write(input)
-                self.stdin.close()
+            written = pool.submit(self._write, input) if self.stdin else None
             try:
                 self.wait(timeout)
+                if written:
+                    written.result()
             except subprocess.TimeoutExpired:
                 self.kill()  # or what reads would wait, too
                 raise
             out, errors = (future and future.result() for future in read)
         self.close()
         return out, errors
+
+    def _write(self, input: Any) -> None:
+        with contextlib.suppress(BrokenPipeError):  # it has ended, or closed its input
+            if input:
+                self.stdin.write(input)
+            self.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):
+            self.stdin.close()
 
     def close(self) -> None:
         """Closes the pipes."""
@@ -141,6 +151,12 @@ def run(
 @contextlib.contextmanager
 def _without_stderr() -> Iterator[None]:
     """What is started here has no standard error: tensorflow chatters while it is imported."""
+    with _lock, _no_stderr():
+        yield
+
+
+@contextlib.contextmanager
+def _no_stderr() -> Iterator[None]:
     stderr, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, 2)
     try:

@@ -6,17 +6,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import keras
+
 from kerasseq.app.cli import settings_of
 from kerasseq.app.exporting import ExportedModel, load_version
 from kerasseq.app.registry import find_task
 from kerasseq.app.run import Run, run_of, train_run
+from kerasseq.data.corpus import WHOLE
 from kerasseq.data.memory import MEMORY, is_named
 from kerasseq.errors import UserError
 from kerasseq.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
-    import keras
-
     from kerasseq.app.sweeps import Sweep
     from kerasseq.app.task import Task
     from kerasseq.data.corpus import Corpus
@@ -33,8 +34,10 @@ def train(
     settings: Mapping[str, Any],
 ) -> Run:
     """See :func:`kerasseq.train`."""
+    if not all(isinstance(one, keras.callbacks.Callback) for one in callbacks):
+        raise UserError(f"callbacks must be objects of keras.callbacks.Callback, got {callbacks!r}")
     kind, chosen, corpus = _chosen(task, data, settings)
-    path = Path(run if run is not None else f"runs/{task}")
+    path = Path(run if run is not None else f"runs/{task}").absolute()
     return train_run(
         kind, chosen, path, download=download, corpus=corpus, callbacks=callbacks, quiet=quiet
     )
@@ -66,7 +69,7 @@ def tune(
     cluster = ClusterOptions(workers, "", 0.0) if workers > 1 else None
     how = SweepOptions(tuner, max_trials, Rules(*rules), cluster)
     varied = changed_space(space, kind.search_space, "space")
-    path = Path(run if run is not None else f"runs/{task}-sweep")
+    path = Path(run if run is not None else f"runs/{task}-sweep").absolute()
     return tune_run(kind, chosen, varied, path, how, download=download, corpus=corpus, quiet=quiet)
 
 
@@ -80,12 +83,17 @@ def _chosen(
     if data is not None:
         changes["data"] = str(data) if named else MEMORY
     chosen = settings_of(kind, changes)
-    return kind, chosen, None if named else kind.from_memory(chosen, data)
+    if named:
+        return kind, chosen, None
+    corpus = kind.from_memory(chosen, data)
+    if not {"train", WHOLE} & set(corpus.splits):
+        raise UserError(f"data has no train split; it has {', '.join(corpus.splits)}")
+    return kind, chosen, corpus
 
 
 def load(path: str | Path, data: Any, quiet: bool) -> Run:
     """See :func:`kerasseq.load`."""
-    folder = RunFolder(path)
+    folder = RunFolder(Path(path).absolute())
     kind = find_task(folder.task())
     run = run_of(kind)(kind, folder.path, quiet=quiet)
     assert run.trained  # what is wrong with it is said now

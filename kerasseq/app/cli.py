@@ -141,7 +141,8 @@ def settings_of(task: Task, changes: Mapping[str, Any]) -> Any:
 
     Args:
         task: whose they are.
-        changes: nested, or by dotted names: ``{"model": {"units": 3}}``, ``{"model.units": 3}``.
+        changes: nested, or by dotted names: ``{"model": {"units": 3}}``, ``{"model.units": 3}``; of
+            two for one setting the later one wins.
 
     Raises:
         UserError: for a name that is no setting, or a value that it cannot have.

@@ -8,12 +8,12 @@ import json
 from collections.abc import Iterable, Iterator
 from html import escape
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import tensorflow as tf
 
 from kerasseq.app.registry import find_task
-from kerasseq.app.results import predictions
+from kerasseq.app.results import predictions, texts_of
 from kerasseq.app.runs import Trained, build, reported_split
 from kerasseq.app.task import Task
 from kerasseq.errors import UserError
@@ -41,6 +41,8 @@ def export_run(task: Task, trained: Trained, folder: Path, kind: Format = "saved
         UserError: if it cannot be written, or does not answer as the Keras model does; nothing is
             left behind then.
     """
+    if kind not in get_args(Format):
+        raise UserError(f"format must be one of {', '.join(get_args(Format))}, got {kind!r}")
     if kind != "saved_model":
         formats.check_packages(kind)
     say("exporting: building a model without GPU kernels, saving, verifying in a clean process")
@@ -112,9 +114,7 @@ class ExportedModel:
         LiteRT and ONNX Runtime are asked through the export's own client, in a process of its
         own; they give the fields that the client has, and None for the others.
         """
-        if isinstance(texts, str):
-            raise UserError("predict takes a list of texts, got one string")
-        return predictions(self._task, self.rows(texts))
+        return predictions(self._task, self.rows(texts_of(texts, "predict")))
 
     def rows(self, texts: Iterable[str]) -> Iterator[dict[str, Any]]:
         """The same as mappings, one by one; of a SavedModel in constant memory."""

@@ -140,7 +140,7 @@ def evaluate_options(parser: argparse.ArgumentParser, task: Task) -> None:
         "--on", metavar="DATA", help="Other labelled data instead: a path or tfds:NAME."
     )
     parser.add_argument("--encoding", help="Of that data, if it is not the run's own.")
-    limit_option(parser, "Examples of that data, at most, drawn by seed (default: all).")
+    limit_option(parser, "Examples of that data, at most (default: all).")
 
 
 def predict_options(parser: argparse.ArgumentParser, task: Task) -> None:

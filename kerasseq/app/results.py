@@ -5,17 +5,44 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from kerasseq.app.task import Task
+from kerasseq.errors import UserError
 
 
 def predictions(task: Task, rows: Iterable[Mapping[str, Any]]) -> list[Any]:
     """Results as the task's dataclass; ``pandas.DataFrame(predictions)`` makes a table of them."""
     names = [field.name for field in dataclasses.fields(task.prediction_class)]
     return [task.prediction_class(**{name: row.get(name) for name in names}) for row in rows]
+
+
+def texts_of(texts: Any, verb: str) -> Iterator[str]:
+    """Texts, made sure to be strings in something that holds several.
+
+    Args:
+        texts: as a caller gave them.
+        verb: that takes them, for messages.
+
+    Raises:
+        UserError: if they are not; of one among them when it is read.
+    """
+    if isinstance(texts, str | bytes | Mapping) or hasattr(texts, "columns"):
+        kind = "one string" if isinstance(texts, str | bytes) else f"a {type(texts).__name__}"
+        raise UserError(f"{verb} takes a list of texts, got {kind}")
+    if not isinstance(texts, Iterable):
+        raise UserError(f"{verb} takes a list of texts, got {texts!r}")
+    return map(partial(_text, verb), enumerate(texts, start=1))
+
+
+def _text(verb: str, numbered: tuple[int, Any]) -> str:
+    number, text = numbered
+    if not isinstance(text, str):
+        raise UserError(f"{verb}: text {number:,} is {text!r:.60}, expected a string")
+    return str(text)  # NumPy has strings of its own
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kerasseq import plots
 from kerasseq.app.exporting import Format, export_run
-from kerasseq.app.results import Report, predictions
+from kerasseq.app.results import Report, predictions, texts_of
 from kerasseq.app.runs import (
     Trained,
     data_lines,
@@ -118,10 +118,9 @@ class Run:
         Raises:
             ValueError: if what is given is one string.
         """
-        if isinstance(texts, str):
-            raise UserError("predict takes a list of texts, got one string")
+        given = texts_of(texts, "predict")
         with silence(self.quiet):
-            return predictions(self._task, self.rows(texts))
+            return predictions(self._task, self.rows(given))
 
     def evaluate(
         self,
@@ -168,6 +167,10 @@ class Run:
                     f"{self.path} was trained on data in memory: give its {split} split as data"
                 )
             self._data = split_data(self._task, self.trained, split, self._download, corpus)
+        if split not in self._data.splits:
+            raise UserError(
+                f"the run's data has no {split} split; it has {', '.join(self._data.splits)}"
+            )
         return self._data
 
     def use_data(self, data: Any) -> None:

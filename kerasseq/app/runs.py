@@ -95,7 +95,12 @@ def read_data(
     if corpus is None:
         corpus = task.read(settings, settings.data, download)
     corpus = limited(corpus, settings.limit, settings.seed, task.running_text)
-    return task.prepare(settings, corpus, assets)
+    try:
+        return task.prepare(settings, corpus, assets)
+    except UserError as error:
+        if settings.limit:
+            raise UserError(f"{error} (limit is {settings.limit:,})") from None
+        raise
 
 
 def reported_split(run: RunFolder) -> str:

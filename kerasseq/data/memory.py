@@ -80,8 +80,13 @@ def corpus_of(data: Any, columns: Sequence[str], example: Callable[[Row], E]) ->
         data, columns: as of :func:`splits_of`.
         example: what a row means.
     """
-    splits = splits_of(data, columns)
-    return Corpus(MEMORY, {name: [example(row) for row in rows] for name, rows in splits.items()})
+    splits = {
+        name: [example(row) for row in rows] for name, rows in splits_of(data, columns).items()
+    }
+    for name, part in splits.items():
+        if not part:
+            raise UserError("data has no rows" + ("" if name == WHOLE else f" in its {name} split"))
+    return Corpus(MEMORY, splits)
 
 
 def _rows(data: Any, columns: Sequence[str], where: str, split: str) -> Iterator[Row]:
@@ -111,6 +116,10 @@ def _given(data: Any, columns: Sequence[str], where: str) -> Given:
         return _from_columns(data, columns, where)
     if isinstance(data, str) and len(columns) == 1:
         return _from_rows(data.splitlines(keepends=True), columns, where)
+    if isinstance(data, set | frozenset):
+        raise UserError(
+            f"{where}: a set has no order, and a run is of data in an order: give a list"
+        )
     if isinstance(data, Iterable) and not isinstance(data, str | bytes):
         return _from_rows(data, columns, where)
     raise UserError(
@@ -126,6 +135,9 @@ def _check_columns(found: Sequence[Any], columns: Sequence[str], where: str) -> 
 
 def _from_columns(given: Sequence[Iterable[Any]], columns: Sequence[str], where: str) -> Given:
     end = object()
+    for name, column in zip(columns, given, strict=True):
+        if isinstance(column, str | bytes) or not isinstance(column, Iterable):
+            raise UserError(f"{where}: {name} is {_kind(column)}, expected a column of values")
     iterators = [iter(column) for column in given]
     number = 0
     while True:
@@ -145,6 +157,7 @@ def _from_columns(given: Sequence[Iterable[Any]], columns: Sequence[str], where:
 def _from_rows(rows: Iterable[Any], columns: Sequence[str], where: str) -> Given:
     for number, row in enumerate(rows, start=1):
         place = f"{where}, row {number:,}"
+        row = row.tolist() if hasattr(row, "tolist") else row
         if len(columns) == 1 and not isinstance(row, Mapping | tuple):
             yield place, (row,)
             continue
@@ -185,7 +198,7 @@ def label_of(value: Any, where: str, column: str, kinds: set[type]) -> str:
     Raises:
         UserError: for a missing value, a fraction, an empty name, or labels of two kinds.
     """
-    value = value.item() if hasattr(value, "item") else value
+    value = value.item() if getattr(value, "shape", None) == () else value
     if not isinstance(value, str | int) or value == "":
         raise UserError(f"{where}: {column} is {_kind(value)}, expected the name of a class")
     kinds.add(type(value))
@@ -209,7 +222,10 @@ def strings_of(value: Any, where: str, column: str) -> list[str]:
 def _decoded(value: Any) -> Any:
     """Values of TensorFlow as Python's: its strings are bytes."""
     if isinstance(value, bytes):
-        return value.decode("utf-8")
+        try:
+            return value.decode("utf-8")
+        except UnicodeDecodeError:
+            raise UserError(f"data: {_kind(value)} is no UTF-8") from None
     if isinstance(value, Mapping):
         return {name: _decoded(item) for name, item in value.items()}
     if isinstance(value, tuple | list):
@@ -218,7 +234,12 @@ def _decoded(value: Any) -> Any:
 
 
 def _kind(value: Any) -> str:
-    if value is None or value != value:
-        return "missing" if value is None else "nan"
+    if value is None:
+        return "missing"
+    try:
+        if value != value:
+            return "nan"
+    except (TypeError, ValueError):  # pandas' NA, an array
+        pass
     shown = repr(value)
     return f"{type(value).__name__} {shown if len(shown) <= 40 else shown[:37] + '...'}"

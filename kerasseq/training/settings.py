@@ -60,8 +60,8 @@ class TaskSettings(Settings):
     encoding: str = "utf-8"
     """Encoding of text files."""
     limit: int = setting(0, ge=0)
-    """Examples of each split of the data, at most, drawn by the seed, to try something out; of
-    running text its first lines. 0 takes all."""
+    """Examples of each split that the data has, at most, drawn by the seed, to try something out;
+    of running text its first lines. A split that is missing is cut from them. 0 takes all."""
     seed: int = setting(1, ge=0, le=2**32 - 1)
     """The one seed: of splits, initial weights, order of batches and dropout."""
     device: DeviceSettings = group(DeviceSettings)

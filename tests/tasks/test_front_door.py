@@ -287,8 +287,10 @@ def test_translation_from_pairs(tmp_path):
 def test_one_string_is_no_list_of_texts(task):
     from kerasseq.app.run import run_of
 
-    with pytest.raises(ValueError, match="takes a list of texts, got one string"):
-        run_of(task)(task, ROOT).predict("a text")
+    run = run_of(task)(task, ROOT)
+    for texts, kind in (("a text", "one string"), ({"text": ["a"]}, "a dict"), (None, "None")):
+        with pytest.raises(ValueError, match=f"predict takes a list of texts, got {kind}"):
+            run.predict(texts)
 
 
 # -- what a caller gets wrong ----------------------------------------------------------------------
@@ -302,8 +304,18 @@ def test_one_string_is_no_list_of_texts(task):
         ("sentiment", [("a", None)], {}, "data, row 1: label is missing"),
         ("sentiment", [(float("nan"), "x")], {}, "data, row 1: text is nan, expected a string"),
         ("sentiment", [("a", 1), ("b", "1")], {}, "row 2: label is '1': labels are of two kinds"),
-        ("sentiment", [], {}, "memory"),
-        ("sentiment", {"train": [("a", "x")], "test": []}, {}, "memory"),
+        ("sentiment", [], {}, "data has no rows"),
+        (
+            "sentiment",
+            {"train": [("a", "x")], "test": []},
+            {},
+            "no rows in its test split",
+        ),
+        ("sentiment", {"test": [("a", "x")]}, {}, "data has no train split; it has test"),
+        ("sentiment", {("a", "x")}, {}, "a set has no order"),
+        ("sentiment", (5, 6), {}, "data: text is int 5, expected a column of values"),
+        ("sentiment", [("a", np.array([1, 2]))], {}, "row 1: label is"),
+        ("sentiment", [("a", "x"), ("b", "y")], {"limit": 1}, "(limit is 1)"),
         ("sentiment", "no/such/path.csv", {}, "no/such/path.csv does not exist"),
         ("sentiment", None, {"model": {"unitz": 3}}, "did you mean --model.units"),
         ("sentiment", None, {"model": {"units": "many"}}, "model.units"),
@@ -316,6 +328,21 @@ def test_it_is_a_value_error_that_says_what(task, data, settings, message, tmp_p
         kerasseq.train(task, data, run=tmp_path / "run", quiet=True, **settings)
     assert message in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_a_run_refuses_what_it_cannot_do(run, rows):
+    with pytest.raises(ValueError, match="text 2 is 3, expected a string"):
+        run.predict(["a", 3])
+    with pytest.raises(ValueError, match="has no zz split; it has train, validation, test"):
+        run.evaluate(split="zz")
+    with pytest.raises(ValueError, match="format must be one of saved_model, litert, onnx"):
+        run.export("x", format="zip")
+    with pytest.raises(ValueError, match="callbacks must be objects of"):
+        kerasseq.train("sentiment", rows, callbacks=[5], quiet=True)
+
+
+def test_rows_of_an_array_are_rows(rows, run):
+    assert run.evaluate(np.array(rows))["accuracy"] == run.evaluate(rows)["accuracy"]
 
 
 def test_what_is_no_run_or_export_is_refused(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from kerasseq.app.results import texts_of
 from kerasseq.app.run import Run
 from kerasseq.decoding.beam_search import check_beam
 from kerasseq.decoding.sampling import check_sampling
@@ -66,14 +67,14 @@ class LanguageModelRun(Run):
         model = self.trained.use
         return [
             Prediction(**next_result(text, *zip(*model.next(text, k), strict=True)))
-            for text in listed(texts, "next")
+            for text in texts_of(texts, "next")
         ]
 
     def score(self, texts: Iterable[str]) -> list[Scored]:
         """How likely each line is, by the chain rule."""
         return [
             Scored(**{**row, "token_log_probs": list(row["token_log_probs"])})
-            for row in self.trained.use.score(listed(texts, "score"))
+            for row in self.trained.use.score(texts_of(texts, "score"))
         ]
 
     def generate(
@@ -143,17 +144,6 @@ class LanguageModelRun(Run):
         ends = stop_ids(model.codec, stop)
         found = model.beams(prompt, length, beam, n_best, length_penalty, ends)
         return [generated(prompt, one) for one in found]
-
-
-def listed(texts: Iterable[str], verb: str) -> Iterable[str]:
-    """Texts, made sure not to be one string.
-
-    Raises:
-        UserError: if they are.
-    """
-    if isinstance(texts, str):
-        raise UserError(f"{verb} takes a list of texts, got one string")
-    return texts
 
 
 def generated(prompt: str, made: Continuation) -> Generated:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from kerasseq.app.results import texts_of
 from kerasseq.app.run import Run
 from kerasseq.config import replace
 from kerasseq.decoding.beam_search import check_beam
@@ -50,15 +51,14 @@ class TranslationRun(Run):
         Raises:
             ValueError: if a number is out of its bounds, or there is no attention to give.
         """
-        if isinstance(texts, str):
-            raise UserError("translate takes a list of texts, got one string")
+        given = texts_of(texts, "translate")
         search: BeamSettings = chosen_beam(self.trained.settings.beam, beam)
         check_beam(search.size, n_best, 1)
         reader = self.trained.use
         if attention and not reader.model.has_attention:
             raise UserError(f"{self.path} was trained without attention: there is none to give")
         with silence(self.quiet):
-            found = reader.translate(texts, search, n_best, attention)
+            found = reader.translate(given, search, n_best, attention)
             return [Translated(text, translations) for text, translations in found]
 
     def compare(self, other: TranslationRun, split: str = "test") -> dict[str, Any]:
