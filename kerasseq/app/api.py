@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,11 @@ from kerasseq.data.corpus import WHOLE
 from kerasseq.data.memory import MEMORY, is_named
 from kerasseq.errors import UserError
 from kerasseq.training.run_folder import RunFolder
+
+# each run makes its graphs anew, which TensorFlow takes for the same function traced too often
+logging.getLogger("tensorflow").addFilter(
+    lambda record: "triggered tf.function retracing" not in record.getMessage()
+)
 
 if TYPE_CHECKING:
     from kerasseq.app.sweeps import Sweep
