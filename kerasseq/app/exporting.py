@@ -6,14 +6,13 @@ import contextlib
 import io
 import json
 from collections.abc import Iterable, Iterator
-from html import escape
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import tensorflow as tf
 
 from kerasseq.app.registry import find_task
-from kerasseq.app.results import predictions, texts_of
+from kerasseq.app.results import html_table, predictions, texts_of
 from kerasseq.app.runs import Trained, build, reported_split
 from kerasseq.app.task import Task
 from kerasseq.errors import UserError
@@ -26,13 +25,23 @@ from kerasseq.training.run_folder import DATA, SAMPLES, versions
 Format = Literal["saved_model", "litert", "onnx"]
 
 
+def check_format(kind: Format) -> None:
+    """Raises:
+    UserError: if there is no such format, or a package that it needs is not installed.
+    """
+    if kind not in get_args(Format):
+        raise UserError(f"format must be one of {', '.join(get_args(Format))}, got {kind!r}")
+    if kind != "saved_model":
+        formats.check_packages(kind)
+
+
 def export_run(task: Task, trained: Trained, folder: Path, kind: Format = "saved_model") -> Path:
     """Writes a finished run in a format and verifies it in a clean process.
 
     Args:
         task, trained: the run.
         folder: the version lands in ``folder/TASK/VERSION/`` or ``folder/TASK-FORMAT/VERSION/``.
-        kind: of the export.
+        kind: of the export; see :func:`check_format`.
 
     Returns:
         The version's folder.
@@ -41,10 +50,6 @@ def export_run(task: Task, trained: Trained, folder: Path, kind: Format = "saved
         UserError: if it cannot be written, or does not answer as the Keras model does; nothing is
             left behind then.
     """
-    if kind not in get_args(Format):
-        raise UserError(f"format must be one of {', '.join(get_args(Format))}, got {kind!r}")
-    if kind != "saved_model":
-        formats.check_packages(kind)
     say("exporting: building a model without GPU kernels, saving, verifying in a clean process")
     settings, assets, samples = trained.settings, trained.assets, trained.run.need_json(SAMPLES)
     # as it will be served: on a CPU; in float32 it is already
@@ -133,8 +138,7 @@ class ExportedModel:
     def _repr_html_(self) -> str:
         found = {"task": self.task, "format": self.format, "folder": str(self.path)}
         found["verification"] = self.manifest["verification"]
-        rows = "".join(f"<tr><th>{k}</th><td>{escape(v)}</td></tr>" for k, v in found.items())
-        return f"<table>{rows}</table>"
+        return html_table(found)
 
 
 def load_version(path: Path) -> ExportedModel:

@@ -20,6 +20,15 @@ def predictions(task: Task, rows: Iterable[Mapping[str, Any]]) -> list[Any]:
     return [task.prediction_class(**{name: row.get(name) for name in names}) for row in rows]
 
 
+def html_table(found: Mapping[str, Any]) -> str:
+    """Names and values as a table for a notebook."""
+    rows = (
+        f"<tr><th>{escape(name)}</th><td>{escape(str(value))}</td></tr>"
+        for name, value in found.items()
+    )
+    return f"<table>{''.join(rows)}</table>"
+
+
 def texts_of(texts: Any, verb: str) -> Iterator[str]:
     """Texts, made sure to be strings in something that holds several.
 

@@ -6,13 +6,12 @@ import importlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kerasseq import plots
-from kerasseq.app.exporting import Format, export_run
-from kerasseq.app.results import Report, predictions, texts_of
+from kerasseq.app.exporting import Format, check_format, export_run
+from kerasseq.app.results import Report, html_table, predictions, texts_of
 from kerasseq.app.runs import (
     Trained,
     data_lines,
@@ -175,10 +174,13 @@ class Run:
 
     def use_data(self, data: Any) -> None:
         """Says what the run was trained on: data in memory, or a path where it lies now."""
+        self._corpus = self._read(self.settings, data)
+
+    def _read(self, settings: TaskSettings, data: Any, assets: Any = None) -> Corpus[Any]:
+        """A corpus of a source that is named, or of data in memory."""
         if is_named(data):
-            self._corpus = self._task.read(self.settings, str(data), self._download)
-        else:
-            self._corpus = self._task.from_memory(self.settings, data)
+            return self._task.read(settings, str(data), self._download, assets)
+        return self._task.from_memory(settings, data, assets)
 
     def _evaluate_other(
         self, source: Any, split: str | None, encoding: str | None, limit: int
@@ -188,19 +190,14 @@ class Run:
         settings, assets = self.settings, self.trained.assets
         if encoding:
             settings = replace(settings, {"encoding": encoding})
-        named = is_named(source)
-        corpus = (
-            self._task.read(settings, str(source), self._download, assets)
-            if named
-            else self._task.from_memory(settings, source, assets)
-        )
+        corpus = self._read(settings, source, assets)
         corpus = limited(corpus, limit, settings.seed, self._task.running_text)
         split = chosen_split(corpus, split)
         data = self._task.encode(settings, corpus, split, assets)
         for line in data_lines(data.report):
             say(f"  {line}")
         figures = self.trained.use.evaluate(data, "test")
-        title = str(source) if named else MEMORY
+        title = str(source) if is_named(source) else MEMORY
         name = "other-" + "".join(c if c.isalnum() else "-" for c in title)[-60:]
         if limit:
             name += f"-limit-{limit}"
@@ -223,6 +220,7 @@ class Run:
         Returns:
             The version's folder.
         """
+        check_format(format)  # before anything is loaded
         with silence(self.quiet):
             return export_run(self._task, self.trained, Path(folder), format)
 
@@ -234,8 +232,7 @@ class Run:
     def _repr_html_(self) -> str:
         shown = {"task": self.task, "run": str(self.path), "steps": self.summary["steps"]}
         shown |= {f"validation {k}": f"{v:.4f}" for k, v in self.summary["validation"].items()}
-        rows = "".join(f"<tr><th>{k}</th><td>{escape(str(v))}</td></tr>" for k, v in shown.items())
-        return f"<table>{rows}</table>"
+        return html_table(shown)
 
 
 def run_of(task: Task) -> type[Run]:

@@ -20,7 +20,6 @@ from kerasseq.app.runs import build, recurrent_kernels
 from kerasseq.app.task import Task
 from kerasseq.data.reading import decoded_lines, text_lines
 from kerasseq.errors import UserError
-from kerasseq.export import formats
 from kerasseq.export.versions import read_manifest_of
 from kerasseq.training import devices
 from kerasseq.training.progress import make_console, note, say
@@ -127,8 +126,6 @@ def file_lines(path: Path, encoding: str) -> Iterator[str]:
 
 def export(task: Task, options: Namespace) -> None:
     """Writes a finished run in a format and verifies it in a clean process."""
-    if options.format != "saved_model":
-        formats.check_packages(options.format)  # before anything is loaded
     Run(task, Path(options.run)).export(options.saved_models, options.format)
 
 

@@ -16,7 +16,7 @@ from kerasseq.tasks.language_model.task import LanguageModel
 from kerasseq.tasks.sentiment.task import Sentiment
 from kerasseq.tasks.tagging.task import PosTagging
 from kerasseq.tasks.translation.task import Translation
-from tests.tasks.conftest import ROOT, call
+from tests.tasks.conftest import ROOT, SMALL, call
 
 SETTINGS = {
     "model": {"embedding": 8, "units": 4, "ngrams": 1, "ngram_rows": 500, "output_dropout": 0.2},
@@ -26,12 +26,7 @@ SETTINGS = {
     "training": {"learning_rate": 0.1, "epochs": 2, "average": 0.9},
     "held_out": 0.15,
 }
-WORDS = [
-    "--model.embedding=8", "--model.units=4", "--model.ngrams=1", "--model.ngram_rows=500",
-    "--model.output_dropout=0.2", "--model.embedding_dropout=0", "--batches.size=8",
-    "--text.min_count=1", "--training.learning_rate=0.1", "--training.epochs=2",
-    "--training.average=0.9", "--held_out=0.15",
-]  # fmt: skip
+WORDS = [*SMALL, "--training.epochs=2"]  # the same, as a shell has them
 
 
 @pytest.fixture(scope="module")
@@ -225,7 +220,7 @@ def test_callbacks_change_nothing_but_may_stop(rows, run, tmp_path):
 
 # -- the other tasks -------------------------------------------------------------------------------
 
-SMALL = {"training": {"max_steps": 3}, "quiet": True}
+FEW = {"training": {"max_steps": 3}, "quiet": True}
 
 
 def test_tagging_from_lists(tmp_path):
@@ -233,7 +228,7 @@ def test_tagging_from_lists(tmp_path):
     tags = ["DET", "NOUN", "VERB", "DET", "NOUN"]
     data = {"train": [(words, tags)] * 30 + [(["a"], ["DET"])], "dev": ([words], [tags]),
             "test": [(words, tags)]}  # fmt: skip
-    run = kerasseq.train("pos_tagging", data, run=tmp_path / "run", **SMALL)
+    run = kerasseq.train("pos_tagging", data, run=tmp_path / "run", **FEW)
     given, split = run.tag([words, "the cat"])
     assert given.tokens == words
     assert len(given.tags) == len(given.probabilities) == 5
@@ -241,13 +236,13 @@ def test_tagging_from_lists(tmp_path):
     (predicted,) = run.predict(["the cat"])
     assert predicted.tags == split.tags
     with pytest.raises(ValueError, match=r"row 1: 5 tokens, but 4 tags"):
-        kerasseq.train("pos_tagging", [(words, tags[1:])], run=tmp_path / "bad", **SMALL)
+        kerasseq.train("pos_tagging", [(words, tags[1:])], run=tmp_path / "bad", **FEW)
 
 
 def test_a_language_model_from_a_string(tmp_path):
     text = "a cat sees the dog.\nthe dog hears it.\n" * 300
     options = {"streams": {"size": 4, "length": 8}, "model": {"units": 8, "embedding": 8}}
-    run = kerasseq.train("language_model", text, run=tmp_path / "run", **options, **SMALL)
+    run = kerasseq.train("language_model", text, run=tmp_path / "run", **options, **FEW)
     (row,) = run.next(["a cat"], k=3)
     assert len(row.next) == 3
     assert run.predict(["a cat"])[0].next[:3] == row.next
@@ -271,7 +266,7 @@ def test_a_language_model_from_a_string(tmp_path):
 def test_translation_from_pairs(tmp_path):
     pairs = [(f"the cat sees {n}", f"{n} sees cat the") for n in range(60)]
     options = {"text": {"level": "word"}, "model": {"units": 8, "encoder_units": 4, "embedding": 8}}
-    run = kerasseq.train("translation", pairs, run=tmp_path / "run", **options, **SMALL)
+    run = kerasseq.train("translation", pairs, run=tmp_path / "run", **options, **FEW)
     (row,) = run.translate(["the cat sees 3"], n_best=2, size=3)
     assert len(row.translations) == 2
     assert run.predict(["the cat sees 3"])[0].text == "the cat sees 3"
