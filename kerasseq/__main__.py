@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from kerasseq.app.cli import fail, run, typed_program
+from kerasseq.app.recipes import find_recipe, recipe_names
 from kerasseq.app.registry import find_task, task_names, task_title
 from kerasseq.errors import UserError
 
@@ -12,6 +13,7 @@ OTHERS = {
     "serve": "serve every exported model of a folder",
     "verify": "check that exported versions answer as they did",
     "tasks": "list the tasks",
+    "recipes": "list the recipes: settings of recorded figures, for train --recipe",
 }
 
 
@@ -27,6 +29,9 @@ def main() -> None:
             print(f"  {other:<16} {what}")
     elif name == "tasks":
         _list_tasks()
+    elif name == "recipes":
+        for recipe in map(find_recipe, recipe_names()):
+            print(f"  {recipe.name:<28} {recipe.task:<15} {recipe.comment[0]}")
     elif name == "serve":
         from kerasseq.serve.__main__ import main as serve
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import difflib
+import json
 import os
 import re
 import sys
@@ -16,6 +17,7 @@ from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
 from kerasseq import compat
 from kerasseq.app.options import COMMON_VERBS
+from kerasseq.app.recipes import Recipe, find_recipe
 from kerasseq.app.task import Task, Verb
 from kerasseq.config import Settings, describe_bounds
 from kerasseq.errors import UserError
@@ -103,6 +105,9 @@ def parse(
     actions = compat.parser_actions(children[chosen]) if chosen else []
     known = [option for action in actions for option in action.option_strings]
     words = [_as_known(word, known) for word in words]
+    recipe = _take_recipe(words, task.name) if "--recipe" in known else None
+    if recipe:
+        children[chosen].set_defaults(run=f"runs/{recipe.name}")
     try:
         parsed = parser.parse_args(words)
     except (argparse.ArgumentError, TypeError, ValueError, OSError) as error:
@@ -113,7 +118,21 @@ def parse(
             options.settings = _settings(task.settings_class, options)
         except UserError as error:
             raise UserError(f"bad setting: {error}") from None
+    if recipe:
+        recipe.check_data(options.settings.data)
     return parsed.verb, options
+
+
+def _take_recipe(words: list[str], task: str) -> Recipe | None:
+    """The recipe that is asked for; its words become the ``--config`` that it stands for, so that
+    what comes after it changes it."""
+    for place, word in enumerate(words):
+        name, equals, value = word.partition("=")
+        if name == "--recipe" and (equals or place + 1 < len(words)):
+            recipe = find_recipe(value if equals else words[place + 1], task)
+            words[place : place + 2 - bool(equals)] = [f"--config={json.dumps(recipe.changes())}"]
+            return recipe
+    return None
 
 
 def _verb_parser(task: Task, verb: Verb, program: str) -> ArgumentParser:

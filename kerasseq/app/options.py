@@ -118,6 +118,12 @@ def saved_models_option(parser: argparse.ArgumentParser) -> None:
 def train_options(parser: argparse.ArgumentParser, task: Task) -> None:
     """Adds the options of ``train``."""
     run_option(parser, task)
+    parser.add_argument(
+        "--recipe",
+        metavar="NAME",
+        help="Settings that gave a recorded figure (kerasseq recipes lists them); the run is "
+        "runs/NAME then. What comes after it on the line changes it.",
+    )
     download_option(parser)
     saved_models_option(parser)
     parser.add_argument(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from kerasseq.data.corpus import Corpus
+from kerasseq.data.corpus import SPLITS, WHOLE, Corpus, ordered
+from kerasseq.errors import UserError
 
 E = TypeVar("E")
 
@@ -23,7 +25,8 @@ def read_source(
     """Reads a corpus from where its name says; nothing falls back to another source.
 
     Args:
-        source: ``embedded``, ``tfds:NAME``, or a path.
+        source: ``embedded``, ``tfds:NAME``, a path, or a file for each split
+            (``train=a.csv,test=b.csv``).
         embedded: reads a corpus inside a package.
         tfds: reads a data set of TensorFlow Datasets, by its name.
         path: reads a file or folder.
@@ -32,4 +35,37 @@ def read_source(
         return embedded()
     if source.startswith(TFDS):
         return tfds(source.removeprefix(TFDS))
+    if parts := named_splits(source):
+        return _joined(source, {split: path(Path(file)) for split, file in parts.items()})
     return path(Path(source))
+
+
+_SPLIT = re.compile(rf"({'|'.join(SPLITS)})=")
+
+
+def named_splits(source: str) -> dict[str, str]:
+    """The files of ``train=a.csv,test=b.csv`` by split; none if ``source`` is no such list.
+
+    Raises:
+        UserError: if a split is named twice.
+    """
+    if not _SPLIT.match(source) or Path(source).exists():
+        return {}
+    parts = [part.split("=", 1) for part in re.split(rf",(?=(?:{'|'.join(SPLITS)})=)", source)]
+    found = {split: file for split, file in parts}
+    if len(found) < len(parts):
+        raise UserError(f"{source}: a split is named twice")
+    return found
+
+
+def _joined(source: str, parts: dict[str, Corpus[E]]) -> Corpus[E]:
+    """One corpus of files that are a split each."""
+    for split, part in parts.items():
+        if set(part.splits) != {WHOLE}:
+            raise UserError(
+                f"{split}={part.source} has splits of its own ({', '.join(part.splits)}): "
+                "name a file"
+            )
+    splits = ordered({split: part.splits[WHOLE] for split, part in parts.items()})
+    notes = [f"{split}: {note}" for split, part in parts.items() for note in part.notes]
+    return Corpus(source, splits, notes, next(iter(parts.values())).languages)
