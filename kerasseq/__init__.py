@@ -123,7 +123,7 @@ def load_export(path: str | Path) -> ExportedModel:
     """An exported version: a SavedModel, LiteRT's or ONNX Runtime's form.
 
     Args:
-        path: ``saved_models/TASK/VERSION``, or without ``VERSION`` the newest one.
+        path: ``saved_models/NAME/VERSION``, or without ``VERSION`` the newest one.
 
     Raises:
         ValueError: if there is none.
