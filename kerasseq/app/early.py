@@ -9,7 +9,7 @@ from jsonargparse import Namespace
 
 from kerasseq.app.task import Task
 from kerasseq.config import differences
-from kerasseq.data.sources import EMBEDDED, TFDS, named_splits
+from kerasseq.data.sources import TFDS, is_path, named_splits
 from kerasseq.data.tables import check_table
 from kerasseq.errors import UserError
 from kerasseq.training.run_folder import SUMMARY, RunFolder
@@ -66,7 +66,8 @@ def describe(task: Task, options: Namespace) -> None:
     given = differences(task.settings_class().to_dict(), options.settings.to_dict())
     if given and differences(settings, options.settings.to_dict()):
         raise UserError(
-            f"give --run or settings, not both: {options.run} has its own ({'; '.join(given)})"
+            f"--run describes {options.run} with its own settings: leave these out "
+            f"({'; '.join(given)})"
         )
 
 
@@ -80,8 +81,6 @@ def _check_source(source: str) -> None:
     """Raises:
     UserError: if it is a path at which nothing is.
     """
-    if source == EMBEDDED or source.startswith(TFDS):
-        return
-    for path in named_splits(source).values() or [source]:
+    for path in [source] if is_path(source) else named_splits(source).values():
         if not Path(path).exists():
             raise UserError(f"{path} does not exist")

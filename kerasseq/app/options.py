@@ -185,6 +185,9 @@ def compare_options(parser: argparse.ArgumentParser, task: Task) -> None:
         choices=["test", "validation", "train"],
         help="Split to compare on (default: test; validation, if there is no test split).",
     )
+    parser.add_argument(
+        "--data", help="Where the data of both lies now, if it has moved; its digest is checked."
+    )
     download_option(parser)
 
 

@@ -27,6 +27,7 @@ from kerasseq.config import replace
 from kerasseq.data.corpus import Corpus, chosen_split
 from kerasseq.data.cutting import limited
 from kerasseq.data.memory import MEMORY, is_named
+from kerasseq.data.sources import is_path
 from kerasseq.errors import StorageError, UserError
 from kerasseq.evaluation.paired import compared, compared_lines
 from kerasseq.storage import write_json
@@ -240,6 +241,12 @@ class Run:
             if corpus is None and self.settings.data == MEMORY:
                 raise UserError(
                     f"{self.path} was trained on data in memory: give its {split} split as data"
+                )
+            source = self.settings.data
+            if corpus is None and is_path(source) and not Path(source).exists():
+                raise UserError(
+                    f"{source} does not exist; if it has moved, say where it lies now: --data, or "
+                    "kerasseq.load(run, data=...)"
                 )
             self._data = split_data(self._task, self.trained, split, self._download, corpus)
         if split not in self._data.splits:

@@ -91,6 +91,9 @@ def _show_report(report: Report) -> None:
 def compare(task: Task, options: Namespace) -> None:
     """Says whether one run is better than another, with significance."""
     first, second = (_run_of(task, path, options.download) for path in options.runs)
+    if options.data:
+        for run in (first, second):
+            run.use_data(options.data)
     report = first.compare(second, options.split)
     say(str(report))
     if report.path:

@@ -15,6 +15,11 @@ E = TypeVar("E")
 EMBEDDED, TFDS = "embedded", "tfds:"
 
 
+def is_path(source: str) -> bool:
+    """Whether a source is one file or folder."""
+    return source != EMBEDDED and not source.startswith(TFDS) and not named_splits(source)
+
+
 def read_source(
     source: str,
     *,
