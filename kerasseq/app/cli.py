@@ -146,6 +146,21 @@ def _verb_parser(task: Task, verb: Verb, program: str) -> ArgumentParser:
     return parser
 
 
+def verb_options(task: Task, verb: Verb) -> list[tuple[str, str]]:
+    """The long options of a verb, each with the first sentence of its help."""
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    actions = compat.parser_actions(_verb_parser(task, verb, ""))
+    return [
+        (option, str(action.help or "").partition(". ")[0].replace("%", "%%"))
+        for action in actions
+        for option in action.option_strings
+        if option.startswith("--")
+        and not option.endswith("+")
+        and action.help != argparse.SUPPRESS
+        and option != "--help"
+    ]
+
+
 def _as_known(word: str, known: Container[str]) -> str:
     """A setting that was spelled with dashes, as it is known: ``--init-from``, ``--init_from``."""
     name, equals, value = word.partition("=")

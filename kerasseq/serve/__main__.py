@@ -14,6 +14,7 @@ from pathlib import Path
 
 from kerasseq.errors import UserError
 from kerasseq.export.versions import MANIFEST
+from kerasseq.installing import install_extra
 from kerasseq.serve.limits import Limits
 
 TOKEN = "KERASSEQ_TOKEN"
@@ -128,7 +129,7 @@ def serve(options: argparse.Namespace) -> None:
     except ModuleNotFoundError as missing:
         if missing.name not in ("fastapi", "uvicorn", "prometheus_client"):
             raise
-        raise UserError("the server needs: pip install 'kerasseq[serve]'") from None
+        raise UserError(f"the server needs: {install_extra('serve')}") from None
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

@@ -24,6 +24,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from kerasseq.errors import UserError
+from kerasseq.installing import install_extra
 from kerasseq.storage import write_json
 from kerasseq.text.unicode_tables import MARK, WORD, regex_set
 from kerasseq.text.vocabulary import BOS, EOS, PAD, SPECIAL_TOKENS, UNK, Vocabulary
@@ -249,7 +250,7 @@ def _library() -> Any:
         import tokenizers
     except ImportError:
         raise UserError(
-            "level subword needs the package tokenizers: pip install 'kerasseq[translation]'"
+            f"level subword needs the package tokenizers: {install_extra('translation')}"
         ) from None
     return tokenizers
 

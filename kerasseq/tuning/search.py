@@ -22,6 +22,7 @@ import keras_tuner
 
 from kerasseq import compat
 from kerasseq.errors import UserError
+from kerasseq.installing import install_extra
 from kerasseq.tuning.space import Choice, Range, Space
 
 Kind = Literal["random", "bayesian", "hyperband", "grid"]
@@ -236,7 +237,7 @@ def _oracle(
                 max_trials=MANY, num_initial_points=len(space) + 1, **options
             )
         except ImportError:
-            raise UserError("--tuner bayesian needs: pip install 'kerasseq[tuning]'") from None
+            raise UserError(f"--tuner bayesian needs: {install_extra('tuning')}") from None
     elif kind == "grid":
         oracle = oracles.GridSearchOracle(max_trials=MANY, **options)
     else:

@@ -14,6 +14,7 @@ import yaml
 
 from kerasseq.config import replace
 from kerasseq.errors import UserError
+from kerasseq.installing import install_extra
 from kerasseq.storage import write_json
 from kerasseq.training.progress import say
 from kerasseq.training.run_folder import DATA, JOURNAL, RunFolder, versions
@@ -177,7 +178,7 @@ def _report(
     try:
         shares = report.importance(order, space, settings.seed)
     except ImportError:
-        say("no importance of settings: that needs pip install 'kerasseq[tuning]'")
+        say(f"no importance of settings: that needs {install_extra('tuning')}")
         shares = None
     else:
         if shares is None:

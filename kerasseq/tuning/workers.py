@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from kerasseq.config import replace
 from kerasseq.errors import UserError
+from kerasseq.installing import install_extra
 from kerasseq.training.devices import hide_gpus, usable_cores
 from kerasseq.training.trainer import InterruptedRunError
 from kerasseq.tuning.search import Proposal
@@ -86,8 +87,8 @@ class OnRay:
         try:
             import ray
         except ImportError:
-            raise UserError("--workers and --ray-address need: pip install 'kerasseq[cluster]'") \
-                from None  # fmt: skip
+            command = install_extra("cluster")
+            raise UserError(f"--workers and --ray-address need: {command}") from None
         self._ray = ray
         self.slots = options.workers
         wanted = job.settings.device.threads

@@ -17,7 +17,7 @@ from kerasseq.tasks.sentiment.task import Sentiment
 
 ROOT = Path(__file__).parent.parent.parent
 TASKS = ["sentiment", "pos_tagging", "ner", "language_model", "translation"]
-VERBS = ["train", "evaluate", "predict", "tune", "export", "describe"]
+VERBS = ["train", "evaluate", "compare", "predict", "tune", "export", "describe"]
 
 
 def parse(*words):

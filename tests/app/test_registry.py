@@ -92,7 +92,10 @@ def test_an_unknown_name_lists_the_names(monkeypatch):
     assert str(caught.value) == f"no task 'nosuch'; there are {', '.join(NAMES)}"
     declare(monkeypatch)
     assert task_names() == []
-    with pytest.raises(UserError, match=r"no task 'ner'; none is installed: pip install -e \."):
+    with pytest.raises(
+        UserError,
+        match=r"no task 'ner'; none is installed: install kerasseq as a package \(pip install \.\)",
+    ):
         find_task("ner")
 
 
@@ -191,7 +194,7 @@ def test_the_tasks_are_listed(words):
     usage, *lines = printed.splitlines()
     assert usage == "usage: python -m kerasseq TASK VERB [options]"
     names = [line.split()[0] for line in lines if line.startswith("  ")]
-    assert names == [*NAMES, "serve", "verify", "tasks"]
+    assert names == [*NAMES, "serve", "verify", "tasks", "recipes"]
     for name in NAMES:
         assert find_task(name).title in printed
 
@@ -250,4 +253,4 @@ def test_a_broken_task_is_listed_with_its_reason(install, monkeypatch, capsys):
     (broken,) = (line for line in lines if line.startswith("  broken "))
     assert "has failed: RuntimeError: a fault of its own" in broken
     assert any(line.startswith("  tickets ") and "Queues of tickets" in line for line in lines)
-    assert len(lines) == 3 + len(NAMES) + 2 + 5
+    assert len(lines) == 3 + len(NAMES) + 2 + 6

@@ -247,7 +247,7 @@ def test_a_set_without_tagged_sentences(data_dir):
 
 def test_a_treebank_needs_conllu_before_the_download(data_dir, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"package conllu, .* pip install conllu"):
+    with pytest.raises(UserError, match=r"package conllu, .* pip install 'conllu"):
         read_tagged("universal_dependencies/en_ewt", download=True)
 
 

@@ -59,7 +59,7 @@ def test_a_model_that_a_format_cannot_hold_leaves_nothing(trained, tmp_path, mon
 def test_a_missing_package_is_named(trained, tmp_path, monkeypatch):
     monkeypatch.setitem(formats.NEEDS, "onnx", ("no_such_package",))
     where = ["--run", trained[0] / "run", "--saved-models", tmp_path, "--format", "onnx"]
-    assert "pip install 'kerasseq[onnx]'" in call("export", *where, status=2)
+    assert "pip install 'tf2onnx" in call("export", *where, status=2)
 
 
 def test_a_whole_export_is_as_it_was(trained, capsys):

@@ -9,7 +9,7 @@ import pytest
 import kerasseq
 import kerasseq.app.run
 from kerasseq.errors import StorageError
-from tests.tasks.conftest import SMALL, call, load_once
+from tests.tasks.conftest import SMALL, call, load_once, spawn
 
 pytestmark = pytest.mark.usefixtures("loaded_once")
 
@@ -90,14 +90,14 @@ def test_what_a_table_cannot_be(run, tmp_path):
         assert message in call("predict", *where, *words, status=2)
 
 
-def test_a_long_text_is_said_to_be_cut(run, tmp_path, capsys):
+def test_a_long_text_is_said_to_be_cut(run, tmp_path):
     long = "word " * 10_000
     (one, other) = kerasseq.load(run, quiet=True).predict([long, "short"])
     assert (one.cut, other.cut) == (True, False)
     assert "(cut)" in call("predict", long, "--run", run)
     file = write(tmp_path / "a.csv", [{"text": long}, {"text": "b"}])
-    call("predict", "--run", run, "--file", file, "--output", tmp_path / "b.csv")
-    assert "1 texts were longer than what is read of one" in capsys.readouterr().err
+    words = ["predict", "--run", run, "--file", file, "--output", tmp_path / "b.csv"]
+    assert "1 texts were longer than what is read of one" in spawn(*words, errors=True)
 
 
 # -- evaluate --------------------------------------------------------------------------------------

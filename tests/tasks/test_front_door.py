@@ -332,7 +332,7 @@ def test_a_run_refuses_what_it_cannot_do(run, rows):
         run.evaluate(split="zz")
     with pytest.raises(ValueError, match="format must be one of saved_model, litert, onnx"):
         run.export("x", format="zip")
-    with pytest.raises(ValueError, match="callbacks must be objects of"):
+    with pytest.raises(ValueError, match="callbacks must be a list of"):
         kerasseq.train("sentiment", rows, callbacks=[5], quiet=True)
 
 

@@ -174,7 +174,7 @@ def encode_split(
     tokens: Iterable[list[str]],
     assets: Assets,
     settings: TextSettings,
-    keep_texts: bool,
+    keep_texts: bool = True,
 ) -> tuple[EncodedTexts, dict[str, Any]]:
     """Encodes a split and says what it holds.
 
@@ -260,7 +260,7 @@ def encode_test(
     examples = corpus.splits[split]
     check_labels(examples, assets.class_names, corpus.source)
     tokens = (tokenize(example.text) for example in examples)
-    part, summary = encode_split(examples, tokens, assets, settings, keep_texts=True)
+    part, summary = encode_split(examples, tokens, assets, settings)
     return Data({"test": part}, assets, _report(corpus, assets, {split: summary}))
 
 

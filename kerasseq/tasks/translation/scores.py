@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from kerasseq.errors import UserError
+from kerasseq.installing import install_extra
 from kerasseq.plots import save
 
 if TYPE_CHECKING:
@@ -34,8 +35,7 @@ def need_sacrebleu() -> ModuleType:
         import sacrebleu.significance
     except ImportError:
         raise UserError(
-            "evaluating translations needs the package sacrebleu: "
-            "pip install 'kerasseq[translation]'"
+            f"evaluating translations needs the package sacrebleu: {install_extra('translation')}"
         ) from None
     return sacrebleu
 

@@ -126,7 +126,7 @@ def test_the_savedmodel_is_served_from_raw_bytes(trained):
     loaded = tf.saved_model.load(str(path))
     serve = loaded.signatures["serving_default"]
     outputs = serve(text=tf.constant([b"it was superb", b"", b"\xff\xfe broken", b"it was awful"]))
-    assert set(outputs) == {"label", "probability", "probabilities"}
+    assert set(outputs) == {"label", "probability", "probabilities", "cut"}
     assert outputs["probabilities"].shape == (4, 2)
     assert outputs["label"].numpy()[[0, 3]].tolist() == [b"yes", b"no"]
     assert np.isfinite(outputs["probabilities"].numpy()).all()
