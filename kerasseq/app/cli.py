@@ -263,6 +263,10 @@ def _parse_message(message: str, verb: str, known: Sequence[str]) -> str:
         r"does not accept option '([\w.]+)'",
         r"[Kk]ey '?\"?([\w.]+)'?\"? (?:is not expected|does not exist)",
     )
+    if stray := re.search(r"unrecognized arguments: ([^-\s]\S*)", message):
+        return (
+            f"unexpected {stray[1]!r}: give all texts and names together, options before or after"
+        )
     found = next(filter(None, (re.search(pattern, message) for pattern in unknown)), None)
     if not found:
         return _one_line(re.sub(r"<class '(\w+)'>", r"\1", message.replace("typing.", "")))

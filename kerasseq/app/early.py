@@ -22,6 +22,7 @@ def train(task: Task, options: Namespace) -> list[Any]:
         The corpus, in a list that gives it away: nobody keeps it while the model is trained.
     """
     settings, run = options.settings, RunFolder(options.run)
+    task.check(settings)
     run.check(task.name, settings.to_dict())
     if settings.data.startswith(TFDS) or run.read_json(SUMMARY) is not None:
         return [None]
@@ -30,6 +31,7 @@ def train(task: Task, options: Namespace) -> list[Any]:
 
 def tune(task: Task, options: Namespace) -> None:
     """The data is there."""
+    task.check(options.settings)
     _check_source(options.settings.data)
 
 
@@ -72,7 +74,9 @@ def describe(task: Task, options: Namespace) -> None:
 
 
 def runs(task: Task, options: Namespace) -> None:
-    """The runs are there."""
+    """The two runs are there."""
+    if len(options.runs) != 2:
+        raise UserError(f"compare takes two runs, got {len(options.runs)}: compare RUN RUN")
     for path in options.runs:
         RunFolder(path).record(task.name)
 

@@ -184,7 +184,7 @@ def evaluate_options(parser: argparse.ArgumentParser, task: Task) -> None:
 
 def compare_options(parser: argparse.ArgumentParser, task: Task) -> None:
     """Adds the options of ``compare``."""
-    parser.add_argument("runs", nargs=2, metavar="RUN", help="Two run folders.")
+    parser.add_argument("runs", nargs="*", default=[], help="Two run folders.")
     parser.add_argument(
         "--split",
         choices=["test", "validation", "train"],

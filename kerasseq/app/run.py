@@ -126,6 +126,7 @@ class Run:
     def evaluate(
         self,
         data: Any = None,
+        /,
         *,
         split: str | None = None,
         limit: int = 0,
@@ -162,7 +163,7 @@ class Run:
             return self._kept(figures, split, f"{split} split")
 
     def errors(
-        self, data: Any = None, *, split: str | None = None, limit: int = 0, **reading: Any
+        self, data: Any = None, /, *, split: str | None = None, limit: int = 0, **reading: Any
     ) -> list[dict[str, Any]]:
         """What the model gets wrong, the most confident errors first;
         ``pandas.DataFrame(run.errors())`` makes a table of them.
@@ -265,7 +266,7 @@ class Run:
             return self._task.read(settings, str(data), self._download, assets)
         return self._task.from_memory(settings, data, assets)
 
-    def other_data(self, source: Any, split: str | None, limit: int, **reading: Any) -> Data:
+    def other_data(self, source: Any, split: str | None, limit: int, /, **reading: Any) -> Data:
         """A split of other labelled data, encoded for this run as ``test``; says what it holds."""
         if limit < 0:
             raise UserError(f"limit must be 0 or more, got {limit}")

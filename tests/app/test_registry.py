@@ -194,7 +194,7 @@ def test_the_tasks_are_listed(words):
     usage, *lines = printed.splitlines()
     assert usage == "usage: python -m kerasseq TASK VERB [options]"
     names = [line.split()[0] for line in lines if line.startswith("  ")]
-    assert names == [*NAMES, "serve", "verify", "tasks", "recipes"]
+    assert names == [*NAMES, "serve", "verify", "tasks", "recipes", "completion"]
     for name in NAMES:
         assert find_task(name).title in printed
 
@@ -253,4 +253,4 @@ def test_a_broken_task_is_listed_with_its_reason(install, monkeypatch, capsys):
     (broken,) = (line for line in lines if line.startswith("  broken "))
     assert "has failed: RuntimeError: a fault of its own" in broken
     assert any(line.startswith("  tickets ") and "Queues of tickets" in line for line in lines)
-    assert len(lines) == 3 + len(NAMES) + 2 + 6
+    assert len(lines) == 3 + len(NAMES) + 2 + 7

@@ -108,7 +108,7 @@ def test_evaluate_another_split_and_other_data(trained, text, tmp_path):
     other = write_text(tmp_path / "other.txt.gz", 50, seed=7)
     printed = call("evaluate", *run_of(trained), "--on", other)
     assert "other.txt.gz" in printed
-    (path,) = (trained[0] / "run/evaluation").glob("other-*other-txt-gz.json")
+    (path,) = (trained[0] / "run/evaluation").glob("other-*other-txt-gz-test-*.json")
     report = json.loads(path.read_text())
     assert path.with_suffix(".png").stat().st_size > 0
     assert report["unknown"] == 3
@@ -137,9 +137,9 @@ def test_characters_are_learned(characters):
     assert row["tokens"] == len(row["text"]) - 3
 
 
-def test_describe_before_and_after_training(trained, text, tmp_path):
-    none = ["--run", tmp_path / "none"]
-    printed = call("describe", *none, *SMALL, "--model.softmax=adaptive")
+def test_describe_before_and_after_training(trained, text, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    printed = call("describe", *SMALL, "--model.softmax=adaptive")
     for part in ("RecurrentStack", "TiedEmbedding", "AdaptiveSoftmax", "assumed size",
                  "device plan", "kernel of recurrent"):  # fmt: skip
         assert part in printed

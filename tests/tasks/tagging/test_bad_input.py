@@ -85,7 +85,7 @@ def test_unusual_but_valid_files_are_read(trained, treebank, tmp_path):
         path = tmp_path / f"{number}.conllu"
         path.write_bytes(content.encode())
         call("evaluate", *run_of(trained), "--on", path)
-        (written,) = (trained[0] / "run/evaluation").glob(f"other-*-{number}-conllu.json")
+        (written,) = (trained[0] / "run/evaluation").glob(f"other-*-{number}-conllu-all-*.json")
         reports.append({**json.loads(written.read_text()), "data": None})
     assert reports[0]["tokens"] == 236
     assert reports[0]["confusions"] or reports[0]["accuracy"] == 1

@@ -52,7 +52,7 @@ def test_evaluate_another_split_and_other_data(trained, treebank, tmp_path):
         printed := call("evaluate", *run_of(trained), "--on", odd)
     )
     assert "PART taken for ADV" in printed
-    (path,) = (trained[0] / "run/evaluation").glob("other-*odd-conllu.json")
+    (path,) = (trained[0] / "run/evaluation").glob("other-*odd-conllu-all-*.json")
     assert path.with_suffix(".png").stat().st_size > 0
     report = json.loads(path.read_text())
     assert report["unknown_tags"]["tags"] == {"PART": 25}
@@ -105,8 +105,9 @@ def test_the_savedmodel_serves_raw_bytes_and_words(trained):
     assert "tag_tokens on" in manifest["verification"]
 
 
-def test_describe_before_and_after_training(trained, treebank, tmp_path):
-    printed = call("describe", "--run", tmp_path / "none", *SMALL, "--model.output=crf")
+def test_describe_before_and_after_training(trained, treebank, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    printed = call("describe", *SMALL, "--model.output=crf")
     for text in ("RecurrentStack", "CharacterEncoder", "CRF", "assumed size", "device plan"):
         assert text in printed
     printed = call("describe", "--data", treebank, *run_of(trained), *SMALL)

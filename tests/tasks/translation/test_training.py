@@ -114,8 +114,9 @@ def test_sources_that_are_cut_are_counted_in_a_report(trained, tmp_path):
     assert "1 sources are longer than what is read, and cut" in printed
 
 
-def test_describe_before_and_after_training(trained, files, tmp_path):
-    printed = call("describe", "--run", tmp_path / "none", *SMALL, "--model.cell=gru")
+def test_describe_before_and_after_training(trained, files, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    printed = call("describe", *SMALL, "--model.cell=gru")
     for part in ("RecurrentStack", "TiedEmbedding", "AttentionDecoder", "assumed size",
                  "device plan", "kernel of encoder"):  # fmt: skip
         assert part in printed

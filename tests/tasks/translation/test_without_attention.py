@@ -64,7 +64,9 @@ def test_compare_two_runs(trained, plain):
     assert "are the same run" in call("compare", first, first, status=2)
     line = call("compare", second, first, "--split", "validation", status=2)
     assert "is not scored on validation yet" in line
-    assert "RUN" in call("compare", first, status=2)
+    assert "compare takes two runs, got 1" in call("compare", first, status=2)
+    line = call("compare", first, "--split", "test", second, status=2)
+    assert f"unexpected '{second}': give all texts and names together" in line
 
 
 def test_a_client_in_numpy_answers_as_keras_does(plain, tmp_path):
