@@ -21,17 +21,28 @@ from rich.text import Text
 
 ROOT = Path(__file__).parent.parent
 PICTURES = Path(__file__).parent / "pictures"
-WIDTH = 98
+WIDTH = 108
 
 COMMANDS = (
-    "kerasseq sentiment train --data tickets.csv --label_column queue --run runs/tickets",
+    "kerasseq sentiment train --data tickets.csv --label_column queue --training.epochs 12 "
+    "--run runs/tickets",
     'kerasseq sentiment predict --run runs/tickets "The courier never came" "I was charged twice"',
-    "kerasseq sentiment evaluate --run runs/tickets --errors errors.csv",
 )
 SHOWN = {  # of a command's output, the lines with one of these; None shows all of them
-    "train": ("train:", "epoch", "accuracy", "shipping ", "billing ", "account ", "export"),
+    "train": (
+        "train:",
+        "epoch 1 ",
+        "epoch 2 ",
+        "epoch 3 ",
+        "epoch 12 ",
+        "accuracy",
+        "class",
+        "shipping ",
+        "billing ",
+        "account ",
+        "exported",
+    ),
     "predict": None,
-    "evaluate": ("accuracy", "errors"),
 }
 
 OPENINGS = ("Hello,", "Dear all,", "Once more:", "Please help.", "Good morning.", "")
@@ -95,6 +106,7 @@ def main() -> None:
             console.print(Text.assemble(("$ ", "bold green"), (command, "bold")))
             for line in shown(output_of(command, folder), SHOWN[shlex.split(command)[2]]):
                 console.print(Text(line, style="dim" if line == "..." else ""))
+    console.print()  # a font may be larger than the picture's last line
     PICTURES.mkdir(exist_ok=True)
     picture = console.export_svg(title="kerasseq")
     (PICTURES / "terminal.svg").write_text(picture, encoding="utf-8")
