@@ -91,6 +91,14 @@ FRONT = {
     "multi30k-en-de": "English to German, Multi30k, BLEU",
 }
 
+# beside others, ours over theirs
+SPEEDUPS = {
+    "imdb-time-to-085": "IMDB to 0.85 test accuracy, over the script of a well-known tutorial",
+    "lm-speed-vs-pytorch": "Penn Treebank to the perplexity of our first epoch, over PyTorch",
+    "translation-speed-vs-pytorch": "training tokens a second of translation, over PyTorch",
+    "beam-speed-vs-joeynmt": "sentences a second with a beam of 5, over JoeyNMT",
+}
+
 
 def shown(result: dict[str, Any]) -> str:
     """The values, with their mean if there are several."""
@@ -135,6 +143,15 @@ def front(results: str) -> str:
                 f"| {what} | [{mean(result['values']):.4g}]({results}/{recipe.record}.json) "
                 f"| {_time(result)} | `{_command(recipe)}` |"
             )
+    return "\n".join(lines)
+
+
+def speedups(results: str) -> str:
+    """How many times faster than others, a row a comparison."""
+    lines = ["| what, both measured in one place | times as fast |", "| --- | --- |"]
+    for name, what in SPEEDUPS.items():
+        if (result := _load(name)) is not None:
+            lines.append(f"| {what} | [{mean(result['values']):.2g}]({results}/{name}.json) |")
     return "\n".join(lines)
 
 
@@ -229,6 +246,7 @@ def sweeps(results: str) -> str:
 
 TABLES = {
     "front": front,
+    "speedups": speedups,
     "results": figures,
     "recipes": recipes,
     "sweeps": sweeps,
