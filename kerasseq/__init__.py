@@ -30,6 +30,7 @@ def train(
     data: Any = None,
     *,
     run: str | Path | None = None,
+    recipe: str | None = None,
     quiet: bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     download: bool = False,
@@ -47,11 +48,13 @@ def train(
             ``pandas.DataFrame``; a ``tf.data.Dataset``; a string with line ends, for a language
             model; or a mapping of splits to any of these. None: what ``settings`` say, by default
             the corpus inside a package.
-        run: the folder, by default ``runs/TASK``.
+        run: the folder, by default ``runs/TASK``, or ``runs/RECIPE``.
+        recipe: settings that gave a recorded figure, by name; ``settings`` change them. Its data
+            is found in the folder that ``KERASSEQ_DATA`` names, if ``data`` is None.
         quiet: whether nothing is printed.
         callbacks: objects of Keras that are told of epochs, updates and their logs. They observe:
             ``model.stop_training`` is honoured, other changes are no part of what a resumed run
-            repeats.
+            repeats. Those that set the learning rate are refused.
         download: whether to fetch a ``tfds:NAME`` that is not prepared yet.
         **settings: of the task, as groups (``model={"cell": "gru"}``) or single ones (``seed=2``).
 
@@ -61,7 +64,7 @@ def train(
     Raises:
         ValueError: for anything in these arguments that cannot be (as :class:`UserError`).
     """
-    return _api().train(task, data, run, quiet, callbacks, download, settings)
+    return _api().train(task, data, run, recipe, quiet, callbacks, download, settings)
 
 
 def tune(
@@ -123,7 +126,7 @@ def load_export(path: str | Path) -> ExportedModel:
     """An exported version: a SavedModel, LiteRT's or ONNX Runtime's form.
 
     Args:
-        path: ``saved_models/TASK/VERSION``, or without ``VERSION`` the newest one.
+        path: ``saved_models/NAME/VERSION``, or without ``VERSION`` the newest one.
 
     Raises:
         ValueError: if there is none.

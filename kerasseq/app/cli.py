@@ -170,7 +170,7 @@ def settings_of(task: Task, changes: Mapping[str, Any]) -> Any:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(task.settings_class)
     try:
-        values = parser.parse_object(_nested(changes))
+        values = parser.parse_object(_plain(_nested(changes)))
     except (argparse.ArgumentError, TypeError, ValueError) as error:
         known = [option for a in compat.parser_actions(parser) for option in a.option_strings]
         message = _parse_message(str(error), task.name, known)
@@ -179,6 +179,24 @@ def settings_of(task: Task, changes: Mapping[str, Any]) -> Any:
         return _settings(task.settings_class, values)
     except UserError as error:
         raise UserError(f"bad setting: {error}") from None
+
+
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with others in their place; both nested, or by dotted names."""
+    tree = dict(_nested(base))
+    for name, value in _nested(changes).items():
+        inner = isinstance(value, Mapping) and isinstance(tree.get(name), Mapping)
+        tree[name] = merged(tree[name], value) if inner else value
+    return tree
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's numbers as Python's, and paths as strings."""
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, Path):
+        return str(value)
+    return value.item() if type(value).__module__ == "numpy" and hasattr(value, "item") else value
 
 
 def _nested(changes: Mapping[str, Any]) -> dict[str, Any]:

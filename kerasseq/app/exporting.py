@@ -5,16 +5,18 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import tensorflow as tf
 
-from kerasseq.app.registry import find_task
+from kerasseq.app.registry import MODEL_NAME, find_task
 from kerasseq.app.results import html_table, predictions, texts_of
 from kerasseq.app.runs import Trained, build, reported_split
 from kerasseq.app.task import Task
+from kerasseq.config import differences
 from kerasseq.errors import UserError
 from kerasseq.export import formats, saved_model
 from kerasseq.export.serving import collate_texts
@@ -35,21 +37,47 @@ def check_format(kind: Format) -> None:
         formats.check_packages(kind)
 
 
-def export_run(task: Task, trained: Trained, folder: Path, kind: Format = "saved_model") -> Path:
+def export_name(run: Path, given: str = "") -> str:
+    """The name that a run's exports have where they are served.
+
+    Args:
+        run: its folder, whose name it is, other characters than a model's name has replaced by
+            ``-``, if none is given.
+        given: by the user.
+
+    Raises:
+        UserError: if it cannot be the name of a model.
+    """
+    name = given or re.sub(r"[^A-Za-z0-9_.-]+", "-", run.resolve().name).lstrip("-_.") or "model"
+    if not MODEL_NAME.fullmatch(name):
+        raise UserError(
+            f"the name {name!r} cannot be a served model's: letters (A to Z), digits, _, . and -"
+        )
+    return name
+
+
+def export_run(
+    task: Task, trained: Trained, folder: Path, kind: Format = "saved_model", name: str = ""
+) -> Path:
     """Writes a finished run in a format and verifies it in a clean process.
 
     Args:
         task, trained: the run.
-        folder: the version lands in ``folder/TASK/VERSION/`` or ``folder/TASK-FORMAT/VERSION/``.
+        folder: the version lands in ``folder/NAME/VERSION/`` or ``folder/NAME-FORMAT/VERSION/``.
         kind: of the export; see :func:`check_format`.
+        name: of the exported model; see :func:`export_name`.
 
     Returns:
         The version's folder.
 
     Raises:
-        UserError: if it cannot be written, or does not answer as the Keras model does; nothing is
-            left behind then.
+        UserError: if it cannot be written, or versions of another model have the name, or it does
+            not answer as the Keras model does; nothing is left behind then.
     """
+    name = export_name(trained.run.path, name)
+    place = folder / (name if kind == "saved_model" else f"{name}-{kind}")
+    manifest = _manifest(task, trained)
+    _check_same_model(task, place, manifest)
     say("exporting: building a model without GPU kernels, saving, verifying in a clean process")
     settings, assets, samples = trained.settings, trained.assets, trained.run.need_json(SAMPLES)
     # as it will be served: on a CPU; in float32 it is already
@@ -58,11 +86,9 @@ def export_run(task: Task, trained: Trained, folder: Path, kind: Format = "saved
         portable.set_weights(trained.use.model.get_weights())
         use = task.use(portable, settings, assets)
         if kind == "saved_model":
-            place = folder / task.name
             serving = use.serving(samples)
-            path, outcome = saved_model.export(serving, place, _manifest(task, trained))
+            path, outcome = saved_model.export(serving, place, manifest)
         else:
-            place = folder / f"{task.name}-{kind}"
             elementary = use.elementary()
             reference = task.use(trained.use.model, elementary.settings, assets)
 
@@ -71,10 +97,28 @@ def export_run(task: Task, trained: Trained, folder: Path, kind: Format = "saved
                     return list(reference.predict(texts))
 
             made = kind, elementary, samples, predict
-            path, outcome = formats.export(*made, place, _manifest(task, trained))
+            path, outcome = formats.export(*made, place, manifest)
     say(f"  {outcome}")
     say(f"exported to {path}/")
     return path
+
+
+def _check_same_model(task: Task, place: Path, manifest: dict[str, Any]) -> None:
+    """Makes sure that versions of one model answer the same question.
+
+    Raises:
+        UserError: if the newest one is another task's, or tells apart what the new one does not.
+    """
+    if not place.is_dir() or not (found := versions_in(place)):
+        return
+    newest = place / str(found[-1])
+    before = read_manifest(newest)
+    told = [{"task": one["task"], **task.identity(one)} for one in (before, manifest)]
+    if changed := differences(*told):
+        raise UserError(
+            f"{newest} is another model ({'; '.join(changed)}): give the new one a --name of its "
+            "own"
+        )
 
 
 def _manifest(task: Task, trained: Trained) -> dict[str, Any]:

@@ -9,10 +9,12 @@ import argparse
 import importlib
 import os
 import tempfile
+from collections.abc import Callable
 from typing import Any
 
 from jsonargparse import Namespace
 
+from kerasseq.app import early
 from kerasseq.app.task import Task, Verb
 
 
@@ -64,7 +66,7 @@ def input_options(parser: argparse.ArgumentParser) -> None:
         help="Texts; a text a line from standard input if none.",
     )
     saved_model_option(parser)
-    parser.add_argument("--file", help="Text file, a text a line (.gz too).")
+    parser.add_argument("--file", help="File of texts, a text a line (.gz too).")
     parser.add_argument("--encoding", default="utf-8", help="Of the file.")
     limit_option(parser, "Texts, at most, the first ones (default: all).")
 
@@ -74,12 +76,24 @@ def limit_option(parser: argparse.ArgumentParser, of: str) -> None:
     parser.add_argument("--limit", type=int, default=0, metavar="N", help=of)
 
 
-def late(name: str, module: str = "kerasseq.app.verbs") -> Any:
-    """A verb in a module that imports tensorflow, imported when it is called."""
+def late(
+    name: str,
+    module: str = "kerasseq.app.verbs",
+    first: Callable[[Task, Namespace], Any] | None = None,
+) -> Any:
+    """A verb in a module that imports tensorflow, imported when it is called.
+
+    Args:
+        name, module: of its function.
+        first: called before the import with the same arguments; if it gives something, the
+            function gets that too.
+    """
 
     def call(task: Task, options: Namespace) -> None:
+        found = first(task, options) if first else None
         import_tensorflow()
-        getattr(importlib.import_module(module), name)(task, options)
+        more = [] if found is None else [found]
+        getattr(importlib.import_module(module), name)(task, options, *more)
 
     return call
 
@@ -110,8 +124,11 @@ def saved_models_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--saved-models",
         default="saved_models",
-        help="Folder for exports; a version lands in SAVED_MODELS/TASK/VERSION "
+        help="Folder for exports; a version lands in SAVED_MODELS/NAME/VERSION "
         "(default: %(default)s).",
+    )
+    parser.add_argument(
+        "--name", default="", help="Of the exported model (default: that of the run's folder)."
     )
 
 
@@ -145,13 +162,48 @@ def evaluate_options(parser: argparse.ArgumentParser, task: Task) -> None:
     parser.add_argument(
         "--on", metavar="DATA", help="Other labelled data instead: a path or tfds:NAME."
     )
-    parser.add_argument("--encoding", help="Of that data, if it is not the run's own.")
     limit_option(parser, "Examples of that data, at most (default: all).")
+    parser.add_argument("--encoding", help="Of that data, if it is not the run's own.")
+    for name in task.reading_settings:
+        parser.add_argument(f"--{name}", help="Of that data, if it is not the run's own.")
+    parser.add_argument(
+        "--data", help="Where the run's own data lies now, if it has moved; its digest is checked."
+    )
+    parser.add_argument(
+        "--errors",
+        metavar="FILE",
+        help="Also write what the model got wrong, the most confident errors first, as a table "
+        "(.csv, .tsv, .jsonl, .parquet).",
+    )
+
+
+def compare_options(parser: argparse.ArgumentParser, task: Task) -> None:
+    """Adds the options of ``compare``."""
+    parser.add_argument("runs", nargs=2, metavar="RUN", help="Two run folders.")
+    parser.add_argument(
+        "--split",
+        choices=["test", "validation", "train"],
+        help="Split to compare on (default: test; validation, if there is no test split).",
+    )
+    parser.add_argument(
+        "--data", help="Where the data of both lies now, if it has moved; its digest is checked."
+    )
+    download_option(parser)
 
 
 def predict_options(parser: argparse.ArgumentParser, task: Task) -> None:
     """Adds the options of ``predict``."""
     input_options(parser)
+    parser.add_argument(
+        "--column",
+        help="Column of the texts, if the file is a table: .csv, .tsv, .jsonl or .parquet "
+        "(default: the one that the run was trained on).",
+    )
+    parser.add_argument(
+        "--output",
+        metavar="TABLE",
+        help="Write a table with all columns of the file and the results beside them.",
+    )
     json_option(parser)
     run_option(parser, task)
 
@@ -166,7 +218,14 @@ def export_options(parser: argparse.ArgumentParser, task: Task) -> None:
         default="saved_model",
         help="What it is for: TensorFlow, which takes texts (default), or LiteRT and ONNX "
         "Runtime, which take ids: a vocabulary and a client in NumPy are put beside the model, "
-        "in SAVED_MODELS/TASK-FORMAT/VERSION.",
+        "in SAVED_MODELS/NAME-FORMAT/VERSION.",
+    )
+
+
+def describe_options(parser: argparse.ArgumentParser, task: Task) -> None:
+    """Adds the options of ``describe``."""
+    parser.add_argument(
+        "--run", help="Describe this run, with its settings and vocabulary (default: the settings)."
     )
 
 
@@ -221,18 +280,26 @@ def _cluster_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _common(
+    name: str, help: str, first: Callable[[Task, Namespace], Any], options: Any, **more: Any
+) -> Verb:
+    return Verb(name, help, late(name, first=first), options, **more)
+
+
 COMMON_VERBS = (
-    Verb("train", "Train, score on test, show examples, export.", late("train"),
-         train_options, settings=True),
-    Verb("evaluate", "Report on a split, or on other labelled data.", late("evaluate"),
-         evaluate_options),
-    Verb("predict", "Predict for arguments, a file or standard input.", late("predict"),
-         predict_options, "[texts ...]"),
-    Verb("tune", "Search the task's space for better settings.", late("tune"),
-         tune_options, settings=True),
-    Verb("export", "Write a SavedModel or another format, and verify it.", late("export"),
-         export_options),
-    Verb("describe", "Print settings, model and device plan.", late("describe"),
-         run_option, settings=True),
+    _common("train", "Train, score on test, show examples, export.", early.train,
+            train_options, settings=True),
+    _common("evaluate", "Report on a split, or on other labelled data.", early.evaluate,
+            evaluate_options),
+    _common("compare", "Compare two runs on the same split.", early.runs,
+            compare_options, arguments="RUN RUN"),
+    _common("predict", "Predict for arguments, a file or standard input.", early.predict,
+            predict_options, arguments="[texts ...]"),
+    _common("tune", "Search the task's space for better settings.", early.tune,
+            tune_options, settings=True),
+    _common("export", "Write a SavedModel or another format, and verify it.", early.run,
+            export_options),
+    _common("describe", "Print settings, model and device plan.", early.describe,
+            describe_options, settings=True),
 )  # fmt: skip
-"""``train``, ``evaluate``, ``predict``, ``tune``, ``export`` and ``describe``."""
+"""``train``, ``evaluate``, ``compare``, ``predict``, ``tune``, ``export`` and ``describe``."""

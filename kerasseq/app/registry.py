@@ -16,7 +16,9 @@ from kerasseq.errors import UserError
 
 GROUP = "kerasseq.tasks"
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # of folders, of models, of layers, in addresses
+MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+"""What names tasks and served models: of folders, of layers, in addresses."""
+
 _DECLARED = ("title", "label", "settings_class", "assets_class", "prediction_class", "goals")
 
 
@@ -40,7 +42,7 @@ def find_task(name: str) -> Task:
         places = " and ".join(map(_place, found))
         raise UserError(f"the task {name!r} is declared twice, by {places}: uninstall one of them")
     place = _place(found[0])
-    if not _NAME.fullmatch(name):
+    if not MODEL_NAME.fullmatch(name):
         raise UserError(
             f"{place} declares the task {name!r}: a name has letters (A to Z), digits, _, . and -"
         )

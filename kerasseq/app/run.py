@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kerasseq import plots
-from kerasseq.app.exporting import Format, check_format, export_run
+from kerasseq.app.exporting import Format, check_format, export_name, export_run
 from kerasseq.app.results import Report, html_table, predictions, texts_of
 from kerasseq.app.runs import (
     Trained,
@@ -27,11 +27,13 @@ from kerasseq.config import replace
 from kerasseq.data.corpus import Corpus, chosen_split
 from kerasseq.data.cutting import limited
 from kerasseq.data.memory import MEMORY, is_named
-from kerasseq.errors import UserError
+from kerasseq.data.sources import is_path
+from kerasseq.errors import StorageError, UserError
+from kerasseq.evaluation.paired import compared, compared_lines
 from kerasseq.storage import write_json
 from kerasseq.training import devices
-from kerasseq.training.progress import say, silence
-from kerasseq.training.run_folder import SUMMARY, RunFolder
+from kerasseq.training.progress import note, say, silence
+from kerasseq.training.run_folder import DATA, SUMMARY, RunFolder
 
 if TYPE_CHECKING:
     import keras
@@ -126,8 +128,8 @@ class Run:
         data: Any = None,
         *,
         split: str | None = None,
-        encoding: str | None = None,
         limit: int = 0,
+        **reading: Any,
     ) -> Report:
         """How good the model is on a split of the run's own data, or on other labelled data.
 
@@ -136,26 +138,101 @@ class Run:
         Args:
             data: other data, as :func:`kerasseq.train` takes it.
             split: of the data; by default ``test``, or ``validation`` where there is no test split.
-            encoding: of other data, if it is not the run's own.
             limit: examples of other data, at most, drawn by seed; 0 takes all.
+            **reading: settings by which other data is read where they differ from the run's:
+                ``encoding``, and the task's own, such as ``text_column``.
 
         Raises:
             ValueError: if there is no such split, or the data has changed since the training.
         """
         with silence(self.quiet):
             if data is not None:
-                return self._evaluate_other(data, split, encoding, limit)
-            if limit:
+                return self._evaluate_other(self.other_data(data, split, limit, **reading), data)
+            if limit or reading:
+                names = ", ".join([*["limit"] * bool(limit), *reading])
                 raise UserError(
-                    "--limit is for --on; a run's own splits are scored as it was trained on them "
-                    "(train --limit)"
+                    f"{names}: for other data only; a run's own splits are scored as it was "
+                    "trained on them"
                 )
-            use = self.trained.use  # what is wrong with the run comes first
+            self.trained.run.need_json(SUMMARY)  # what is wrong with the run comes first
             split = split or reported_split(self.folder)
             figures = self.folder.read_json(f"evaluation/{split}.json")
             if figures is None:
-                figures = use.evaluate(self.own_data(split), split)
+                figures = self.trained.use.evaluate(self.own_data(split), split)
             return self._kept(figures, split, f"{split} split")
+
+    def errors(
+        self, data: Any = None, *, split: str | None = None, limit: int = 0, **reading: Any
+    ) -> list[dict[str, Any]]:
+        """What the model gets wrong, the most confident errors first;
+        ``pandas.DataFrame(run.errors())`` makes a table of them.
+
+        Args:
+            data, split, limit, **reading: as of :meth:`evaluate`.
+
+        Raises:
+            ValueError: as :meth:`evaluate`, and if the task lists no errors.
+        """
+        with silence(self.quiet):
+            if data is not None:
+                other = self.other_data(data, split, limit, **reading)
+                return list(self.trained.use.errors(other, "test"))
+            split = split or reported_split(self.folder)
+            return list(self.trained.use.errors(self.own_data(split), split))
+
+    def compare(self, other: Run, split: str | None = None) -> Report:
+        """Whether this run or another one is better on the same split, example by example.
+
+        The comparison is written beside this run's reports.
+
+        Args:
+            other: a run of the same task whose data has the same split.
+            split: of both; by default ``test``, or ``validation`` where there is no test split.
+
+        Raises:
+            ValueError: if the two are the same, or their splits differ.
+        """
+        split = self.check_comparable(other, split)
+        with silence(self.quiet):
+            first, second = (
+                run.trained.use.outcome(run.own_data(split), split) for run in (self, other)
+            )
+            found = compared(first, second, self.settings.seed)
+            lines = compared_lines(found, *names_of(self, other))
+            return self.keep_comparison(other, split, found, lines)
+
+    def check_comparable(self, other: Run, split: str | None) -> str:
+        """The split that two runs are compared on.
+
+        Raises:
+            UserError: if they are one run, or of two tasks, or do not have the same split.
+        """
+        if self.path.resolve() == other.path.resolve():
+            raise UserError(f"{self.path} and {other.path} are the same run")
+        if other.task != self.task:
+            raise UserError(
+                f"{self.path} is a run of {self.task}, {other.path} one of {other.task}"
+            )
+        split = split or reported_split(self.folder)
+        digests = [
+            run.folder.need_json(DATA)["splits"].get(split, {}).get("sha256")
+            for run in (self, other)
+        ]
+        if None in digests:
+            lacks = self if digests[0] is None else other
+            raise UserError(f"the data of {lacks.path} has no {split} split")
+        if digests[0] != digests[1]:
+            raise UserError(f"the {split} splits of the two runs differ")
+        return split
+
+    def keep_comparison(
+        self, other: Run, split: str, found: dict[str, Any], lines: Sequence[str]
+    ) -> Report:
+        """Writes a comparison beside this run's reports."""
+        found = {"first": str(self.path), "second": str(other.path), "split": split, **found}
+        title = f"{self.path} and {other.path}, {split} split"
+        name = f"{split}-against-{other.path.resolve().name}"
+        return Report(title, found, tuple(lines), self._written(name, found))
 
     def own_data(self, split: str) -> Data:
         """The data that the run was trained on, encoded, made sure to be that."""
@@ -164,6 +241,12 @@ class Run:
             if corpus is None and self.settings.data == MEMORY:
                 raise UserError(
                     f"{self.path} was trained on data in memory: give its {split} split as data"
+                )
+            source = self.settings.data
+            if corpus is None and is_path(source) and not Path(source).exists():
+                raise UserError(
+                    f"{source} does not exist; if it has moved, say where it lies now: --data, or "
+                    "kerasseq.load(run, data=...)"
                 )
             self._data = split_data(self._task, self.trained, split, self._download, corpus)
         if split not in self._data.splits:
@@ -182,47 +265,78 @@ class Run:
             return self._task.read(settings, str(data), self._download, assets)
         return self._task.from_memory(settings, data, assets)
 
-    def _evaluate_other(
-        self, source: Any, split: str | None, encoding: str | None, limit: int
-    ) -> Report:
+    def other_data(self, source: Any, split: str | None, limit: int, **reading: Any) -> Data:
+        """A split of other labelled data, encoded for this run as ``test``; says what it holds."""
         if limit < 0:
-            raise UserError(f"--limit must be 0 or more, got {limit}")
+            raise UserError(f"limit must be 0 or more, got {limit}")
         settings, assets = self.settings, self.trained.assets
-        if encoding:
-            settings = replace(settings, {"encoding": encoding})
-        corpus = self._read(settings, source, assets)
+        known = ("encoding", *self._task.reading_settings)
+        for name in reading:
+            if name not in known:
+                raise UserError(
+                    f"no setting {name!r} to read data by; there are {', '.join(known)}"
+                )
+        by = replace(settings, reading)
+        own = set(reading) & set(self._task.reading_settings)
+        corpus = self._read(by, source, None if own else assets)
+        corpus = self._task.as_trained(settings, by, corpus, assets)
         corpus = limited(corpus, limit, settings.seed, self._task.running_text)
         split = chosen_split(corpus, split)
         data = self._task.encode(settings, corpus, split, assets)
         for line in data_lines(data.report):
             say(f"  {line}")
-        figures = self.trained.use.evaluate(data, "test")
+        return data
+
+    def _evaluate_other(self, data: Data, source: Any) -> Report:
+        """A report of other data, under a name of its own: that of the data, of its split, and the
+        beginning of its digest."""
         title = str(source) if is_named(source) else MEMORY
-        name = "other-" + "".join(c if c.isalnum() else "-" for c in title)[-60:]
-        if limit:
-            name += f"-limit-{limit}"
-        return self._kept({"data": title, **figures}, name, title)
+        ((split, summary),) = data.report["splits"].items()
+        figures = {"data": title, "split": split, **self.trained.use.evaluate(data, "test")}
+        stem = "".join(c if c.isalnum() else "-" for c in title)[-50:].strip("-")
+        return self._kept(figures, f"other-{stem}-{split}-{summary['sha256'][:8]}", title)
 
     def _kept(self, figures: dict[str, Any], name: str, title: str) -> Report:
-        folder = self.folder / "evaluation"
-        folder.mkdir(exist_ok=True)
-        write_json(folder / f"{name}.json", figures)
-        lines = self._task.show_report(figures, name, folder)
-        return Report(title, figures, tuple(lines), folder / f"{name}.json")
+        path = self._written(name, figures)
+        drawn = path.parent if path and os.access(path.parent, os.W_OK) else None
+        lines = self._task.show_report(figures, name, drawn)
+        return Report(title, figures, tuple(lines), path)
 
-    def export(self, folder: Path | str = "saved_models", format: Format = "saved_model") -> Path:
+    def _written(self, name: str, figures: dict[str, Any]) -> Path | None:
+        """The file of a report; None, which is said, where the run's folder cannot be written."""
+        path = self.folder / f"evaluation/{name}.json"
+        try:
+            path.parent.mkdir(exist_ok=True)
+            if self.folder.read_json(f"evaluation/{name}.json") != figures:
+                write_json(path, figures)
+        except (OSError, StorageError) as error:
+            note(f"the report is not kept: {error}")
+            return None
+        return path
+
+    def export(
+        self,
+        folder: Path | str = "saved_models",
+        format: Format = "saved_model",
+        name: str = "",
+    ) -> Path:
         """Writes an exported version, and verifies it in a clean process.
 
         Args:
-            folder: the version lands in ``folder/TASK/VERSION/``.
+            folder: the version lands in ``folder/NAME/VERSION/``.
             format: ``saved_model``, ``litert`` or ``onnx``.
+            name: of the exported model, by default that of the run's folder.
 
         Returns:
             The version's folder.
+
+        Raises:
+            ValueError: if the name cannot be a model's, or versions of another model have it.
         """
         check_format(format)  # before anything is loaded
+        export_name(self.path, name)
         with silence(self.quiet):
-            return export_run(self._task, self.trained, Path(folder), format)
+            return export_run(self._task, self.trained, Path(folder), format, name)
 
     def plot(self) -> Figure:
         """The learning curves."""
@@ -233,6 +347,12 @@ class Run:
         shown = {"task": self.task, "run": str(self.path), "steps": self.summary["steps"]}
         shown |= {f"validation {k}": f"{v:.4f}" for k, v in self.summary["validation"].items()}
         return html_table(shown)
+
+
+def names_of(first: Run, second: Run) -> list[str]:
+    """The folders' names of two runs, or their paths where these are the same."""
+    names = [first.path.name, second.path.name]
+    return names if names[0] != names[1] else [str(first.path), str(second.path)]
 
 
 def run_of(task: Task) -> type[Run]:
@@ -275,6 +395,8 @@ def train_run(
         if not existed or folder.read_json(SUMMARY) is None:
             say(f"{task.title}: {'continuing' if existed else 'training'} in {folder.path}/")
             prepared = prepare(task, settings, download, corpus=corpus)
+            if settings.data != MEMORY:  # it can be read again: not kept while training
+                corpus = run._corpus = None
         elif corpus is not None:
             folder.check_data(
                 read_data(task, settings, download, run.trained.assets, corpus).report

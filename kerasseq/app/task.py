@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # tensorflow takes seconds to import, and --help needs none o
     import keras
 
     from kerasseq.data.corpus import Corpus
+    from kerasseq.evaluation.paired import Outcome
     from kerasseq.export.elementary import Elementary
     from kerasseq.export.serving import Serving
     from kerasseq.training.run_folder import RunFolder
@@ -89,6 +90,22 @@ class Use(ABC, Generic[D]):
     def predict(self, texts: Iterable[str]) -> Iterator[dict[str, Any]]:
         """Results for texts, in order, in constant memory."""
 
+    def errors(self, data: D, split: str) -> Iterator[dict[str, Any]]:
+        """What the model got wrong on a split, the most confident error first, as rows of a table.
+
+        Raises:
+            UserError: if the task has no such list.
+        """
+        raise UserError("this task lists no errors")
+
+    def outcome(self, data: D, split: str) -> "Outcome":
+        """What the model did on each unit of a split, to be compared with another model's.
+
+        Raises:
+            UserError: if runs of the task cannot be compared.
+        """
+        raise UserError("runs of this task cannot be compared")
+
     @abstractmethod
     def serving(self, samples: Sequence[str]) -> "Serving":
         """The exported form of a model built with ``portable=True``.
@@ -149,6 +166,8 @@ class Task(ABC, Generic[S, D, A]):
     data_settings: ClassVar[tuple[str, ...]] = ("data", "encoding", "limit", "seed", "device")
     """Settings, and groups of them, that :meth:`read` and :meth:`prepare` take, and the machine's:
     they are the same in all trials of a sweep, which prepares the data once."""
+    reading_settings: ClassVar[tuple[str, ...]] = ()
+    """Those of them by which other labelled data may be read in its own way: its columns."""
     running_text: ClassVar[bool] = False
     """Whether a corpus is text whose examples, its lines, follow each other."""
     verbs: ClassVar[tuple[Verb, ...]] = ()
@@ -199,6 +218,22 @@ class Task(ABC, Generic[S, D, A]):
             assets: of the run; if it has none yet, they are learned from the train split.
         """
 
+    def as_trained(
+        self, settings: S, reading: S, corpus: "Corpus[Any]", assets: A
+    ) -> "Corpus[Any]":
+        """Other labelled data, as the run names things.
+
+        Args:
+            settings: of the run.
+            reading: those that the corpus was read by.
+            corpus: as it was read.
+            assets: of the run.
+
+        Raises:
+            UserError: if it is not what the run is about.
+        """
+        return corpus
+
     @abstractmethod
     def encode(self, settings: S, corpus: "Corpus[Any]", split: str, assets: A) -> D:
         """Encodes one split of other labelled data for a trained model, as ``test``."""
@@ -232,16 +267,31 @@ class Task(ABC, Generic[S, D, A]):
         """The model in use."""
 
     @abstractmethod
-    def show_report(self, report: dict[str, Any], name: str, folder: Path) -> list[str]:
+    def show_report(self, report: dict[str, Any], name: str, folder: Path | None) -> list[str]:
         """Lines to print for what :meth:`Use.evaluate` gave; also draws its pictures into a
-        folder."""
+        folder, if there is one to draw into."""
 
     @abstractmethod
     def show_prediction(self, result: dict[str, Any]) -> str:
         """One result of :meth:`Use.predict` as a line for people."""
+
+    def table_fields(self, result: Mapping[str, Any]) -> dict[str, Any]:
+        """What one result of :meth:`Use.predict` adds to a row of a table (not ``cut``, which is
+        said for all rows together)."""
+        hidden = ("text", "cut")
+        return {
+            name: value
+            for name, value in result.items()
+            if name not in hidden and not isinstance(value, Mapping)
+        }
 
     @abstractmethod
     def served_result(
         self, text: str, outputs: Mapping[str, Any], manifest: Mapping[str, Any]
     ) -> dict[str, Any]:
         """What :meth:`Use.predict` gives for a text, from the exported model's outputs."""
+
+    def identity(self, manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What versions of one exported model have in common, beside the task, as the manifest of
+        one tells it: a tagger's column, the languages of a translation."""
+        return {}

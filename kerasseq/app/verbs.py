@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,12 +13,14 @@ import yaml
 from jsonargparse import Namespace
 from rich.table import Table
 
-from kerasseq.app.exporting import ExportedModel
+from kerasseq.app.exporting import ExportedModel, export_name
 from kerasseq.app.results import Report
-from kerasseq.app.run import Run, train_run
+from kerasseq.app.run import Run, run_of, train_run
 from kerasseq.app.runs import build, recurrent_kernels
 from kerasseq.app.task import Task
+from kerasseq.config import from_dict
 from kerasseq.data.reading import decoded_lines, text_lines
+from kerasseq.data.tables import SUFFIXES, is_table, table_rows, write_table
 from kerasseq.errors import UserError
 from kerasseq.export.versions import read_manifest_of
 from kerasseq.training import devices
@@ -33,9 +35,16 @@ EXAMPLES = 3
 # -- train -----------------------------------------------------------------------------------------
 
 
-def train(task: Task, options: Namespace) -> None:
-    """Trains, then scores the test split, shows examples, and exports."""
-    run = train_run(task, options.settings, Path(options.run), download=options.download)
+def train(task: Task, options: Namespace, corpus: list[Any]) -> None:
+    """Trains, then scores the test split, shows examples, and exports.
+
+    Args:
+        task, options: of the command.
+        corpus: the data, if it is read already, in a list that gives it away.
+    """
+    export_name(Path(options.run), options.name)
+    run = train_run(task, options.settings, Path(options.run), download=options.download,
+                    corpus=corpus.pop())  # fmt: skip
     if options.only_train or not run.folder.writes:
         return
     _show_report(run.evaluate())
@@ -43,7 +52,7 @@ def train(task: Task, options: Namespace) -> None:
         say("\nexamples:")
         _show_all(task, run.rows(examples), as_json=False)
     say()
-    run.export(options.saved_models)
+    run.export(options.saved_models, name=options.name)
 
 
 # -- evaluate --------------------------------------------------------------------------------------
@@ -51,16 +60,44 @@ def train(task: Task, options: Namespace) -> None:
 
 def evaluate(task: Task, options: Namespace) -> None:
     """Reports on a split of the run's data, or on other labelled data."""
-    run = Run(task, Path(options.run), options.download)
-    report = run.evaluate(
-        options.on, split=options.split, encoding=options.encoding, limit=options.limit
-    )
-    _show_report(report)
+    run = _run_of(task, options.run, options.download)
+    reading = {n: getattr(options, n) for n in ("encoding", *task.reading_settings)}
+    reading = {name: value for name, value in reading.items() if value is not None}
+    if options.data:
+        if options.on:
+            raise UserError("--data is for the run's own data, --on for other data: give one")
+        run.use_data(options.data)
+    given = {"split": options.split, "limit": options.limit, **reading}
+    _show_report(run.evaluate(options.on, **given))
+    if options.errors:
+        path = Path(options.errors)
+        count = write_table(path, run.errors(options.on, **given))
+        say(f"  {count:,} errors written to {path}")
+
+
+def _run_of(task: Task, path: str, download: bool = False) -> Run:
+    return run_of(task)(task, Path(path), download)
 
 
 def _show_report(report: Report) -> None:
     say(f"\n{report}")
-    say(f"  written to {report.path} and .png")
+    if report.path:
+        say(f"  written to {report.path} and .png")
+
+
+# -- compare ---------------------------------------------------------------------------------------
+
+
+def compare(task: Task, options: Namespace) -> None:
+    """Says whether one run is better than another, with significance."""
+    first, second = (_run_of(task, path, options.download) for path in options.runs)
+    if options.data:
+        for run in (first, second):
+            run.use_data(options.data)
+    report = first.compare(second, options.split)
+    say(str(report))
+    if report.path:
+        say(f"  written to {report.path}")
 
 
 # -- predict ---------------------------------------------------------------------------------------
@@ -68,14 +105,74 @@ def _show_report(report: Report) -> None:
 
 def predict(task: Task, options: Namespace) -> None:
     """Predicts for arguments, a file or standard input, as a stream."""
-    texts = read_texts(options)
+    model: Run | ExportedModel
     if options.saved_model:
         path = Path(options.saved_model)
         read_manifest_of(path, task.name)
-        rows = ExportedModel(path).rows(texts)
+        model = ExportedModel(path)
     else:
-        rows = Run(task, Path(options.run)).rows(texts)
-    _show_all(task, rows, options.json)
+        model = _run_of(task, options.run)
+    table = bool(options.file) and is_table(Path(options.file))
+    if options.output and not table:
+        raise UserError(
+            f"--output is for a --file that is a table ({', '.join(SUFFIXES)}); without it "
+            "results are printed, and --json prints all of them"
+        )
+    if not table:
+        if options.column:
+            raise UserError(f"--column is for a --file that is a table ({', '.join(SUFFIXES)})")
+        _show_all(task, model.rows(read_texts(options)), options.json)
+        return
+    if options.texts:
+        raise UserError("give texts or --file, not both")
+    column = options.column or _text_column(task, model, options.file)
+    rows = table_rows(Path(options.file), [column], options.encoding, "--column names another")
+    given, read = itertools.tee(first(rows, options.limit))
+    results = model.rows(_text_in(row, column, where) for where, row in read)
+    if not options.output:
+        _show_all(task, results, options.json)
+        return
+    labelled = _labelled(task, (row for _, row in given), results)
+    count = write_table(Path(options.output), labelled)
+    note(f"{count:,} rows written to {options.output}")
+
+
+def _text_column(task: Task, model: Run | ExportedModel, file: str) -> str:
+    """The column of the texts that a model was trained on.
+
+    Raises:
+        UserError: if it was trained on no column.
+    """
+    if isinstance(model, ExportedModel):
+        settings = model.manifest["settings"]
+    else:
+        settings = model.settings.to_dict()
+    if "text_column" not in settings:
+        raise UserError(f"{file} is a table: name the column of the texts with --column")
+    return settings["text_column"]
+
+
+def _text_in(row: Mapping[str, Any], column: str, where: str) -> str:
+    text = row[column]
+    if not isinstance(text, str):
+        raise UserError(f"{where}: column {column!r} holds {text!r:.60}, expected a text")
+    return text
+
+
+def _labelled(
+    task: Task, rows: Iterable[Mapping[str, Any]], results: Iterable[Mapping[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """Rows with what was found beside what they hold; a name that is taken gets a prefix."""
+    cut = 0
+    for row, result in zip(rows, results, strict=True):
+        cut += bool(result.get("cut"))
+        found = task.table_fields(result)
+        yield {
+            **row,
+            **{f"predicted_{name}" if name in row else name: v for name, v in found.items()},
+        }
+    if cut:
+        note(f"{cut:,} texts were longer than what is read of one (text.max_length), and cut")
 
 
 def _show_all(task: Task, rows: Iterable[dict[str, Any]], as_json: bool) -> None:
@@ -126,7 +223,7 @@ def file_lines(path: Path, encoding: str) -> Iterator[str]:
 
 def export(task: Task, options: Namespace) -> None:
     """Writes a finished run in a format and verifies it in a clean process."""
-    Run(task, Path(options.run)).export(options.saved_models, options.format)
+    _run_of(task, options.run).export(options.saved_models, options.format, options.name)
 
 
 # -- describe --------------------------------------------------------------------------------------
@@ -135,7 +232,9 @@ def export(task: Task, options: Namespace) -> None:
 def describe(task: Task, options: Namespace) -> None:
     """Prints the resolved settings, the model's layers, and the device plan."""
     settings = options.settings
-    run = RunFolder(options.run)
+    run = RunFolder(options.run or f"runs/{task.name}")
+    if options.run:
+        settings = from_dict(task.settings_class, run.record(task.name)["settings"])
     if (run / "run.json").exists() and run.record(task.name)["settings"] == settings.to_dict():
         assets, whose = task.assets_class.load(run, settings), f"vocabulary of {run.path}/"
     else:

@@ -57,7 +57,9 @@ def splits_of(data: Any, columns: Sequence[str]) -> dict[str, Iterator[Row]]:
         UserError: if it is none of these, or a split is there twice, or a column is missing. Rows
             are checked as they are read.
     """
-    if isinstance(data, Mapping) and data and not set(data) & set(columns):
+    if isinstance(data, Mapping) and not data:
+        raise UserError(f"data is empty: expected splits, or the columns {', '.join(columns)}")
+    if isinstance(data, Mapping) and not set(data) & set(columns):
         splits: dict[str, Iterator[Row]] = {}
         for name, part in data.items():
             split = split_of([name]) if isinstance(name, str) else None
@@ -100,6 +102,7 @@ Given = Iterator[tuple[str, tuple[Any, ...]]]
 
 def _given(data: Any, columns: Sequence[str], where: str) -> Given:
     if hasattr(data, "as_numpy_iterator"):
+        _check_unbatched(data, where)
         return _from_rows(map(_decoded, data.as_numpy_iterator()), columns, where)
     if hasattr(data, "columns") and hasattr(data, "__getitem__"):
         _check_columns(list(data.columns), columns, where)
@@ -131,6 +134,23 @@ def _check_columns(found: Sequence[Any], columns: Sequence[str], where: str) -> 
     for column in columns:
         if column not in found:
             raise UserError(f"{where}: no column {column!r}; it has {', '.join(map(repr, found))}")
+        if found.count(column) > 1:
+            raise UserError(f"{where}: {found.count(column)} columns are {column!r}: keep one")
+
+
+def _check_unbatched(data: Any, where: str) -> None:
+    """Raises:
+    UserError: if the elements of a ``tf.data.Dataset`` are batches of texts.
+    """
+    spec = data.element_spec
+    parts = list(spec.values()) if isinstance(spec, Mapping) else spec
+    first = parts[0] if isinstance(parts, tuple | list) else parts
+    labels = parts[-1] if isinstance(parts, tuple | list) else parts
+    ranks = [getattr(part, "shape", None) for part in (first, labels)]
+    if all(shape is not None and shape.rank == 1 and shape[0] is None for shape in ranks) and (
+        getattr(labels, "dtype", None) != "string"
+    ):
+        raise UserError(f"{where}: the dataset is batched: give dataset.unbatch()")
 
 
 def _from_columns(given: Sequence[Iterable[Any]], columns: Sequence[str], where: str) -> Given:
@@ -199,13 +219,36 @@ def label_of(value: Any, where: str, column: str, kinds: set[type]) -> str:
         UserError: for a missing value, a fraction, an empty name, or labels of two kinds.
     """
     value = value.item() if getattr(value, "shape", None) == () else value
-    if not isinstance(value, str | int) or value == "":
+    if isinstance(value, float) and value.is_integer():
+        raise UserError(
+            f"{where}: {column} is {_kind(value)}, expected the name of a class: a column of whole "
+            "numbers becomes one of fractions where a value is missing; .astype(int) mends it"
+        )
+    if not isinstance(value, str | int) or (isinstance(value, str) and not value.strip()):
         raise UserError(f"{where}: {column} is {_kind(value)}, expected the name of a class")
+    if isinstance(value, str):
+        check_name(value, where, column)
     kinds.add(type(value))
     if len(kinds) > 1:
         names = " and ".join(sorted(kind.__name__ for kind in kinds))
         raise UserError(f"{where}: {column} is {value!r}: labels are of two kinds, {names}")
     return str(value).strip()
+
+
+def check_name(value: str, where: str, column: str) -> None:
+    """Raises:
+    UserError: if a class cannot be called so: a line end, or half a surrogate pair, is in it.
+    """
+    if len(value.strip().splitlines()) > 1 or (not value.isascii() and _lone(value)):
+        raise UserError(f"{where}: {column} is {_kind(value)}, expected a name in one line")
+
+
+def _lone(value: str) -> bool:
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def strings_of(value: Any, where: str, column: str) -> list[str]:

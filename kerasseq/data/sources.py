@@ -15,6 +15,11 @@ E = TypeVar("E")
 EMBEDDED, TFDS = "embedded", "tfds:"
 
 
+def is_path(source: str) -> bool:
+    """Whether a source is one file or folder."""
+    return source != EMBEDDED and not source.startswith(TFDS) and not named_splits(source)
+
+
 def read_source(
     source: str,
     *,
@@ -52,7 +57,7 @@ def named_splits(source: str) -> dict[str, str]:
     if not _SPLIT.match(source) or Path(source).exists():
         return {}
     parts = [part.split("=", 1) for part in re.split(rf",(?=(?:{'|'.join(SPLITS)})=)", source)]
-    found: dict[str, str] = dict(parts)  # type: ignore[arg-type]
+    found: dict[str, str] = dict(parts)
     if len(found) < len(parts):
         raise UserError(f"{source}: a split is named twice")
     return found

@@ -20,7 +20,7 @@ def main(words: list[str] | None = None) -> None:
         "verify",
         help="Check that a version runs with its runtime alone, and answers as it did.",
     )
-    verify.add_argument("path", type=Path, nargs="+", help="A folder such as saved_models/TASK/1.")
+    verify.add_argument("path", type=Path, nargs="+", help="A folder such as saved_models/NAME/1.")
     options = parser.parse_args(words)
     from kerasseq.export import formats, saved_model
     from kerasseq.export.versions import read_manifest

@@ -94,7 +94,7 @@ def read_json(path: Path, name: str) -> Any:
     except (OSError, ValueError):
         raise UserError(
             f"{path} is not an exported version (no readable {name}): give a folder such as "
-            "saved_models/TASK/1"
+            "saved_models/NAME/1"
         ) from None
 
 

@@ -187,8 +187,9 @@ class TextToIds(tf.Module):
             default_value=UNK,
         )
 
-    def __call__(self, texts: tf.Tensor) -> tf.Tensor:
-        """Maps string ``[N]`` to ids int32 ``[N, T]``, each row BOS and the tokens."""
+    def __call__(self, texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Maps string ``[N]`` to ids int32 ``[N, T]``, each row BOS and the tokens, and to bool
+        ``[N]``, whether a text was cut."""
         tokens = tokenize(texts)
         values = tf.cast(self.table.lookup(tokens.values), tf.int32)
         ids = tokens.with_values(values)
@@ -202,4 +203,4 @@ class TextToIds(tf.Module):
         ids = tf.ragged.boolean_mask(ids, ids.with_values(kept))
         begin = tf.fill([tf.shape(texts)[0], 1], BOS)
         ids = tf.concat([begin, ids], axis=1)
-        return ids.to_tensor(PAD)
+        return ids.to_tensor(PAD), lengths > self.max_length

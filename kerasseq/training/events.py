@@ -3,8 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
+
+from kerasseq.errors import UserError
+
+CHANGERS = ("LearningRateScheduler", "ReduceLROnPlateau")
+
+
+def check_callbacks(callbacks: Any) -> None:
+    """Makes sure that callbacks are Keras' and can do what they are for.
+
+    Raises:
+        UserError: if one is not, or it would set the learning rate.
+    """
+    if not isinstance(callbacks, Sequence) or not all(
+        isinstance(one, keras.callbacks.Callback) for one in callbacks
+    ):
+        raise UserError(
+            f"callbacks must be a list of keras.callbacks.Callback objects, got {callbacks!r:.200}"
+        )
+    for one in callbacks:
+        if isinstance(one, tuple(getattr(keras.callbacks, name) for name in CHANGERS)):
+            raise UserError(
+                f"callbacks: {type(one).__name__} sets the learning rate, and callbacks observe; "
+                "the settings training.learning_rate, warmup and decay do that, and are repeated "
+                "by a resumed run"
+            )
 
 
 class Events:

@@ -205,7 +205,14 @@ def trained(once, reviews):
     """A finished run, its exports, and what ``train`` printed."""
 
     def make(folder):
-        where = ["--run", folder / "run", "--saved-models", folder / "saved_models"]
+        where = [
+            "--run",
+            folder / "run",
+            "--saved-models",
+            folder / "saved_models",
+            "--name",
+            "sentiment",
+        ]
         return spawn("train", "--data", reviews, *where, *SMALL, start=python)
 
     return once("sentiment", make)

@@ -42,7 +42,16 @@ def test_a_model_that_a_format_cannot_hold_leaves_nothing(trained, tmp_path, mon
     monkeypatch.setattr(
         formats.tf.lite.TFLiteConverter, "from_saved_model", lambda *args, **more: converter
     )
-    where = ["--run", trained[0] / "run", "--saved-models", tmp_path, "--format", "litert"]
+    where = [
+        "--run",
+        trained[0] / "run",
+        "--saved-models",
+        tmp_path,
+        "--format",
+        "litert",
+        "--name",
+        "sentiment",
+    ]
     assert "LiteRT cannot hold this model: no such op" in call("export", *where, status=2)
     assert not list((tmp_path / "sentiment-litert").iterdir())
 

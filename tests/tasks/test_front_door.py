@@ -158,7 +158,7 @@ def test_the_lines_of_the_readme(rows, tmp_path, monkeypatch, capsys):
     printed = capsys.readouterr().out
     assert "test split:\n  accuracy" in printed
     assert "Prediction(text='A film I will not forget.'" in printed
-    assert (tmp_path / "saved_models/sentiment/1/manifest.json").exists()
+    assert (tmp_path / "saved_models/films/1/manifest.json").exists()
     assert (tmp_path / "runs/films/model.keras").exists()
 
 

@@ -67,6 +67,7 @@ class LanguageModel(Task[LanguageModelSettings, TextData, Assets]):
         "text",
         "init_from",
     )
+    reading_settings = ("text_column",)
     search_space = {
         "training.learning_rate": Range(5e-4, 1e-2, log=True),
         "model.cell": Choice(("gru", "lstm")),
@@ -186,10 +187,11 @@ class LanguageModel(Task[LanguageModelSettings, TextData, Assets]):
 
         return TextModel(model, settings, assets)
 
-    def show_report(self, report: dict[str, Any], name: str, folder: Path) -> list[str]:
+    def show_report(self, report: dict[str, Any], name: str, folder: Path | None) -> list[str]:
         from kerasseq.tasks.language_model.report import frequency_bands, report_lines
 
-        frequency_bands(report["bands"], folder / f"{name}.png", name)
+        if folder:
+            frequency_bands(report["bands"], folder / f"{name}.png", name)
         return report_lines(report)
 
     def show_prediction(self, result: dict[str, Any]) -> str:
@@ -199,6 +201,10 @@ class LanguageModel(Task[LanguageModelSettings, TextData, Assets]):
         rows = (f"  {row['probability']:.4f}  {shown_token(row['token'])}\n"
                 for row in result["next"])  # fmt: skip
         return f"{shortened(result['text'])} ...\n{''.join(rows)}"
+
+    def table_fields(self, result: Mapping[str, Any]) -> dict[str, Any]:
+        best = result["next"][0]
+        return {"next": best["token"], "probability": best["probability"]}
 
     def served_result(
         self, text: str, outputs: Mapping[str, Any], manifest: Mapping[str, Any]

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from kerasseq.decoding.beam_search import beam_search
 from kerasseq.decoding.sampling import choose, sampling_specs
 from kerasseq.decoding.settings import Sampling
 from kerasseq.decoding.step import without
+from kerasseq.evaluation.paired import Metric, Outcome
 from kerasseq.evaluation.perplexity import perplexity
 from kerasseq.export.elementary import Elementary
 from kerasseq.export.serving import Serving
@@ -31,6 +33,9 @@ from kerasseq.text.vocabulary import EOS, SPECIAL_TOKENS, UNK
 
 VALIDATION_STREAMS = 20
 """Into how many streams validation text is cut while a model is trained, which is faster."""
+
+ERRORS, BEFORE = 1000, 20
+"""Most tokens in a list of errors, and how many are shown before each."""
 
 PIECE = 512
 """Tokens of a prompt or a line that are read at once."""
@@ -225,6 +230,39 @@ class TextModel(Use[TextData]):
         figures = report(nll, ids, characters, self._counts)
         return {"level": self.settings.text.level, **figures}
 
+    def errors(self, data: TextData, split: str) -> Iterator[dict[str, Any]]:
+        """The tokens that the model held least likely, at most :data:`ERRORS`: ``line`` and
+        ``position`` (from 1), what stands ``before``, ``token``, its ``probability``."""
+        ids = data.splits[split]
+        nll = self._nll(ids, self.settings.score_streams)
+        starts = _line_starts(ids)
+        for at in np.argsort(-nll, kind="stable")[:ERRORS].tolist():
+            line = int(np.searchsorted(starts, at, side="right"))
+            first = max(int(starts[line - 1]), at - BEFORE)
+            yield {
+                "line": line,
+                "position": at - int(starts[line - 1]) + 1,
+                "before": self.codec.decode(ids[first:at]),
+                "token": self.codec.spellings[int(ids[at])],
+                "probability": float(np.exp(-nll[at])),
+            }
+
+    def outcome(self, data: TextData, split: str) -> Outcome:
+        """The nll of each line, and of its tokens; the latter is compared only with a model of the
+        same vocabulary."""
+        ids = data.splits[split]
+        nll = self._nll(ids, self.settings.score_streams).astype(np.float64)
+        starts = _line_starts(ids)
+        lines = np.add.reduceat(nll, starts)
+        tokens = np.diff([*starts, len(ids)]).astype(np.float64)
+        known = self.codec.vocabulary.tokens
+        mark = hashlib.sha256("\n".join(known).encode("utf-8", "surrogatepass")).hexdigest()[:8]
+        metrics = [
+            Metric("nats a line", "min", lines, np.ones(len(lines))),
+            Metric(f"nats a token (vocabulary {mark})", "min", lines, tokens),
+        ]
+        return Outcome("lines", metrics)
+
     def _nll(self, ids: np.ndarray, streams: int) -> np.ndarray:
         """The nll of each token of a text, read as in training."""
         if self.settings.streams.mode == "sentences":
@@ -243,6 +281,12 @@ class TextModel(Use[TextData]):
     def elementary(self) -> Elementary:
         """Token by token, with the states handed on."""
         return elementary(self.model, self.settings, self.codec)
+
+
+def _line_starts(ids: np.ndarray) -> np.ndarray:
+    """Where each line begins, int64 ``[L]``."""
+    ends = np.flatnonzero(ids[:-1] == EOS) + 1
+    return np.concatenate([[0], ends])
 
 
 class _Pairs:

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from kerasseq.app.task import Use
 from kerasseq.data.batches import blocks, lengths_of, pad, sorted_batches
+from kerasseq.evaluation.paired import Metric, Outcome
 from kerasseq.export.elementary import Elementary
 from kerasseq.export.serving import Serving, text_signature
 from kerasseq.tasks.sentiment.data import Assets, LabelledData, encode_text
@@ -64,14 +65,38 @@ class Classifier(Use[LabelledData]):
         part = data.splits[split]
         return report(self.probabilities(part.sequences), part.labels, self.assets.class_names)
 
+    def errors(self, data: LabelledData, split: str) -> Iterator[dict[str, Any]]:
+        """Texts with a wrong label: ``text``, ``label``, ``predicted`` and its ``probability``."""
+        part, names = data.splits[split], self.assets.class_names
+        shares = self.probabilities(part.sequences)
+        chosen, best = shares.argmax(axis=1), shares.max(axis=1)
+        for i in np.argsort(-best, kind="stable"):
+            if chosen[i] != part.labels[i]:
+                yield {
+                    "text": part.texts[i],
+                    "label": names[part.labels[i]],
+                    "predicted": names[chosen[i]],
+                    "probability": round(float(best[i]), 6),
+                }
+
+    def outcome(self, data: LabelledData, split: str) -> Outcome:
+        """Which examples are right, and the log-loss of each."""
+        part = data.splits[split]
+        shares = self.probabilities(part.sequences).astype(np.float64)
+        right = (shares.argmax(axis=1) == part.labels).astype(np.float64)
+        true = shares[np.arange(len(right)), part.labels]
+        ones, loss = np.ones(len(right)), -np.log(np.maximum(true, 1e-12))
+        metrics = [Metric("accuracy", "max", right, ones), Metric("log-loss", "min", loss, ones)]
+        return Outcome("examples", metrics)
+
     def predict(self, texts: Iterable[str]) -> Iterator[dict[str, Any]]:
         """See :func:`result_of`."""
         for block in blocks(iter(texts), BLOCK):
-            encoded = [
-                encode_text(text, self.assets.vocabulary, self.settings.text) for text in block
-            ]
-            for text, shares in zip(block, self.probabilities(encoded).tolist(), strict=True):
-                yield result_of(text, shares, self.assets.class_names)
+            vocabulary, how = self.assets.vocabulary, self.settings.text
+            encoded = [encode_text(text, vocabulary, how) for text in block]
+            shares = self.probabilities([ids for ids, _ in encoded]).tolist()
+            for text, (_, cut), row in zip(block, encoded, shares, strict=True):
+                yield result_of(text, row, self.assets.class_names, cut)
 
     def serving(self, samples: Sequence[str]) -> Serving:
         """Texts to labels and probabilities."""
@@ -82,6 +107,7 @@ class Classifier(Use[LabelledData]):
                     "label": result["label"],
                     "probability": result["probability"],
                     "probabilities": list(result["probabilities"].values()),
+                    "cut": result["cut"],
                 }
                 for result in self.predict(texts)
             ]
@@ -96,12 +122,16 @@ class Classifier(Use[LabelledData]):
         return elementary(self.model, self.settings, self.assets)
 
 
-def result_of(text: str, shares: Sequence[float], names: Sequence[str]) -> dict[str, Any]:
-    """A text with its label, the label's probability, and those of all classes."""
+def result_of(
+    text: str, shares: Sequence[float], names: Sequence[str], cut: bool
+) -> dict[str, Any]:
+    """A text with its label, the label's probability, those of all classes, and whether only a
+    part of it was read."""
     best = max(range(len(names)), key=shares.__getitem__)
     return {
         "text": text,
         "label": names[best],
         "probability": shares[best],
         "probabilities": dict(zip(names, shares, strict=True)),
+        "cut": bool(cut),
     }

@@ -17,9 +17,10 @@ KEYS = np.array(V["ngrams"], np.int64)
 def encode(text):
     normal = unicodedata.normalize("NFC", re.sub(V["markup"], " ", text)).casefold()
     ids = [IDS.get(token, 1) for token in re.findall(V["token"], normal)]
-    if len(ids) > V["head"] + V["tail"]:
+    cut = len(ids) > V["head"] + V["tail"]
+    if cut:
         ids = ids[: V["head"]] + ids[len(ids) - V["tail"] :]
-    return [2, *ids]
+    return [2, *ids], cut
 
 
 def ngrams(ids):
@@ -34,9 +35,9 @@ def ngrams(ids):
 
 
 for line in sys.stdin:
-    ids = encode(line)
+    ids, cut = encode(line)
     inputs = {"ids": ids, "ngrams": ngrams(ids)} if V["longest"] else {"ids": ids}
     shares = run("classify", **{k: np.array([v], np.int32) for k, v in inputs.items()})
     (shares,) = shares["probabilities"].tolist()
     best = int(np.argmax(shares))
-    print(json.dumps({"label": V["labels"][best], "probability": shares[best]}))
+    print(json.dumps({"label": V["labels"][best], "probability": shares[best], "cut": cut}))

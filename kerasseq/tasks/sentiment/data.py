@@ -57,10 +57,17 @@ class Assets(NamedTuple):
 
 @dataclass(frozen=True)
 class EncodedTexts:
-    """A split: sequences of ids, each starting with BOS, with their class indices."""
+    """A split.
+
+    Attributes:
+        sequences: of ids, each starting with BOS.
+        labels: class indices int32 ``[N]``.
+        texts: as they were; none of what is trained on.
+    """
 
     sequences: list[np.ndarray]
     labels: np.ndarray
+    texts: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.sequences)
@@ -149,9 +156,13 @@ def check_labels(examples: Sequence[LabelledText], names: list[str], where: str)
         )
 
 
-def encode_text(text: str, vocabulary: Vocabulary, settings: TextSettings) -> np.ndarray:
-    """Ids of one text: BOS, then its tokens, cut by the rule of ``settings``."""
-    return _with_bos(vocabulary.encode(tokenize(text)), settings)
+def encode_text(
+    text: str, vocabulary: Vocabulary, settings: TextSettings
+) -> tuple[np.ndarray, bool]:
+    """Ids of one text: BOS, then its tokens, cut by the rule of ``settings``; and whether it was
+    cut."""
+    ids = vocabulary.encode(tokenize(text))
+    return _with_bos(ids, settings), len(ids) > settings.max_length
 
 
 def _with_bos(ids: np.ndarray, settings: TextSettings) -> np.ndarray:
@@ -163,6 +174,7 @@ def encode_split(
     tokens: Iterable[list[str]],
     assets: Assets,
     settings: TextSettings,
+    keep_texts: bool,
 ) -> tuple[EncodedTexts, dict[str, Any]]:
     """Encodes a split and says what it holds.
 
@@ -171,6 +183,7 @@ def encode_split(
         tokens: of each text; at least one.
         assets: of the train split; a label's index is its position among the classes.
         settings: the cut.
+        keep_texts: whether the split has its texts, which errors are listed with.
     """
     encoded = [assets.vocabulary.encode(words) for words in tokens]
     lengths = np.array([len(ids) for ids in encoded])
@@ -178,6 +191,7 @@ def encode_split(
     split = EncodedTexts(
         [_with_bos(ids, settings) for ids in encoded],
         np.array([index[example.label] for example in examples], np.int32),
+        [example.text for example in examples] if keep_texts else (),
     )
     unknown = sum(int(np.count_nonzero(ids == UNK)) for ids in encoded)
     counts = Counter(example.label for example in examples)
@@ -224,10 +238,12 @@ def encode_corpus(
             tokens["train"], settings.vocabulary_size, settings.min_count
         )
     )
-    assets = Assets(vocabulary, names)
+    trained, assets = assets is not None, Assets(vocabulary, names)
     splits, reports = {}, {}
     for name, part in corpus.splits.items():
-        splits[name], reports[name] = encode_split(part, tokens.pop(name), assets, settings)
+        splits[name], reports[name] = encode_split(
+            part, tokens.pop(name), assets, settings, keep_texts=trained or name != "train"
+        )
     samples = [example.text for example in corpus.splits["validation"][:SAMPLES]]
     return Data(splits, assets, _report(corpus, assets, reports), samples)
 
@@ -244,7 +260,7 @@ def encode_test(
     examples = corpus.splits[split]
     check_labels(examples, assets.class_names, corpus.source)
     tokens = (tokenize(example.text) for example in examples)
-    part, summary = encode_split(examples, tokens, assets, settings)
+    part, summary = encode_split(examples, tokens, assets, settings, keep_texts=True)
     return Data({"test": part}, assets, _report(corpus, assets, {split: summary}))
 
 

@@ -36,13 +36,14 @@ class TextClassifier(tf.Module):
         names = tf.constant(assets.class_names)
 
         def serve(text: tf.Tensor) -> dict[str, tf.Tensor]:
-            ids = self.text_to_ids(text)
+            ids, cut = self.text_to_ids(text)
             shares = tf.nn.softmax(model(ids, training=False))
             best = tf.argmax(shares, axis=-1)
             return {
                 "label": tf.gather(names, best),
                 "probability": tf.reduce_max(shares, axis=-1),
                 "probabilities": shares,
+                "cut": cut,
             }
 
         self.serve = tf.function(
@@ -90,7 +91,7 @@ def elementary(model: keras.Model, settings: SentimentSettings, assets: Assets) 
     }
 
     def answer(result: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: result[name] for name in ("label", "probability")}
+        return {name: result[name] for name in ("label", "probability", "cut")}
 
     functions = {"classify": tf.function(classify, input_signature=signature, autograph=False)}
     return Elementary(model, functions, vocabulary, CLIENT, settings, answer)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from kerasseq.data.corpus import WHOLE, Corpus
 from kerasseq.data.examples import LabelledText
 from kerasseq.data.folders import files_in, is_archive, split_files, suffix, whole_stem
+from kerasseq.data.memory import check_name
 from kerasseq.data.reading import archive_files, decode, reader
 from kerasseq.data.tables import SUFFIXES, table_rows
 from kerasseq.errors import UserError
@@ -58,6 +59,7 @@ def table_examples(path: Path, columns: Columns, encoding: str) -> Iterator[Labe
         label = str(row[columns.label]).strip()
         if not label:
             raise UserError(f"{where}: no value in column {columns.label!r}")
+        check_name(label, where, columns.label)
         yield LabelledText(str(row[columns.text]), label)
 
 

@@ -40,12 +40,14 @@ class Prediction:
         label: the likeliest class.
         probability: of that class.
         probabilities: of every class; None where an export's client does not tell.
+        cut: whether the text was longer than what is read of it (``text.max_length``).
     """
 
     text: str
     label: str
     probability: float
     probabilities: dict[str, float] | None
+    cut: bool
 
 
 class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
@@ -59,6 +61,7 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
     prediction_class = Prediction
     goals = {"accuracy": "max", "loss": "min"}
     data_settings = (*Task.data_settings, "held_out", "text", "text_column", "label_column")
+    reading_settings = ("text_column", "label_column")
     search_space = {
         "training.learning_rate": Range(5e-4, 1e-2, log=True),
         "model.cell": Choice(("gru", "lstm")),
@@ -170,20 +173,25 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
 
         return Classifier(model, settings, assets)
 
-    def show_report(self, report: dict[str, Any], name: str, folder: Path) -> list[str]:
+    def show_report(self, report: dict[str, Any], name: str, folder: Path | None) -> list[str]:
         from kerasseq import plots
         from kerasseq.tasks.sentiment.report import report_lines
 
         title = f"{name}: accuracy {report['accuracy']:.4f}"
-        plots.confusion(report["confusion"], list(report["classes"]), folder / f"{name}.png", title)
+        if folder:
+            names, path = list(report["classes"]), folder / f"{name}.png"
+            plots.confusion(report["confusion"], names, path, title)
         return report_lines(report)
 
     def show_prediction(self, result: dict[str, Any]) -> str:
-        return f"{result['label']:>10} {result['probability']:.3f}  {shortened(result['text'])}"
+        cut = "  (cut)" if result["cut"] else ""
+        shown = shortened(result["text"])
+        return f"{result['label']:>10} {result['probability']:.3f}  {shown}{cut}"
 
     def served_result(
         self, text: str, outputs: Mapping[str, Any], manifest: Mapping[str, Any]
     ) -> dict[str, Any]:
         from kerasseq.tasks.sentiment.classifier import result_of
 
-        return result_of(text, outputs["probabilities"], manifest["data"]["classes"])
+        names = manifest["data"]["classes"]
+        return result_of(text, outputs["probabilities"], names, outputs["cut"])

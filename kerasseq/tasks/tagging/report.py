@@ -15,8 +15,9 @@ from kerasseq.evaluation.classification import (
     per_class,
     wilson_interval,
 )
+from kerasseq.evaluation.paired import Metric, Outcome
 from kerasseq.tasks.tagging.iob import is_iob
-from kerasseq.tasks.tagging.spans import span_scores
+from kerasseq.tasks.tagging.spans import span_scores, spans
 
 RESAMPLES = 1000
 CONFUSIONS, EXAMPLES = 10, 3
@@ -193,6 +194,28 @@ def report(
     result |= _classes(true, predicted, names)
     result["confusions"] = _confusions(sentences, true, predicted)
     return result
+
+
+def outcome(true: Rows, predicted: Rows, names: Sequence[str]) -> Outcome:
+    """What is compared with another tagger, sentence by sentence: right tokens, and of IOB tags
+    the F1 of spans.
+
+    Args:
+        true, predicted: tags.
+        names: the tags that the model knows.
+    """
+    rows = _hits(true, predicted)
+    right = np.array([row.sum() for row in rows], np.float64)
+    lengths = np.array([len(row) for row in rows], np.float64)
+    metrics = [Metric("accuracy", "max", right, lengths)]
+    if is_iob(names):
+        pairs = [
+            (set(spans(one)), set(spans(other))) for one, other in zip(true, predicted, strict=True)
+        ]
+        both = np.array([2 * len(gold & guessed) for gold, guessed in pairs], np.float64)
+        either = np.array([len(gold) + len(guessed) for gold, guessed in pairs], np.float64)
+        metrics.append(Metric("F1 of spans", "max", both, either))
+    return Outcome("sentences", metrics)
 
 
 def _checked_lengths(*columns: Sequence[Any]) -> np.ndarray:

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from kerasseq.app.task import Use
 from kerasseq.data.batches import TokenBatchSettings, blocks, fixed_batches, lengths_of
+from kerasseq.evaluation.paired import Outcome
 from kerasseq.export.elementary import Elementary
 from kerasseq.export.serving import Serving, Signature, text_signature
 from kerasseq.tasks.tagging import report
@@ -111,6 +112,34 @@ class Tagger(Use[TaggedData]):
             baseline,
             [baseline.tag(sentence) for sentence in words],
         )
+
+    def errors(self, data: TaggedData, split: str) -> Iterator[dict[str, Any]]:
+        """Words with a wrong tag: ``sentence`` and ``position`` (from 1), ``word``, ``tag``,
+        ``predicted``, its ``probability``, and the words around, ``context``."""
+        part = data.splits[split]
+        words, true = part.rows(self.settings.column)
+        rows = [
+            (-float(share), number, position, self.assets.names[tag])
+            for number, each in enumerate(self.tag_table(part.table))
+            for position, (tag, share) in enumerate(zip(*each, strict=True))
+            if self.assets.names[tag] != true[number][position]
+        ]
+        for share, number, position, tag in sorted(rows):
+            yield {
+                "sentence": number + 1,
+                "position": position + 1,
+                "word": words[number][position],
+                "tag": true[number][position],
+                "predicted": tag,
+                "probability": round(-share, 6),
+                "context": report.excerpt(words[number], position),
+            }
+
+    def outcome(self, data: TaggedData, split: str) -> Outcome:
+        """Right tokens of each sentence; of IOB tags the spans too."""
+        part = data.splits[split]
+        _, true = part.rows(self.settings.column)
+        return report.outcome(true, self._names(self.tag_table(part.table)), self.assets.names)
 
     def _names(self, tagged: Sequence[Tagged]) -> list[list[str]]:
         return [[self.assets.names[i] for i in each.tags] for each in tagged]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,6 +63,7 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
     run_class = "kerasseq.tasks.tagging.run:TaggingRun"
     goals = {"accuracy": "max", "unseen": "max", "f1": "max"}
     data_settings = (*Task.data_settings, "held_out", "column", "words")
+    reading_settings = ("column",)
     search_space = {
         "training.learning_rate": Range(1e-3, 1e-2, log=True),
         "model.output": Choice(("softmax", "crf")),
@@ -135,6 +136,24 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
             )
         return data
 
+    def as_trained(
+        self,
+        settings: TaggingSettings,
+        reading: TaggingSettings,
+        corpus: Corpus[TaggedSentence],
+        assets: Assets,
+    ) -> Corpus[TaggedSentence]:
+        if reading.column == settings.column:
+            return corpus
+
+        def renamed(sentence: TaggedSentence) -> TaggedSentence:
+            tags = sentence.columns[reading.column]
+            return replace(sentence, columns={**sentence.columns, settings.column: tags})
+
+        splits = {split: [renamed(one) for one in part] for split, part in corpus.splits.items()}
+        note = f"the column {reading.column} is compared with {settings.column}"
+        return Corpus(corpus.source, splits, [*corpus.notes, note])
+
     def encode(
         self,
         settings: TaggingSettings,
@@ -196,21 +215,29 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
 
         return Tagger(model, settings, assets)
 
-    def show_report(self, report: dict[str, Any], name: str, folder: Path) -> list[str]:
+    def show_report(self, report: dict[str, Any], name: str, folder: Path | None) -> list[str]:
         from kerasseq import plots
         from kerasseq.tasks.tagging.report import report_lines
 
         title = f"{name}: accuracy {report['accuracy']:.4f}"
-        plots.confusion(report["confusion"], list(report["classes"]), folder / f"{name}.png", title)
+        if folder:
+            names, path = list(report["classes"]), folder / f"{name}.png"
+            plots.confusion(report["confusion"], names, path, title)
         return report_lines(report)
 
     def show_prediction(self, result: dict[str, Any]) -> str:
         return " ".join(f"{w}/{t}" for w, t in zip(result["tokens"], result["tags"], strict=True))
 
+    def table_fields(self, result: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: result[name] for name in ("tokens", "tags")}
+
     def served_result(
         self, text: str, outputs: Mapping[str, Any], manifest: Mapping[str, Any]
     ) -> dict[str, Any]:
         return {"text": text, **{name: outputs[name] for name in OUTPUTS}}
+
+    def identity(self, manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {"column": manifest["settings"]["column"]}
 
 
 class Ner(PosTagging):

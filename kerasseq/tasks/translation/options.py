@@ -1,20 +1,13 @@
-"""The verbs of translation and their options: ``translate`` and ``compare``.
+"""The verb of translation, ``translate``, and its options.
 
-What they do is in :mod:`kerasseq.tasks.translation.verbs`.
+What it does is in :mod:`kerasseq.tasks.translation.verbs`.
 """
 
 from __future__ import annotations
 
 import argparse
 
-from kerasseq.app.options import (
-    download_option,
-    input_options,
-    json_option,
-    late,
-    run_option,
-    split_option,
-)
+from kerasseq.app.options import input_options, json_option, late, run_option
 from kerasseq.app.task import Task, Verb
 
 
@@ -51,14 +44,6 @@ def translate_options(parser: argparse.ArgumentParser, task: Task) -> None:
     )
 
 
-def compare_options(parser: argparse.ArgumentParser, task: Task) -> None:
-    """Adds the options of ``compare``."""
-    run_option(parser, task)
-    parser.add_argument("--with", dest="other", metavar="RUN", help="The other run.")
-    split_option(parser)
-    download_option(parser)
-
-
 VERBS = (
     Verb(
         "translate",
@@ -66,11 +51,5 @@ VERBS = (
         late("translate", "kerasseq.tasks.translation.verbs"),
         translate_options,
         "[texts ...]",
-    ),
-    Verb(
-        "compare",
-        "Compare the scores of two runs.",
-        late("compare", "kerasseq.tasks.translation.verbs"),
-        compare_options,
     ),
 )

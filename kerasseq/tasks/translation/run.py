@@ -6,13 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kerasseq.app.results import texts_of
-from kerasseq.app.run import Run
+from kerasseq.app.results import Report, texts_of
+from kerasseq.app.run import Run, names_of
 from kerasseq.config import replace
 from kerasseq.decoding.beam_search import check_beam
 from kerasseq.decoding.settings import BeamSettings
 from kerasseq.errors import UserError
-from kerasseq.storage import write_json
 from kerasseq.tasks.translation import comparison
 from kerasseq.tasks.translation.scores import length_curves
 from kerasseq.tasks.translation.serving import Translation
@@ -61,42 +60,33 @@ class TranslationRun(Run):
             found = reader.translate(given, search, n_best, attention)
             return [Translated(text, translations) for text, translations in found]
 
-    def compare(self, other: TranslationRun, split: str = "test") -> dict[str, Any]:
+    def compare(self, other: Run, split: str | None = None) -> Report:
         """Whether this run or another one translates better: paired bootstrap resampling.
 
         The comparison is written beside this run's reports, with the curves by length.
 
         Args:
             other: scored on the same split.
-            split: of the data of both.
+            split: of the data of both; by default ``test``.
 
         Raises:
             ValueError: if the two are the same, or their splits differ, or one is not scored yet.
         """
-        if self.path.resolve() == other.path.resolve():
-            raise UserError(f"{self.path} and {other.path} are the same run")
+        split = self.check_comparable(other, split)
         data = self.own_data(split)
-        digests = [run.folder.need_json("data.json")["splits"] for run in (self, other)]
-        if digests[0][split]["sha256"] != digests[1].get(split, {}).get("sha256"):
-            raise UserError(f"the {split} splits of the two runs differ")
         pairs = data.splits[split].pairs
         outputs = [_scored(run.folder, split) for run in (self, other)]
         found = comparison.compare(
             outputs[0], outputs[1], [pair.target for pair in pairs],
             [pair.source for pair in pairs], data.assets.languages[1], self.settings.seed,
         )  # fmt: skip
-        found = {"first": str(self.path), "second": str(other.path), **found}
-        path = self.folder / f"evaluation/{split}-against-{other.path.name}.json"
-        write_json(path, found)
-        curves = dict(zip(names_of(self, other), found["by_length"].values(), strict=True))
-        length_curves(curves, path.with_suffix(".png"), "BLEU by length of the source")
-        return found
-
-
-def names_of(first: Run, second: Run) -> list[str]:
-    """The folders' names of two runs, or their paths where these are the same."""
-    names = [first.path.name, second.path.name]
-    return names if names[0] != names[1] else [str(first.path), str(second.path)]
+        names = names_of(self, other)
+        lines = comparison.compare_lines(found, *names)
+        report = self.keep_comparison(other, split, found, lines)
+        if report.path:
+            curves = dict(zip(names, found["by_length"].values(), strict=True))
+            length_curves(curves, report.path.with_suffix(".png"), "BLEU by length of the source")
+        return report
 
 
 def chosen_beam(beam: BeamSettings, changes: Mapping[str, Any]) -> BeamSettings:

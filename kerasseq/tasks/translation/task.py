@@ -41,11 +41,13 @@ class Prediction:
         text: as it was given.
         translation: the best one found.
         score: its log-probability, normalised by its length.
+        cut: whether the text was longer than what is read of it (``text.max_length``).
     """
 
     text: str
     translation: str
     score: float
+    cut: bool
 
 
 class Translation(Task[TranslationSettings, PairData, Assets]):
@@ -60,6 +62,7 @@ class Translation(Task[TranslationSettings, PairData, Assets]):
     run_class = "kerasseq.tasks.translation.run:TranslationRun"
     goals = {"bleu": "max", "perplexity": "min", "loss": "min"}
     data_settings = (*Task.data_settings, "source", "target", "held_out", "text")
+    reading_settings = ("source", "target")
     search_space = {
         "training.learning_rate": Range(3e-4, 5e-3, log=True),
         "model.cell": Choice(("gru", "lstm")),
@@ -126,6 +129,20 @@ class Translation(Task[TranslationSettings, PairData, Assets]):
         corpus = cut_corpus(corpus, settings.held_out, settings.seed)
         return encode_corpus(corpus, settings.text, assets)
 
+    def as_trained(
+        self,
+        settings: TranslationSettings,
+        reading: TranslationSettings,
+        corpus: Corpus[Pair],
+        assets: Assets,
+    ) -> Corpus[Pair]:
+        if corpus.languages == assets.languages[::-1] != assets.languages:
+            raise UserError(
+                f"{corpus.source} is read as {' to '.join(corpus.languages)}, and the run "
+                f"translates {' to '.join(assets.languages)}: turn --source and --target round"
+            )
+        return corpus
+
     def encode(
         self, settings: TranslationSettings, corpus: Corpus[Pair], split: str, assets: Assets
     ) -> PairData:
@@ -162,12 +179,13 @@ class Translation(Task[TranslationSettings, PairData, Assets]):
 
         return Translator(model, settings, assets)
 
-    def show_report(self, report: dict[str, Any], name: str, folder: Path) -> list[str]:
+    def show_report(self, report: dict[str, Any], name: str, folder: Path | None) -> list[str]:
         from kerasseq.tasks.translation.report import report_lines
         from kerasseq.tasks.translation.scores import length_curves
 
-        curve = {f"beam {report['beam']['size']}": report["by_length"]}
-        length_curves(curve, folder / f"{name}.png", f"{name}: BLEU by length of the source")
+        if folder:
+            curve = {f"beam {report['beam']['size']}": report["by_length"]}
+            length_curves(curve, folder / f"{name}.png", f"{name}: BLEU by length of the source")
         head = f"perplexity {report['perplexity']:.2f} ({report['tokens']:,} tokens)"
         if report["sources_cut"]:
             head += f"; {report['sources_cut']:,} sources are longer than what is read, and cut"
@@ -183,4 +201,7 @@ class Translation(Task[TranslationSettings, PairData, Assets]):
 
         if outputs["cut"]:
             say_cut(text, manifest["settings"]["text"]["max_length"])
-        return result_of(text, outputs["translation"], outputs["score"])
+        return result_of(text, outputs["translation"], outputs["score"], outputs["cut"])
+
+    def identity(self, manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+        return dict(zip(("source", "target"), manifest["data"]["languages"], strict=True))

@@ -30,7 +30,7 @@ from kerasseq.tasks.translation.data import (
 )
 from kerasseq.tasks.translation.export import can_copy, elementary, ends_of
 from kerasseq.tasks.translation.report import report
-from kerasseq.tasks.translation.scores import bleu
+from kerasseq.tasks.translation.scores import bleu, need_sacrebleu
 from kerasseq.tasks.translation.serving import Translation, serving
 from kerasseq.tasks.translation.settings import TranslationSettings
 from kerasseq.text.shortened import shortened
@@ -198,12 +198,32 @@ class Translator(Use[PairData]):
             "translations": texts,
         }
 
+    def errors(self, data: PairData, split: str) -> Iterator[dict[str, Any]]:
+        """Translations that differ from their reference, the most confident first: ``source``,
+        ``reference``, ``translation``, its ``chrf`` and its ``score``, by which they stand."""
+        chrf, pairs = need_sacrebleu().CHRF(), data.splits[split].pairs
+        found = self.translate((pair.source for pair in pairs), self.settings.beam)
+        rows = [
+            (best.score, pair, best.text)
+            for pair, (_, (best,)) in zip(pairs, found, strict=True)
+            if best.text != pair.target
+        ]
+        for score, pair, text in sorted(rows, key=lambda row: -row[0]):
+            yield {
+                "source": pair.source,
+                "reference": pair.target,
+                "translation": text,
+                "chrf": round(chrf.sentence_score(text, [pair.target]).score, 4),
+                "score": round(score, 6),
+            }
+
     def predict(self, texts: Iterable[str]) -> Iterator[dict[str, Any]]:
         """See :func:`result_of`; says which texts are cut."""
         for text, (best,) in self.translate(texts, self.settings.beam):
-            if self.is_cut(text):
+            cut = self.is_cut(text)
+            if cut:
                 say_cut(text, self.longest)
-            yield result_of(text, best.text, best.score)
+            yield result_of(text, best.text, best.score, cut)
 
     def serving(self, samples: Sequence[str]) -> Serving:
         """Texts to translations, one or several, with attention."""
@@ -278,9 +298,9 @@ def _batches(sources: Sequence[np.ndarray], most: int) -> Iterator[np.ndarray]:
         order = order[size:]
 
 
-def result_of(text: str, translation: str, score: float) -> dict[str, Any]:
-    """A text with its translation, and the score of that."""
-    return {"text": text, "translation": translation, "score": score}
+def result_of(text: str, translation: str, score: float, cut: bool) -> dict[str, Any]:
+    """A text with its translation, the score of that, and whether only a part of it was read."""
+    return {"text": text, "translation": translation, "score": score, "cut": bool(cut)}
 
 
 def say_cut(text: str, longest: int) -> None:

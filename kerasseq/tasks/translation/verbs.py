@@ -1,4 +1,4 @@
-"""The verbs of translation: ``translate`` and ``compare``."""
+"""The verb of translation: ``translate``."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ from kerasseq.decoding.settings import BeamSettings, Sampling
 from kerasseq.errors import UserError
 from kerasseq.export import saved_model
 from kerasseq.export.versions import read_manifest_of
-from kerasseq.tasks.translation import comparison
-from kerasseq.tasks.translation.run import TranslationRun, chosen_beam, names_of
+from kerasseq.tasks.translation.run import chosen_beam
 from kerasseq.tasks.translation.serving import Translation, unpadded
 from kerasseq.tasks.translation.translator import say_cut
 from kerasseq.training.progress import note, say
@@ -164,20 +163,3 @@ def _plot(source_tokens: list[str], translations: list[Translation], path: Path)
     for missing in plots.attention(best.attention, source_tokens, best.tokens, path, "Attention"):
         note(missing)
     note(f"attention of the first text: {path}")
-
-
-# -- compare ---------------------------------------------------------------------------------------
-
-
-def compare(task: Task, options: Namespace) -> None:
-    """Paired significance of the difference between two runs, and their curves by length."""
-    if not options.other:
-        raise UserError("give the other run: --with RUN")
-    first, second = (
-        TranslationRun(task, Path(path), options.download) for path in (options.run, options.other)
-    )
-    found = first.compare(second, options.split)
-    for line in comparison.compare_lines(found, *names_of(first, second)):
-        say(line)
-    path = first.folder / f"evaluation/{options.split}-against-{second.path.name}"
-    say(f"  written to {path}.json and .png")

@@ -417,7 +417,7 @@ def test_damaged_runs_and_foreign_exports(trained, tmp_path):
     for verb in ("next", "generate", "score"):
         line = call(verb, "a", "--saved-model", folder / "run", status=2)
         assert "is not an exported version" in line
-        assert "give a folder such as saved_models/TASK/1" in line
+        assert "give a folder such as saved_models/NAME/1" in line
 
 
 # -- in other formats ------------------------------------------------------------------------------

@@ -108,7 +108,14 @@ def trained(once, files, tmp_path_factory):
     """
 
     def make(folder):
-        where = ["--run", folder / "run", "--saved-models", folder / "saved_models"]
+        where = [
+            "--run",
+            folder / "run",
+            "--saved-models",
+            folder / "saved_models",
+            "--name",
+            "translation",
+        ]
         with really_clean():
             return call("train", "--data", files, *FILES, *where, *SMALL)
 

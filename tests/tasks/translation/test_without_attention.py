@@ -25,7 +25,14 @@ pytestmark = pytest.mark.usefixtures("loaded_once")
 def plain(tmp_path_factory, files):
     """A finished run without attention, less trained, and its export."""
     folder = tmp_path_factory.mktemp("plain")
-    where = ["--run", folder / "run.v2", "--saved-models", folder / "saved_models"]
+    where = [
+        "--run",
+        folder / "run.v2",
+        "--saved-models",
+        folder / "saved_models",
+        "--name",
+        "translation",
+    ]
     options = [
         *SMALL, "--model.attention=none", "--model.tie=two", "--model.input_feeding=true",
         "--scheduled_sampling=0.2", "--training.max_steps=60",

@@ -1,0 +1,86 @@
+"""What is wrong with a command, found before tensorflow is imported, which takes seconds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import Namespace
+
+from kerasseq.app.task import Task
+from kerasseq.config import differences
+from kerasseq.data.sources import TFDS, is_path, named_splits
+from kerasseq.data.tables import check_table
+from kerasseq.errors import UserError
+from kerasseq.training.run_folder import SUMMARY, RunFolder
+
+
+def train(task: Task, options: Namespace) -> list[Any]:
+    """Reads the data of a run that is not finished, if no other package is needed for that.
+
+    Returns:
+        The corpus, in a list that gives it away: nobody keeps it while the model is trained.
+    """
+    settings, run = options.settings, RunFolder(options.run)
+    run.check(task.name, settings.to_dict())
+    if settings.data.startswith(TFDS) or run.read_json(SUMMARY) is not None:
+        return [None]
+    return [task.read(settings, settings.data, options.download)]
+
+
+def tune(task: Task, options: Namespace) -> None:
+    """The data is there."""
+    _check_source(options.settings.data)
+
+
+def evaluate(task: Task, options: Namespace) -> None:
+    """The run is there, and the data, and the list of errors can be written."""
+    RunFolder(options.run).record(task.name)
+    for source in filter(None, (options.on, options.data)):
+        _check_source(source)
+    if options.errors:
+        check_table(Path(options.errors))
+
+
+def predict(task: Task, options: Namespace) -> None:
+    """The run is there, and the file, and the table can be written."""
+    if options.file and not Path(options.file).is_file():
+        what = "is a folder" if Path(options.file).is_dir() else "does not exist"
+        raise UserError(f"{options.file} {what}")
+    if options.output:
+        check_table(Path(options.output))
+    if not options.saved_model:
+        RunFolder(options.run).record(task.name)
+
+
+def run(task: Task, options: Namespace) -> None:
+    """The run is there."""
+    RunFolder(options.run).record(task.name)
+
+
+def describe(task: Task, options: Namespace) -> None:
+    """The run is there, if one is named, and no settings beside it."""
+    if options.run is None:
+        return
+    settings = RunFolder(options.run).record(task.name)["settings"]
+    given = differences(task.settings_class().to_dict(), options.settings.to_dict())
+    if given and differences(settings, options.settings.to_dict()):
+        raise UserError(
+            f"--run describes {options.run} with its own settings: leave these out "
+            f"({'; '.join(given)})"
+        )
+
+
+def runs(task: Task, options: Namespace) -> None:
+    """The runs are there."""
+    for path in options.runs:
+        RunFolder(path).record(task.name)
+
+
+def _check_source(source: str) -> None:
+    """Raises:
+    UserError: if it is a path at which nothing is.
+    """
+    for path in [source] if is_path(source) else named_splits(source).values():
+        if not Path(path).exists():
+            raise UserError(f"{path} does not exist")
