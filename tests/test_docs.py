@@ -72,8 +72,8 @@ SMALL = {
     "sentiment": [*QUICK, "--model.ngram_rows=50", "--text.min_count=1"],
     "pos_tagging": [*QUICK, "--model.character_units=6", "--model.affix_embedding=8"],
     "language_model": [*QUICK, "--limit=300", "--streams.size=2", "--streams.length=8",
-                       "--text.min_count=1"],
-    "translation": [*QUICK, "--model.encoder_units=4", "--beam.size=2", "--text.max_length=20",
+                       "--text.min_count=1", "--model.softmax=full"],
+    "translation": [*QUICK, "--model.encoder_units=4", "--beam.size=3", "--text.max_length=20",
                     "--text.min_count=1"],
 }  # fmt: skip
 SMALL["ner"] = SMALL["pos_tagging"]
@@ -343,7 +343,6 @@ def data(tmp_path_factory):
 
 @pytest.mark.gate
 @pytest.mark.timeout(900)
-@pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("page", [page for page in PAGES if PARTS[page]])
 def test_a_page_runs(page, data, tmp_path, monkeypatch):
     session = Session(page, shutil.copytree(data, tmp_path / "reader"))
