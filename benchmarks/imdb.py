@@ -14,11 +14,7 @@ from pathlib import Path
 from benchmarks.record import data_folder, record
 from benchmarks.trained import RUNS, train
 
-LOOK = 25
-
-# beside the task's defaults, which were chosen on validation data
-OFFICIAL = ["--held_out", "0.05"]
-PLAIN = [*OFFICIAL, "--model.ngrams", "0", "--model.pooling", "mean+max", "--training.epochs", "5"]
+QUICK = "imdb-time-to-085"
 
 
 def tf_idf() -> dict:
@@ -44,15 +40,14 @@ def archive() -> Path:
     return data_folder() / "imdb/aclImdb_v1_labelled.tar.gz"
 
 
-def quality(name: str, words: list[str], seeds: list[int]) -> None:
+def quality(name: str, recipe: str, seeds: list[int]) -> None:
     """Test accuracy on the official split, one value a seed."""
     results = [
-        train("sentiment", f"{name}-{seed}", *words, "--data", str(archive()),
-              "--seed", str(seed))[0]
+        train("sentiment", f"{name}-{seed}", "--recipe", recipe, "--seed", str(seed))[0]
         for seed in seeds
-    ]  # fmt: skip
+    ]
     settings = results[0]["settings"]
-    settings["data"] = "aclImdb_v1_labelled.tar.gz"
+    settings["data"] = archive().name
     record(
         name,
         metric="accuracy",
@@ -75,7 +70,7 @@ def embedded() -> None:
         sys.exit(
             f"{RUNS / 'imdb-embedded'} exists: remove it, since the time is that of a whole run"
         )
-    result, seconds = train("sentiment", "imdb-embedded")
+    result, seconds = train("sentiment", "imdb-embedded", "--recipe", "imdb-embedded")
     record(
         "imdb-embedded",
         metric="accuracy",
@@ -101,7 +96,8 @@ def time_to_accuracy(accuracy: float, epochs: int) -> None:
     record(
         "imdb-time-to-085",
         metric="stock seconds over ours, to a test accuracy of 0.85 (stock looked at after every "
-        f"epoch, ours every {LOOK} steps; looking is not counted)"
+        f"epoch, ours every {settings['training']['evaluate_every']} steps; looking is not "
+        "counted)"
         + ("" if stock["seconds"] else "; stock did not reach it, so the ratio is a lower bound"),
         split="test (official)",
         values=[round(base / ours["seconds"], 2)],
@@ -112,20 +108,21 @@ def time_to_accuracy(accuracy: float, epochs: int) -> None:
 
 
 def _ours(accuracy: float) -> tuple[dict, dict]:
-    """The task with a short-memory average, looked at often; looking is not counted."""
+    """The recipe with a short-memory average, looked at often; looking is not counted."""
     import tempfile
 
     import keras
 
+    from kerasseq.app.cli import settings_of
+    from kerasseq.app.recipes import find_recipe
     from kerasseq.app.runs import read_data
-    from kerasseq.tasks.sentiment.settings import SentimentSettings
     from kerasseq.tasks.sentiment.task import Sentiment
     from kerasseq.training.run_folder import RunFolder
-    from kerasseq.training.settings import TrainingSettings
     from kerasseq.training.trainer import Trainer
 
     start = time.perf_counter()
-    task, settings = Sentiment(), SentimentSettings(data=str(archive()))
+    task = Sentiment()
+    settings = settings_of(task, find_recipe(QUICK).changes())
     keras.utils.set_random_seed(settings.seed)
     data = read_data(task, settings, download=False)
     model = task.build_model(settings, data.assets)
@@ -147,21 +144,17 @@ def _ours(accuracy: float) -> tuple[dict, dict]:
             raise StopIteration
         return {"accuracy": reached}
 
-    options = settings.training
-    watched = TrainingSettings(
-        **{**options.__dict__, "evaluate_every": LOOK, "monitor": "accuracy", "average": 0.9}
-    )
     with tempfile.TemporaryDirectory() as folder:
         run = RunFolder(Path(folder) / "run")
         with run.open(task.name, {}):
             trainer = Trainer(
                 model, task.loss(model, settings), task.batches(settings, data), look,
-                {"accuracy": "max"}, watched, run,
+                {"accuracy": "max"}, settings.training, run,
             )  # fmt: skip
             with contextlib.suppress(StopIteration):
                 trainer.fit()
     waste = data.report["batches"]["padding waste"]
-    used = {**settings.to_dict(), "data": archive().name, "training": watched.to_dict()}
+    used = {**settings.to_dict(), "data": archive().name}
     return {"seconds": history[-1]["seconds"], "history": history, "padding waste": waste}, used
 
 
@@ -173,9 +166,9 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=5, help="most epochs of the stock script")
     options = parser.parse_args()
     if options.figure == "official":
-        quality("imdb-official", OFFICIAL, options.seeds)
+        quality("imdb-official", "imdb", options.seeds)
     elif options.figure == "plain":
-        quality("imdb-official-plain", PLAIN, options.seeds)
+        quality("imdb-official-plain", "imdb-plain", options.seeds)
     elif options.figure == "embedded":
         embedded()
     else:

@@ -24,49 +24,9 @@ from kerasseq.training.run_folder import RunFolder
 
 TASK = "language_model"
 
-PTB = [
-    "--model.units", "650", "--model.embedding", "650", "--model.layers", "2",
-    "--model.embedding_dropout", "0.1", "--model.input_dropout", "0.4",
-    "--model.layer_dropout", "0.25", "--model.output_dropout", "0.45",
-    "--model.weight_drop", "0.3", "--activation", "1", "--temporal_activation", "0.5",
-    "--streams.size", "20", "--streams.length", "70", "--training.learning_rate", "2e-3",
-    "--training.momentum", "0", "--training.average", "0.999", "--training.epochs", "28",
-    "--training.evaluate_every", "1330", "--training.checkpoint_every", "500",
-    "--device.precision", "mixed_bfloat16",
-]  # fmt: skip
-WIKITEXT2 = [
-    "--model.units", "650", "--model.embedding", "400", "--model.layers", "2",
-    "--model.softmax", "sampled", "--model.sampled", "4096", "--model.embedding_dropout", "0.05",
-    "--model.input_dropout", "0.3", "--model.layer_dropout", "0.2",
-    "--model.output_dropout", "0.3", "--model.weight_drop", "0.2",
-    "--streams.size", "32", "--training.epochs", "7", "--training.evaluate_every", "1850",
-    "--training.checkpoint_every", "500", "--device.precision", "mixed_bfloat16",
-]  # fmt: skip
-# chosen with validation_share 0.02; trained on nearly all of the first 90 %, as nanoGPT is
-SHAKESPEARE = [
-    "--text.level", "char", "--model.layers", "2", "--model.embedding", "128",
-    "--model.embedding_dropout", "0.03", "--model.input_dropout", "0.15",
-    "--model.layer_dropout", "0.5", "--model.output_dropout", "0.5", "--model.weight_drop", "0.4",
-    "--streams.size", "16", "--streams.length", "128", "--training.learning_rate", "4e-3",
-    "--training.momentum", "0.8", "--training.epochs", "26",
-    "--training.evaluate_every", "960", "--validation_share", "0.005",
-    "--device.precision", "mixed_bfloat16",
-]  # fmt: skip
 TINYSHAKESPEARE = "lm/tinyshakespeare/input.txt.gz"
 LAST_TENTH = "last 10 % (111,540 characters)"
 CACHE = "20000"
-GUTENBERG = [
-    "--text.level", "char", "--model.embedding", "128", "--model.output_dropout", "0.3",
-    "--model.weight_drop", "0.2", "--streams.size", "16", "--streams.length", "100",
-    "--training.learning_rate", "4e-3", "--training.momentum", "0.8", "--training.epochs", "6",
-    "--device.precision", "mixed_bfloat16",
-]  # fmt: skip
-SPEED = [
-    "--model.units", "650", "--model.embedding", "650", "--model.layers", "2",
-    "--model.input_dropout", "0.2", "--model.layer_dropout", "0.2",
-    "--model.output_dropout", "0.2", "--streams.size", "20", "--streams.length", "35",
-    "--training.epochs", "1", "--device.precision", "mixed_bfloat16",
-]  # fmt: skip
 
 
 def keep(
@@ -99,7 +59,7 @@ def curve(result: dict[str, Any]) -> list[list[float]]:
 def ptb() -> None:
     """Penn Treebank words, test perplexity."""
     source = "lm/ptb"
-    result, _ = train(TASK, "ptb-word", "--data", str(data_folder() / source), *PTB)
+    result, _ = train(TASK, "ptb-word", "--recipe", "ptb")
     keep(
         "ptb-word", result, "test (82,430 tokens, one stream, line ends counted)", source,
         "perplexity", "perplexity",
@@ -111,9 +71,7 @@ def ptb() -> None:
 def wikitext2() -> None:
     """WikiText-2 words, perplexity on the validation split (its test split is not at hand)."""
     source = "lm/wikitext-2"
-    # two runs beside one another on two cores are done sooner
-    words = ["--data", str(data_folder() / source), *WIKITEXT2, "--device.threads", "1"]
-    result, _ = train(TASK, "wikitext2-word", *words)
+    result, _ = train(TASK, "wikitext2-word", "--recipe", "wikitext2")
     keep(
         "wikitext2-word", result, "valid (217,646 tokens, one stream)", source, "perplexity",
         "perplexity", published={"tied LSTM 200, 650, 1500": [107.6, 91.0, 86.5]},
@@ -126,15 +84,13 @@ def memory(seconds: float) -> None:
     The run is stopped after some time, when it has trained and validated for a while.
     """
     source = "lm/wikitext-2"
-    words = ["--data", str(data_folder() / source), *WIKITEXT2, "--model.softmax", "full",
-             "--training.evaluate_every", "40", "--training.checkpoint_every", "40"]  # fmt: skip
     run = RunFolder(RUNS / "wikitext2-memory")
     if run.path.exists():
         sys.exit(f"{run.path} exists: remove it to measure again")
     start = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", f"tasks.{TASK}", "train", "--run", str(run.path), "--only-train",
-         *words]
+         "--recipe", "wikitext2-full-softmax"]
     )  # fmt: skip
     try:
         process.wait(seconds)
@@ -166,8 +122,7 @@ def memory(seconds: float) -> None:
 
 def shakespeare() -> None:
     """tinyshakespeare characters, the last 10 %."""
-    words = ["--data", str(data_folder() / TINYSHAKESPEARE), *SHAKESPEARE]
-    result, _ = train(TASK, "tinyshakespeare-char", *words)
+    result, _ = train(TASK, "tinyshakespeare-char", "--recipe", "tinyshakespeare")
     keep(
         "tinyshakespeare-char", result, LAST_TENTH, TINYSHAKESPEARE, "nats per character",
         "nats_per_token",
@@ -207,7 +162,8 @@ def gutenberg(torch_steps: int) -> None:
     # what is read twice must not be cut twice
     if "".join(read_path(path, "utf-8").splits["all"]) != book:
         sys.exit("the book changes when it is read again")
-    result, _ = train(TASK, "gutenberg1268-char", "--data", str(path), *GUTENBERG)
+    words = ["--recipe", "mysterious-island", "--data", str(path)]
+    result, _ = train(TASK, "gutenberg1268-char", *words)
     ours = result["training"]["validation"]["loss"]
     theirs = torch(
         "torch_char_lm", "--text", str(path), "--steps", str(torch_steps),
@@ -256,7 +212,7 @@ def speed(most: float) -> None:
         most: how many times our time PyTorch has at most.
     """
     source = data_folder() / "lm/ptb"
-    result, _ = train(TASK, "lm-speed", "--data", str(source), *SPEED, "--only-train")
+    result, _ = train(TASK, "lm-speed", "--recipe", "ptb-one-epoch", "--only-train")
     wanted = result["training"]["validation"]["perplexity"]
     seconds = result["training"]["seconds"]
     theirs = torch(

@@ -2,7 +2,8 @@
 
     KERASSEQ_DATA=... python -m benchmarks.recipes sequoia imdb turkish imdb-plain
 
-A run that was stopped goes on by the same command.
+A run that was stopped goes on by the same command. Without a name the comment at the head of every
+recipe is written anew, from its record.
 """
 
 from __future__ import annotations
@@ -10,11 +11,15 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from benchmarks.record import RESULTS, record
+from benchmarks.sweeps import SWEEPS
+from benchmarks.tables import FIGURES as FIGURES_SHOWN
 from benchmarks.trained import RUNS, train
-from kerasseq.app.recipes import find_recipe, recipe_names
+from kerasseq.app.recipes import FOLDER, Recipe, find_recipe, recipe_names
 from kerasseq.training.run_folder import SUMMARY, RunFolder
 
 Result = Mapping[str, Any]
@@ -32,7 +37,7 @@ FIGURES: dict[str, Callable[[Result], float]] = {
 def again(name: str) -> None:
     """Trains one recipe and records its figure."""
     recipe = find_recipe(name)
-    before = json.loads((RESULTS / f"{recipe.record}.json").read_text(encoding="utf-8"))
+    before = _result(recipe.record)
     figure = FIGURES[before["metric"]]
     if before["split"].startswith("validation"):
         figure = lambda result: result["training"]["validation"]["loss"]  # noqa: E731
@@ -52,11 +57,59 @@ def again(name: str) -> None:
     )
 
 
+def comment(recipe: Recipe) -> str:
+    """What the head of a recipe's file says: figure, time, memory, processor, command."""
+    result = _result(recipe.record)
+    again = _result(f"recipe-{recipe.name}") or {"reference": {}}
+    title = FIGURES_SHOWN.get(recipe.record, (result["metric"],))[0].replace("`", "")
+    if title.startswith(("the same", "README's first command")):
+        title = result["metric"]
+    memory = result["reference"].get("peak memory, MiB")
+    memory = memory or again["reference"].get("peak memory, MiB")
+    seconds, values = mean(result["seconds"]), result["values"]
+    seeds = f", the mean of {len(values)} seeds" if len(values) > 1 else ""
+    lines = [
+        f"{title}: {mean(values):.4g}{seeds}",
+        f"figure: {', '.join(f'{value:g}' for value in values)} ({result['metric']})",
+        f"split: {result['split']}",
+        f"time: {seconds:,.0f} s ({seconds / 60:.1f} minutes)",
+        f"memory: {f'{memory:,} MiB' if memory else 'not recorded'}",
+        f"processor: {result['machine']}",
+        f"data: {recipe.data}",
+        f"command: kerasseq {recipe.task} {_verb(recipe)} --recipe {recipe.name}",
+        f"record: benchmarks/results/{recipe.record}.json",
+    ]
+    return "".join(f"# {line}\n" for line in lines)
+
+
+def _verb(recipe: Recipe) -> str:
+    if not recipe.name.startswith("sweep-"):
+        return "train"
+    return " ".join(["tune", *SWEEPS[recipe.task]])
+
+
+def _result(name: str) -> dict[str, Any] | None:
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def write_comments() -> None:
+    """Puts the comment at the head of every recipe."""
+    for recipe in map(find_recipe, recipe_names()):
+        path = Path(str(FOLDER / f"{recipe.name}.yaml"))
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        body = [line for line in lines if not line.startswith("#")]
+        path.write_text("".join([comment(recipe), *body]), encoding="utf-8")
+
+
 def main() -> None:
     """Trains those that are named."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("recipes", nargs="+", choices=recipe_names())
-    for name in parser.parse_args().recipes:
+    parser.add_argument("recipes", nargs="*", metavar="RECIPE")
+    names = parser.parse_args().recipes
+    if not names:
+        write_comments()
+    for name in names:
         if RunFolder(RUNS / f"recipe-{name}").read_json(SUMMARY) is None:
             again(name)
 

@@ -15,37 +15,18 @@ import sys
 import time
 from typing import Any
 
-from benchmarks.record import data_folder, record
+from benchmarks.record import record
 from benchmarks.trained import RUNS, train
+from kerasseq.app.recipes import find_recipe
 from kerasseq.training.run_folder import RunFolder
 
-# what is swept, beside the task's own space
+# how each recipe sweep-TASK is swept
 SWEEPS: dict[str, list[str]] = {
-    "sentiment": [
-        "--tuner", "hyperband", "--max-trials", "20", "--training.epochs", "3", "--workers", "2",
-        "--device.threads", "1", "--device.precision", "mixed_bfloat16",
-    ],
-    "pos_tagging": [
-        "--tuner", "bayesian", "--max-trials", "10", "--prune", "--training.epochs", "10",
-    ],
-    "language_model": [
-        "--tuner", "random", "--max-trials", "8", "--prune", "--text.level", "char",
-        "--training.epochs", "2", "--device.precision", "mixed_bfloat16",
-    ],
-    "translation": [
-        "--tuner", "bayesian", "--max-trials", "8", "--prune", "--training.epochs", "5",
-        "--device.precision", "mixed_bfloat16",
-    ],
-}  # fmt: skip
-LANGUAGES = ["--source", "en", "--target", "es"]
-
-
-def data_of(task: str) -> tuple[list[str], str]:
-    """The words that name a sweep's data, and what a record calls it."""
-    if task == "language_model":
-        source = "lm/tinyshakespeare/input.txt.gz"
-        return ["--data", str(data_folder() / source)], source
-    return (LANGUAGES if task == "translation" else []), "embedded"
+    "sentiment": ["--tuner", "hyperband", "--max-trials", "20", "--workers", "2"],
+    "pos_tagging": ["--tuner", "bayesian", "--max-trials", "10", "--prune"],
+    "language_model": ["--tuner", "random", "--max-trials", "8", "--prune"],
+    "translation": ["--tuner", "bayesian", "--max-trials", "8", "--prune"],
+}
 
 
 def main() -> None:
@@ -53,11 +34,11 @@ def main() -> None:
     parser.add_argument("task", choices=SWEEPS)
     task = parser.parse_args().task
     folder = RunFolder(RUNS / f"sweep-{task}")
-    words, source = data_of(task)
+    recipe = find_recipe(f"sweep-{task}")
     start = time.perf_counter()
     subprocess.run(
-        [sys.executable, "-m", f"tasks.{task}", "tune", "--run", str(folder.path), *words,
-         *SWEEPS[task]],
+        [sys.executable, "-m", f"tasks.{task}", "tune", "--run", str(folder.path),
+         "--recipe", recipe.name, *SWEEPS[task]],
         check=True,
     )  # fmt: skip
     seconds = time.perf_counter() - start
@@ -80,9 +61,9 @@ def main() -> None:
             "trials": [told(trial) for trial in report["trials"]],
         },
         settings={
-            "data": source,
+            "data": recipe.data,
             "options": SWEEPS[task],
-            "best": {**again["settings"], "data": source},
+            "best": {**again["settings"], "data": recipe.data},
         },
     )
 

@@ -19,15 +19,12 @@ from benchmarks.trained import RUNS, train
 TASK = "pos_tagging"
 BATCH = 256
 
-# beside the task's defaults, which were chosen on EWT's dev split
-CHUNKS = ["--column", "chunk", "--model.output", "crf", "--training.monitor", "f1"]
-# small treebanks: more epochs, all of them, since their validation splits are small
-SMALL = ["--training.epochs", "30", "--training.patience", "0"]
 
-
-def runs(name: str, words: list[str], seeds: list[int]) -> list[dict[str, Any]]:
-    """The records of a run for each seed."""
-    return [train(TASK, f"{name}-{seed}", *words, "--seed", str(seed))[0] for seed in seeds]
+def runs(name: str, recipe: str, seeds: list[int]) -> list[dict[str, Any]]:
+    """The records of a recipe's run for each seed."""
+    return [
+        train(TASK, f"{name}-{seed}", "--recipe", recipe, "--seed", str(seed))[0] for seed in seeds
+    ]
 
 
 def keep(
@@ -60,7 +57,7 @@ def keep(
 def ewt(seeds: list[int]) -> None:
     """UD English-EWT, UPOS, test split."""
     source = "pos/ud_english_ewt"
-    results = runs("ewt-upos", ["--data", str(data_folder() / source)], seeds)
+    results = runs("ewt-upos", "ewt", seeds)
     split = "test (official, 25,094 words, gold tokens)"
     keep("ewt-upos", results, split, source, "accuracy", "accuracy", seeds)
     unseen = f"words of it that train does not have ({results[0]['test']['unseen']:,})"
@@ -69,17 +66,9 @@ def ewt(seeds: list[int]) -> None:
 
 def sequoia(seeds: list[int]) -> None:
     """UD French-Sequoia, UPOS; dev takes the place of test, validation is cut from train."""
-    source = data_folder() / "pos/ud_french_sequoia"
-    folder = RUNS / "sequoia"
-    folder.mkdir(parents=True, exist_ok=True)
-    for split, stands_for in (("train", "train"), ("dev", "test")):
-        link = folder / f"{stands_for}.conllu.gz"
-        link.unlink(missing_ok=True)
-        link.symlink_to((source / f"fr_sequoia-ud-{split}.conllu.gz").resolve())
-    words = ["--data", str(folder), "--held_out", "0.05", *SMALL]
     keep(
         "sequoia-upos-dev",
-        runs("sequoia-upos-dev", words, seeds),
+        runs("sequoia-upos-dev", "sequoia", seeds),
         "dev (official, 9,999 words), scored once; validation is 5 % of train",
         "pos/ud_french_sequoia",
         "accuracy",
@@ -91,8 +80,7 @@ def sequoia(seeds: list[int]) -> None:
 def chunks(seeds: list[int]) -> None:
     """CoNLL-2000 chunking, F1 by conlleval's rules, test split."""
     source = "pos/conll2000"
-    words = ["--data", str(data_folder() / source), "--held_out", "0.05", *CHUNKS]
-    results = runs("conll2000-chunk", words, seeds)
+    results = runs("conll2000-chunk", "chunks", seeds)
     keep(
         "conll2000-chunk",
         results,
@@ -106,7 +94,7 @@ def chunks(seeds: list[int]) -> None:
 
 def turkish(seeds: list[int]) -> None:
     """The embedded Turkish treebank, coarse tags."""
-    results = runs("turkish-coarse", SMALL, seeds)
+    results = runs("turkish-coarse", "turkish", seeds)
     keep("turkish-coarse", results, "test (8,025 words)", "embedded", "accuracy", "accuracy", seeds)
 
 
@@ -128,9 +116,7 @@ def throughput(repeats: int) -> None:
     }
     perceptron = PerceptronTagger(load=False)
     perceptron.train([list(zip(*row, strict=True)) for row in rows["train"]], nr_iter=5)
-    version = max(
-        (RUNS / "saved_models/ewt-upos-1" / TASK).glob("[0-9]*"), key=lambda p: int(p.name)
-    )
+    version = max((RUNS / "saved_models/ewt-upos-1").glob("[0-9]*"), key=lambda p: int(p.name))
     loaded = tf.saved_model.load(str(version))
     tag_tokens = loaded.signatures["tag_tokens"]
     sentences = [words for words, _ in rows["test"]]

@@ -31,7 +31,7 @@ def train(task: str, name: str, *words: str) -> tuple[dict[str, Any], float]:
     start = time.perf_counter()
     subprocess.run(
         [sys.executable, "-m", f"tasks.{task}", "train", "--run", str(run.path),
-         "--saved-models", str(RUNS / "saved_models" / name), *words],
+         "--saved-models", str(RUNS / "saved_models"), *words],
         check=True,
     )  # fmt: skip
     seconds = time.perf_counter() - start

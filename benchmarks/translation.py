@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.language_models import curve
-from benchmarks.record import data_folder, record
+from benchmarks.record import record
 from benchmarks.trained import RUNS, train
 from benchmarks.turns import Worker, serve, speed_ratio, take_turns
 from kerasseq.training.run_folder import RunFolder
@@ -34,19 +34,6 @@ TASK = "translation"
 SOURCE = "translation/multi30k"
 TEST = "test_2016_flickr"
 METRIC = "BLEU (sacrebleu, detokenised, with case)"
-
-# beside the task's defaults; with one core each, two run side by side
-ONE_CORE = ["--device.precision", "mixed_bfloat16", "--device.threads", "1"]
-MULTI30K_MODEL = {
-    "model.cell": "lstm", "model.input_dropout": 0.4, "model.decoder_dropout": 0.5,
-    "label_smoothing": 0.1, "training.learning_rate": 1e-3,
-}  # fmt: skip
-MULTI30K = [
-    *ONE_CORE,
-    *(f"--{name}={value}" for name, value in MULTI30K_MODEL.items()),
-    "--training.epochs=20",
-]
-NONE = [*MULTI30K, "--model.attention", "none"]
 
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 # of other scripts, on lower-cased tokens
@@ -107,19 +94,10 @@ def of_training(result: Mapping[str, Any]) -> dict[str, Any]:
 
 def multi30k(source: str, target: str) -> None:
     """Multi30k in one direction, test_2016_flickr."""
-    result, _ = train(
-        TASK, f"multi30k-{source}-{target}", *multi30k_words(source, target, MULTI30K)
-    )
-    split = f"{TEST} ({result['test']['sentences']:,} sentences)"
     name = f"multi30k-{source}-{target}"
+    result, _ = train(TASK, name, "--recipe", name)
+    split = f"{TEST} ({result['test']['sentences']:,} sentences)"
     keep(name, result, split, SOURCE, published=PUBLISHED[target])
-
-
-def multi30k_words(source: str, target: str, settings: Sequence[str]) -> list[str]:
-    """The words of the command line that train on it."""
-    return [
-        "--data", str(data_folder() / SOURCE), "--source", source, "--target", target, *settings
-    ]  # fmt: skip
 
 
 def gain() -> None:
@@ -127,7 +105,7 @@ def gain() -> None:
     from kerasseq.tasks.translation.comparison import compare
 
     with_attention, report = finished("multi30k-de-en")
-    without, _ = train(TASK, "multi30k-de-en-none", *multi30k_words("de", "en", NONE))
+    without, _ = train(TASK, "multi30k-de-en-none", "--recipe", "multi30k-de-en-no-attention")
     pairs = test_pairs(with_attention)
     sources, references = [p.source for p in pairs], [p.target for p in pairs]
     seed = with_attention.seed
@@ -153,7 +131,7 @@ def gain() -> None:
 
 def bible() -> None:
     """The embedded verses, English to Spanish."""
-    result, _ = train(TASK, "bible-en-es", "--source", "en", "--target", "es", *ONE_CORE)
+    result, _ = train(TASK, "bible-en-es", "--recipe", "verses")
     count = result["test"]["sentences"]
     keep("bible-en-es", result, f"test ({count:,} verses, by chapter)", "embedded")
 
@@ -300,26 +278,23 @@ def interpreter(name: str, needs: str) -> str:
 # -- training speed --------------------------------------------------------------------------------
 
 
-def speed_file(path: Path, count: int, changes: Mapping[str, Any]) -> dict[str, Any]:
+def speed_file(path: Path, count: int) -> dict[str, Any]:
     """Writes batches of Multi30k as training reads them, evenly spaced over an epoch.
 
     Args:
         path: of the file.
         count: of the batches.
-        changes: of the task's settings, by dotted name.
 
     Returns:
         The settings.
     """
+    from kerasseq.app.cli import settings_of
+    from kerasseq.app.recipes import find_recipe
     from kerasseq.app.runs import read_data
-    from kerasseq.config import replace
-    from kerasseq.tasks.translation.settings import TranslationSettings
     from kerasseq.tasks.translation.task import Translation
 
     task = Translation()
-    data_path = str(data_folder() / SOURCE)
-    settings = TranslationSettings(data=data_path, source="en", target="de")
-    settings = replace(settings, changes)
+    settings = settings_of(task, find_recipe("multi30k-en-de").changes())
     data = read_data(task, settings, False)
     batches = task.batches(settings, data)
     items = batches.epoch(0)
@@ -334,11 +309,11 @@ def speed_file(path: Path, count: int, changes: Mapping[str, Any]) -> dict[str, 
     return settings.to_dict()
 
 
-def speed(count: int, repeats: int, seconds: float, changes: Mapping[str, Any]) -> None:
+def speed(count: int, repeats: int, seconds: float) -> None:
     """Training tokens a second beside PyTorch, same batches and sizes, in either precision."""
     python = interpreter("TORCH_PYTHON", "torch")
     path = RUNS / "translation-speed.npz"
-    settings = speed_file(path, count, changes)
+    settings = speed_file(path, count)
     for precision in PRECISIONS:
         spec = f"{path.resolve()},{precision}"
         workers = {
@@ -476,7 +451,7 @@ def beam(name: str, sizes: Sequence[int], repeats: int, seconds: float) -> None:
     from kerasseq.tasks.translation.scores import bleu
 
     settings, _ = finished(name)
-    saved = RUNS / "saved_models" / name / TASK
+    saved = RUNS / "saved_models" / name
     if not saved.is_dir() or not versions_in(saved):
         sys.exit(f"{saved} holds no export: python -m benchmarks.translation en-de writes one")
     version = saved / str(max(versions_in(saved)))
@@ -614,7 +589,7 @@ def main() -> None:
     elif options.figure in ("en-de", "de-en"):
         multi30k(*options.figure.split("-"))
     elif options.figure == "speed":
-        speed(options.batches, options.repeats, options.seconds, MULTI30K_MODEL)
+        speed(options.batches, options.repeats, options.seconds)
     elif options.figure == "beam":
         beam(options.run, options.sentences, options.repeats, options.seconds)
     elif options.figure:

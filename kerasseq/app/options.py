@@ -132,15 +132,20 @@ def saved_models_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def train_options(parser: argparse.ArgumentParser, task: Task) -> None:
-    """Adds the options of ``train``."""
-    run_option(parser, task)
+def recipe_option(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--recipe``, which :func:`kerasseq.app.cli.parse` takes."""
     parser.add_argument(
         "--recipe",
         metavar="NAME",
         help="Settings that gave a recorded figure (kerasseq recipes lists them); the run is "
         "runs/NAME then. What comes after it on the line changes it.",
     )
+
+
+def train_options(parser: argparse.ArgumentParser, task: Task) -> None:
+    """Adds the options of ``train``."""
+    run_option(parser, task)
+    recipe_option(parser)
     download_option(parser)
     saved_models_option(parser)
     parser.add_argument(
@@ -232,6 +237,7 @@ def describe_options(parser: argparse.ArgumentParser, task: Task) -> None:
 def tune_options(parser: argparse.ArgumentParser, task: Task) -> None:
     """Adds the options of ``tune``."""
     run_option(parser, task, "-sweep")
+    recipe_option(parser)
     download_option(parser)
     parser.add_argument(
         "--tuner",

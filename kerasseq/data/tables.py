@@ -91,11 +91,11 @@ def delimited_rows(content: str, path: Path, delimiter: str) -> Iterator[tuple[i
         reader = csv.DictReader(lines, delimiter=delimiter, strict=True)
     try:
         for row in reader:
-            if None in row:
-                extra = len(row[None])
+            extra = row.pop(None, [])  # empty ones: delimiters at the end, as spreadsheets write
+            if any(extra):
                 raise UserError(
-                    f"{path}:{reader.line_num}: {len(row) - 1 + extra} fields, but the header has "
-                    f"{len(row) - 1}; a field that holds {delimiter!r} needs quotes around it"
+                    f"{path}:{reader.line_num}: {len(row) + len(extra)} fields, but the header has "
+                    f"{len(row)}; a field that holds {delimiter!r} needs quotes around it"
                 )
             yield reader.line_num, row
     except csv.Error as error:

@@ -2,7 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from kerasseq.data.sources import read_source
+from kerasseq.data.corpus import Corpus
+from kerasseq.data.sources import is_path, named_splits, read_source
+from kerasseq.errors import UserError
 
 
 @pytest.mark.parametrize(
@@ -36,3 +38,30 @@ def test_nothing_falls_back_to_another_source():
     for source in ("embedded", "tfds:none", "none.csv"):
         with pytest.raises(LookupError):
             read_source(source, embedded=missing, tfds=missing, path=missing)
+
+
+def of_file(path):
+    return Corpus(str(path), {"all": [path.name]}, ["a note"])
+
+
+def test_a_file_for_each_split():
+    def read(source):
+        return read_source(source, embedded=None, tfds=None, path=of_file)
+
+    corpus = read("test=b,=c.csv,train=/x/a.csv")
+    assert corpus.splits == {"train": ["a.csv"], "test": ["b,=c.csv"]}
+    assert corpus.notes == ["test: a note", "train: a note"]
+    assert [is_path(s) for s in ("a.csv", "train=a.csv", "embedded")] == [True, False, False]
+    with pytest.raises(UserError, match="a split is named twice"):
+        read("train=a,train=b")
+    with pytest.raises(UserError, match=r"train=a has splits of its own \(train\): name a file"):
+        read_source(
+            "train=a", embedded=None, tfds=None, path=lambda path: Corpus("a", {"train": [1]})
+        )
+
+
+def test_a_file_of_such_a_name_is_that_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("train=a.csv").touch()
+    assert named_splits("train=a.csv") == {}
+    assert named_splits("train=b.csv") == {"train": "b.csv"}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kerasseq.data.tables import delimited_rows, table_rows
+from kerasseq.data.tables import check_table, delimited_rows, table_rows, write_table
 from kerasseq.errors import UserError
 
 HERE = Path("here.csv")
@@ -105,3 +105,69 @@ def test_lines_of_json_end_at_a_line_feed_alone(tmp_path):
     rows = [{"a": "one\u2028two\x85three"}, {"a": "four"}]
     text = "".join(json.dumps(row, ensure_ascii=False) + "\r\n" for row in rows)
     assert [row for _, row in read(write(tmp_path / "a.jsonl", text), "a")] == rows
+
+
+# -- writing ---------------------------------------------------------------------------------------
+
+ROWS = [
+    {"id": 1, "text": 'two\nlines, "quoted"\r\nand a\ttab', "tags": ["DET", "NOUN"]},
+    {"id": 2, "text": "", "tags": []},
+    {"id": 3, "text": "naïve 👍 𝒳", "tags": ["X"]},
+]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.jsonl", "a.jsonl.gz", "a.parquet"])
+def test_what_is_written_is_read_again(tmp_path, name):
+    path = tmp_path / name
+    assert write_table(path, iter(ROWS)) == 3
+    rows = [row for _, row in read(path, "text")]
+    assert [row["text"] for row in rows] == [row["text"] for row in ROWS]
+    if ".csv" in name:
+        assert [row["tags"] for row in rows] == ["DET NOUN", "", "X"]
+        assert rows[0]["id"] == "1"
+    else:
+        assert rows == ROWS
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+
+
+def test_a_tsv_has_no_line_ends_inside_a_field(tmp_path):
+    path = tmp_path / "a.tsv"
+    assert write_table(path, [{"text": 'a "quote', "n": 0.5}]) == 1
+    assert path.read_text() == 'text\tn\na "quote\t0.5\n'
+    before = path.read_bytes()
+    with pytest.raises(UserError, match=r"row 1 has a tab or a line end .*; write \.csv"):
+        write_table(path, ROWS)
+    assert path.read_bytes() == before
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_tables_that_cannot_be_written(tmp_path):
+    for name, message in (
+        ("a.xlsx", r"a table ends in \.csv, \.tsv, \.jsonl, \.parquet"),
+        ("a.parquet.gz", "a table ends in"),
+        ("none/a.csv", "there is no folder"),
+    ):
+        with pytest.raises(UserError, match=message):
+            check_table(tmp_path / name)
+    with pytest.raises(UserError, match=r"row 2 has the fields \['b'\], not \['a'\]"):
+        write_table(tmp_path / "a.csv", [{"a": 1}, {"b": 2}])
+    with pytest.raises(UserError, match="cannot be written as Parquet"):
+        write_table(tmp_path / "a.parquet", [{"a": 1}, {"a": "x"}])
+
+
+def test_a_table_without_rows_is_written(tmp_path):
+    for name in ("a.csv", "a.jsonl", "a.parquet"):
+        assert write_table(tmp_path / name, []) == 0
+        assert (tmp_path / name).exists()
+
+
+def test_a_comma_in_an_unquoted_field_is_refused(tmp_path):
+    path = write(tmp_path / "a.csv", "text,label\nwell, good,yes\n")
+    with pytest.raises(UserError, match=r"a\.csv:2: 3 fields, but the header has 2; a field that"):
+        read(path, "text")
+
+
+def test_a_damaged_parquet_file_is_said(tmp_path):
+    path = write(tmp_path / "a.parquet", "no parquet")
+    with pytest.raises(UserError, match="cannot be read as Parquet"):
+        read(path, "text")

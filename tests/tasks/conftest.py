@@ -205,14 +205,8 @@ def trained(once, reviews):
     """A finished run, its exports, and what ``train`` printed."""
 
     def make(folder):
-        where = [
-            "--run",
-            folder / "run",
-            "--saved-models",
-            folder / "saved_models",
-            "--name",
-            "sentiment",
-        ]
+        where = ["--run", folder / "run", "--saved-models", folder / "saved_models"]
+        where += ["--name", "sentiment"]
         return spawn("train", "--data", reviews, *where, *SMALL, start=python)
 
     return once("sentiment", make)

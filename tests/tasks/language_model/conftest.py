@@ -62,14 +62,8 @@ def short(tmp_path_factory):
 
 def train(folder, text, *options):
     """Trains and exports; what ``train`` printed."""
-    where = [
-        "--run",
-        folder / "run",
-        "--saved-models",
-        folder / "saved_models",
-        "--name",
-        "language_model",
-    ]
+    where = ["--run", folder / "run", "--saved-models", folder / "saved_models"]
+    where += ["--name", "language_model"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("kerasseq.tasks.language_model.data.SAMPLES", 4)
         return call("train", "--data", text, *where, *SMALL, *options)

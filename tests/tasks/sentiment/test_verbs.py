@@ -47,14 +47,8 @@ def test_the_same_command_does_not_train_or_score_again(trained, reviews, monkey
     folder, _ = trained
     before = (folder / "run" / "training.json").read_text()
     monkeypatch.setattr(Classifier, "evaluate", None)
-    where = [
-        "--run",
-        folder / "run",
-        "--saved-models",
-        folder / "saved_models",
-        "--name",
-        "sentiment",
-    ]
+    where = ["--run", folder / "run", "--saved-models", folder / "saved_models"]
+    where += ["--name", "sentiment"]
     printed = call("train", "--data", reviews, *where, *SMALL)
     assert "is trained already" in printed
     assert "largest difference" in printed

@@ -98,14 +98,8 @@ def trained(once, tmp_path_factory, treebank):
     a copy of what is made once, since tests write reports into a run."""
 
     def make(folder):
-        where = [
-            "--run",
-            folder / "run",
-            "--saved-models",
-            folder / "saved_models",
-            "--name",
-            "pos_tagging",
-        ]
+        where = ["--run", folder / "run", "--saved-models", folder / "saved_models"]
+        where += ["--name", "pos_tagging"]
         return conftest.spawn("train", "--data", treebank, *where, *SMALL, task=TASK)
 
     folder, printed = once("pos_tagging", make)

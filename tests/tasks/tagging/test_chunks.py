@@ -20,14 +20,8 @@ def chunker(tmp_path_factory, chunks):
     """A finished run, its export, and what ``train`` printed. What each signature of the export
     answers is compared below only."""
     folder = tmp_path_factory.mktemp("chunker")
-    where = [
-        "--run",
-        folder / "run",
-        "--saved-models",
-        folder / "saved_models",
-        "--name",
-        "pos_tagging",
-    ]
+    where = ["--run", folder / "run", "--saved-models", folder / "saved_models"]
+    where += ["--name", "pos_tagging"]
     crf = ["--column=chunk", "--model.output=crf", "--training.monitor=f1",
            "--training.evaluate_every=0"]  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:

@@ -108,14 +108,8 @@ def trained(once, files, tmp_path_factory):
     """
 
     def make(folder):
-        where = [
-            "--run",
-            folder / "run",
-            "--saved-models",
-            folder / "saved_models",
-            "--name",
-            "translation",
-        ]
+        where = ["--run", folder / "run", "--saved-models", folder / "saved_models"]
+        where += ["--name", "translation"]
         with really_clean():
             return call("train", "--data", files, *FILES, *where, *SMALL)
 

@@ -130,5 +130,5 @@ def test_changed_data_is_refused(backwards, tables):
 
 
 def test_runs_on_other_data_are_not_compared(trained, of_table):
-    line = call("compare", *run_of(trained), "--with", of_table, status=2)
+    line = call("compare", run_of(trained)[1], of_table, status=2)
     assert "the test splits of the two runs differ" in line

@@ -25,14 +25,8 @@ pytestmark = pytest.mark.usefixtures("loaded_once")
 def plain(tmp_path_factory, files):
     """A finished run without attention, less trained, and its export."""
     folder = tmp_path_factory.mktemp("plain")
-    where = [
-        "--run",
-        folder / "run.v2",
-        "--saved-models",
-        folder / "saved_models",
-        "--name",
-        "translation",
-    ]
+    where = ["--run", folder / "run.v2", "--saved-models", folder / "saved_models"]
+    where += ["--name", "translation"]
     options = [
         *SMALL, "--model.attention=none", "--model.tie=two", "--model.input_feeding=true",
         "--scheduled_sampling=0.2", "--training.max_steps=60",
@@ -57,7 +51,7 @@ def test_without_attention_nothing_unknown_is_given(plain, tmp_path):
 
 def test_compare_two_runs(trained, plain):
     (_, first), (_, second) = run_of(trained), run_of(plain)
-    printed = call("compare", "--run", first, "--with", second)
+    printed = call("compare", first, second)
     for part in ("60 sentences, paired bootstrap", "BLEU  run", "run.v2", "difference", "p = "):
         assert part in printed
     path = first / "evaluation/test-against-run.v2.json"
@@ -67,10 +61,10 @@ def test_compare_two_runs(trained, plain):
     )
     assert report["bleu"]["difference"] < 0
     assert (first / "evaluation/test-against-run.v2.png").stat().st_size > 0
-    assert "are the same run" in call("compare", "--run", first, "--with", first, status=2)
-    line = call("compare", "--run", second, "--with", first, "--split", "validation", status=2)
+    assert "are the same run" in call("compare", first, first, status=2)
+    line = call("compare", second, first, "--split", "validation", status=2)
     assert "is not scored on validation yet" in line
-    assert "give the other run: --with" in call("compare", "--run", first, status=2)
+    assert "RUN" in call("compare", first, status=2)
 
 
 def test_a_client_in_numpy_answers_as_keras_does(plain, tmp_path):
