@@ -5,7 +5,8 @@ the names that the pages use (`write_data`). The rules:
 
 - ``train`` and ``tune`` of every task get the settings of `SMALL` behind their own. The same goes
   for ``kerasseq.train`` and ``kerasseq.tune``.
-- ``train`` exports only where the page names the export: ``saved_models/NAME``, ``models/NAME``.
+- ``train`` exports only where the page names the export: ``saved_models/NAME``, ``models/NAME``. It
+  scores the test split only where the page names the run again, or it is the task's own run.
 - ``kerasseq serve`` runs in the background to the end of the page, on a port that is free.
 - A block whose first line is a comment with a file's name is that file.
 - ``pip install`` of a page's own package goes into the page's folder.
@@ -311,6 +312,9 @@ class Session:
         name = Path(after(words, "--run") or after(words, "--recipe") or task).name
         if re.search(rf"models/{name}\b", self.text):
             return ["-m", "kerasseq", *words]
+        places = len(re.findall(rf"runs/{name}\b(?!-)", self.text))
+        if name != task and places == ("--run" in words):
+            words = [*words, "--only-train"]
         return ["-c", WITHOUT_EXPORT, *words]
 
 
