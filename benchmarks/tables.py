@@ -1,22 +1,28 @@
-"""Writes the README's result tables from benchmarks/results/."""
+"""Writes the result tables of the README and of docs/ from benchmarks/results/.
+
+A table stands between ``<!-- NAME -->`` and ``<!-- /NAME -->``, NAME being one of TABLES.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 from benchmarks.record import RESULTS
+from kerasseq.app.recipes import Recipe, find_recipe, recipe_names
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 SPEEDS = (("LSTM", "layers-speed"), ("GRU", "layers-speed-gru"))
 
 # figure -> what it is, must and aim (None where the project has set none)
 FIGURES: dict[str, tuple[str, float | None, float | None]] = {
     "imdb-official": ("IMDB, official test split: BiLSTM with n-grams, accuracy", 0.900, 0.920),
     "imdb-official-plain": ("the same without the n-grams (`--model.ngrams 0`)", None, None),
-    "imdb-embedded": ("README's first command, accuracy", 0.87, 0.88),
+    "imdb-embedded": ("the README's first command: accuracy", 0.87, 0.88),
     "imdb-time-to-085": ("time to 0.85 test accuracy: tutorial's script over ours", 3, 6),
     "ewt-upos": ("UD English-EWT 2.16, UPOS on test, gold tokens, accuracy", 0.946, 0.955),
     "ewt-upos-unseen": ("the same, words unseen in training", 0.80, 0.86),
@@ -73,6 +79,27 @@ FIGURES: dict[str, tuple[str, float | None, float | None]] = {
 }
 
 
+# what the README shows: recipe -> what it is
+FRONT = {
+    "imdb-embedded": "the first command above, film reviews, accuracy",
+    "imdb": "IMDB, official test split, accuracy",
+    "ewt": "parts of speech, UD English-EWT, accuracy",
+    "chunks": "chunks, CoNLL-2000, F1",
+    "ptb": "language model, Penn Treebank, perplexity",
+    "tinyshakespeare": "language model, tinyshakespeare, nats a character",
+    "multi30k-de-en": "German to English, Multi30k, BLEU",
+    "multi30k-en-de": "English to German, Multi30k, BLEU",
+}
+
+# beside others, ours over theirs
+SPEEDUPS = {
+    "imdb-time-to-085": "IMDB to 0.85 test accuracy, over the script of a well-known tutorial",
+    "lm-speed-vs-pytorch": "Penn Treebank to the perplexity of our first epoch, over PyTorch",
+    "translation-speed-vs-pytorch": "training tokens a second of translation, over PyTorch",
+    "beam-speed-vs-joeynmt": "sentences a second with a beam of 5, over JoeyNMT",
+}
+
+
 def shown(result: dict[str, Any]) -> str:
     """The values, with their mean if there are several."""
     values = result["values"]
@@ -86,7 +113,7 @@ def _load(name: str) -> dict[str, Any] | None:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
-def figures() -> str:
+def figures(results: str) -> str:
     """One row for each recorded figure."""
     lines = [
         "| figure | value | must | aim | seconds | command |",
@@ -99,13 +126,62 @@ def figures() -> str:
         seconds = ", ".join(f"{s:.0f}" for s in result["seconds"])
         bounds = " | ".join("" if bound is None else f"{bound:g}" for bound in (must, aim))
         lines.append(
-            f"| [{what}](benchmarks/results/{name}.json) | {shown(result)} | {bounds} | {seconds} "
+            f"| [{what}]({results}/{name}.json) | {shown(result)} | {bounds} | {seconds} "
             f"| `{result['command']}` |"
         )
     return "\n".join(lines)
 
 
-def layer_speeds() -> str:
+def front(results: str) -> str:
+    """The README's choice, a row a recipe."""
+    lines = ["| what | result | time to train | command |", "| --- | --- | --- | --- |"]
+    for name, what in FRONT.items():
+        recipe = find_recipe(name)
+        result = _load(recipe.record)
+        if result is not None:
+            lines.append(
+                f"| {what} | [{mean(result['values']):.4g}]({results}/{recipe.record}.json) "
+                f"| {_time(result)} | `{_command(recipe)}` |"
+            )
+    return "\n".join(lines)
+
+
+def speedups(results: str) -> str:
+    """How many times faster than others, a row a comparison."""
+    lines = ["| what, both measured in one place | times as fast |", "| --- | --- |"]
+    for name, what in SPEEDUPS.items():
+        if (result := _load(name)) is not None:
+            lines.append(f"| {what} | [{mean(result['values']):.2g}]({results}/{name}.json) |")
+    return "\n".join(lines)
+
+
+def recipes(results: str) -> str:
+    """One row for each recipe."""
+    lines = ["| command | data | figure | value | time |", "| --- | --- | --- | --- | --- |"]
+    for recipe in map(find_recipe, recipe_names()):
+        result = _load(recipe.record)
+        if result is not None:
+            lines.append(
+                f"| `{_command(recipe)}` | `{recipe.data.replace(',', ', ')}` "
+                f"| {result['metric']}; {result['split']} "
+                f"| [{shown(result)}]({results}/{recipe.record}.json) | {_time(result)} |"
+            )
+    return "\n".join(lines)
+
+
+def _command(recipe: Recipe) -> str:
+    return f"kerasseq {recipe.task} train --recipe {recipe.name}"
+
+
+def _time(result: dict[str, Any]) -> str:
+    """How long one run took, and on what: the mean over seeds."""
+    minutes = mean(result["seconds"]) / 60
+    time = f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
+    cores = result["machine"].partition(" ")[0]
+    return f"{time}, {cores} core{'s' if cores != '1' else ''}"
+
+
+def layer_speeds(results: str) -> str:
     """RecurrentStack beside the Keras built-ins and PyTorch, a row a size."""
     lines = [
         "| cell, batch x time x input x units | training step, tokens/s | over Keras "
@@ -127,7 +203,7 @@ def layer_speeds() -> str:
     return "\n".join(lines)
 
 
-def large_vocabulary() -> str:
+def large_vocabulary(results: str) -> str:
     """The output losses beside the dense softmax, a row a case."""
     lines = [
         "| tokens x vocabulary x width | loss | seconds a step | speed over dense | memory, MiB |",
@@ -143,7 +219,7 @@ def large_vocabulary() -> str:
     return "\n".join(lines)
 
 
-def sweeps() -> str:
+def sweeps(results: str) -> str:
     """One row for each task's sweep."""
     lines = [
         "| sweep | trials: completed, pruned, failed | minutes | metric on validation "
@@ -160,7 +236,7 @@ def sweeps() -> str:
         what = f"{task} on {data.rpartition('/')[2] or 'embedded'}"
         options = " ".join(result["settings"]["options"])
         lines.append(
-            f"| [{what}](benchmarks/results/sweep-{task}.json), `{options}` | {counts} "
+            f"| [{what}]({results}/sweep-{task}.json), `{options}` | {counts} "
             f"| {result['seconds'][0] / 60:.0f} | {result['metric'].partition(' ')[0]} "
             f"| {found['defaults']:.4f} | {result['values'][0]:.4f} "
             f"| {found['best settings trained again']:.4f} |"
@@ -169,21 +245,32 @@ def sweeps() -> str:
 
 
 TABLES = {
-    "sweeps": sweeps,
+    "front": front,
+    "speedups": speedups,
     "results": figures,
+    "recipes": recipes,
+    "sweeps": sweeps,
     "layer speeds": layer_speeds,
     "large vocabulary": large_vocabulary,
 }
 
 
-def updated(text: str) -> str:
-    """The README with the tables of the results at hand."""
+def updated(text: str, folder: Path = ROOT) -> str:
+    """A page with the tables of the results at hand.
+
+    Args:
+        text: of the page.
+        folder: that the page is in, which links are relative to.
+    """
+    results = os.path.relpath(RESULTS, folder)
     for name, table in TABLES.items():
         start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
-        before, _, rest = text.partition(start)
-        text = f"{before}{start}\n{table()}\n{end}{rest.partition(end)[2]}"
+        if start in text:
+            before, _, rest = text.partition(start)
+            text = f"{before}{start}\n{table(results)}\n{end}{rest.partition(end)[2]}"
     return text
 
 
 if __name__ == "__main__":
-    README.write_text(updated(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in PAGES:
+        page.write_text(updated(page.read_text(encoding="utf-8"), page.parent), encoding="utf-8")
