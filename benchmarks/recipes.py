@@ -16,8 +16,8 @@ from statistics import mean
 from typing import Any
 
 from benchmarks.record import RESULTS, record
-from benchmarks.sweeps import SWEEPS
 from benchmarks.tables import FIGURES as FIGURES_SHOWN
+from benchmarks.tables import command_of
 from benchmarks.trained import RUNS, train
 from kerasseq.app.recipes import FOLDER, Recipe, find_recipe, recipe_names
 from kerasseq.training.run_folder import SUMMARY, RunFolder
@@ -63,7 +63,7 @@ def comment(recipe: Recipe) -> str:
     again = _result(f"recipe-{recipe.name}") or {"reference": {}}
     title = FIGURES_SHOWN.get(recipe.record, (result["metric"],))[0].replace("`", "")
     if title.startswith(("the same", "README's first command")):
-        title = result["metric"]
+        title = f"{result['metric']}, {result['split']}"
     memory = result["reference"].get("peak memory, MiB")
     memory = memory or again["reference"].get("peak memory, MiB")
     seconds, values = mean(result["seconds"]), result["values"]
@@ -76,16 +76,10 @@ def comment(recipe: Recipe) -> str:
         f"memory: {f'{memory:,} MiB' if memory else 'not recorded'}",
         f"processor: {result['machine']}",
         f"data: {recipe.data}",
-        f"command: kerasseq {recipe.task} {_verb(recipe)} --recipe {recipe.name}",
+        f"command: {command_of(recipe)}",
         f"record: benchmarks/results/{recipe.record}.json",
     ]
     return "".join(f"# {line}\n" for line in lines)
-
-
-def _verb(recipe: Recipe) -> str:
-    if not recipe.name.startswith("sweep-"):
-        return "train"
-    return " ".join(["tune", *SWEEPS[recipe.task]])
 
 
 def _result(name: str) -> dict[str, Any] | None:

@@ -21,7 +21,7 @@ def data_folder() -> Path:
     """The folder of benchmark data sets, from ``KERASSEQ_DATA``."""
     folder = os.environ.get("KERASSEQ_DATA")
     if not folder or not Path(folder).is_dir():
-        sys.exit("set KERASSEQ_DATA to the folder of data sets that the README describes")
+        sys.exit("set KERASSEQ_DATA to the folder of data sets that docs/results.md describes")
     return Path(folder)
 
 

@@ -12,6 +12,7 @@ from statistics import mean
 from typing import Any
 
 from benchmarks.record import RESULTS
+from benchmarks.sweeps import SWEEPS
 from kerasseq.app.recipes import Recipe, find_recipe, recipe_names
 
 ROOT = Path(__file__).parent.parent
@@ -141,7 +142,7 @@ def front(results: str) -> str:
         if result is not None:
             lines.append(
                 f"| {what} | [{mean(result['values']):.4g}]({results}/{recipe.record}.json) "
-                f"| {_time(result)} | `{_command(recipe)}` |"
+                f"| {_time(result)} | `{command_of(recipe)}` |"
             )
     return "\n".join(lines)
 
@@ -162,15 +163,19 @@ def recipes(results: str) -> str:
         result = _load(recipe.record)
         if result is not None:
             lines.append(
-                f"| `{_command(recipe)}` | `{recipe.data.replace(',', ', ')}` "
+                f"| `{command_of(recipe)}` | `{recipe.data.replace(',', ', ')}` "
                 f"| {result['metric']}; {result['split']} "
                 f"| [{shown(result)}]({results}/{recipe.record}.json) | {_time(result)} |"
             )
     return "\n".join(lines)
 
 
-def _command(recipe: Recipe) -> str:
-    return f"kerasseq {recipe.task} train --recipe {recipe.name}"
+def command_of(recipe: Recipe) -> str:
+    """The command line that trains, or sweeps, as a recipe says."""
+    verb = "train"
+    if recipe.name.startswith("sweep-"):
+        verb = " ".join(["tune", *SWEEPS[recipe.task]])
+    return f"kerasseq {recipe.task} {verb} --recipe {recipe.name}"
 
 
 def _time(result: dict[str, Any]) -> str:

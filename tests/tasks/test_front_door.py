@@ -2,7 +2,6 @@
 
 import csv
 import json
-import re
 import subprocess
 import sys
 import time
@@ -146,20 +145,6 @@ def test_an_export_answers_as_the_run_does(run, tmp_path):
             assert ours.label == theirs.label
             assert ours.probability == pytest.approx(theirs.probability, abs=1e-5)
     assert "sentiment" in exported._repr_html_()
-
-
-def test_the_lines_of_the_readme(rows, tmp_path, monkeypatch, capsys):
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (block,) = (b for b in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "frame" in b)
-    monkeypatch.chdir(tmp_path)
-    texts, labels = zip(*rows, strict=True)
-    names = {"frame": {"text": texts, "label": labels}}
-    exec(compile(block, "README.md", "exec"), names)
-    printed = capsys.readouterr().out
-    assert "test split:\n  accuracy" in printed
-    assert "Prediction(text='A film I will not forget.'" in printed
-    assert (tmp_path / "saved_models/films/1/manifest.json").exists()
-    assert (tmp_path / "runs/films/model.keras").exists()
 
 
 # -- callbacks -------------------------------------------------------------------------------------
