@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from kerasseq.app.cli import fail, run, typed_program, verb_options, verbs_of
@@ -22,6 +23,14 @@ OTHERS = {
 
 def main() -> None:
     """Runs a task's command line, or what is not one task's."""
+    try:
+        _main()
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader (head, grep -q) has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _main() -> None:
     name, *words = sys.argv[1:] or ["--help"]
     program = typed_program()
     if name in ("-h", "--help"):

@@ -38,6 +38,7 @@ import keras
 import pytest
 
 import kerasseq
+from benchmarks.tables import command_of
 from kerasseq.app import cli
 from kerasseq.app.recipes import find_recipe, recipe_names
 from kerasseq.app.registry import find_task, task_names
@@ -438,9 +439,8 @@ def test_every_task_and_every_recipe_is_shown():
     assert {words[0] for words in COMMANDS} == set(task_names())
     shown = {(words[0], after(list(words), "--recipe")) for words in COMMANDS}
     text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES.values())
-    for name in recipe_names():
-        task = find_recipe(name).task
-        assert (task, name) in shown or f"`kerasseq {task} train --recipe {name}`" in text
+    for recipe in map(find_recipe, recipe_names()):
+        assert (recipe.task, recipe.name) in shown or f"`{command_of(recipe)}`" in text
 
 
 def test_nothing_is_excused_in_vain():
