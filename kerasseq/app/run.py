@@ -277,6 +277,8 @@ class Run:
                 raise UserError(
                     f"no setting {name!r} to read data by; there are {', '.join(known)}"
                 )
+        if "encoding" in reading and not is_named(source):
+            raise UserError("encoding is for files, and the data is in memory")
         by = replace(settings, reading)
         own = set(reading) & set(self._task.reading_settings)
         corpus = self._read(by, source, None if own else assets)

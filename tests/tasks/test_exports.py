@@ -26,6 +26,13 @@ def test_a_client_in_numpy_answers_as_keras_does(trained, tmp_path, kind):
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert [json.loads(line)["label"] for line in said.stdout.splitlines()] == ["yes", "no"]
+    exported = kerasseq.load_export(version)
+    assert exported.format == kind
+    found = exported.predict(["it was superb", "two\nlines, awful", ""])
+    wanted = kerasseq.load(trained[0] / "run", quiet=True).predict([one.text for one in found])
+    for one, other in zip(found, wanted, strict=True):
+        assert (one.label, one.cut, one.probabilities) == (other.label, other.cut, None)
+        assert one.probability == pytest.approx(other.probability, abs=1e-5)
     line = call("predict", "hello", "--saved-model", version, status=2)
     assert f"is {kind}, which takes no texts: see client.py there" in line
     path = version / "vocabulary.json"

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+import kerasseq
 import kerasseq.app.run
 import kerasseq.app.runs
 from kerasseq import compat
@@ -334,3 +335,39 @@ def test_changed_data_is_refused(short, tmp_path):
     for verb in ("evaluate", "cache"):
         line = call(verb, "--run", tmp_path / "run", status=2)
         assert "the data has changed since" in line
+
+
+# -- errors, comparison ----------------------------------------------------------------------------
+
+
+def test_errors_and_outcome_are_those_of_the_report(trained, tmp_path):
+    run = kerasseq.load(trained[0] / "run", quiet=True)
+    report = run.evaluate()
+    outcome = run.trained.use.outcome(run.own_data("test"), "test")
+    lines, tokens = outcome.metrics
+    assert lines.above.sum() == pytest.approx(report["nll"], rel=1e-5)
+    assert tokens.value == pytest.approx(report["nats_per_token"], rel=1e-5)
+    assert len(lines.above) == run.folder.need_json("data.json")["splits"]["test"]["examples"]
+    errors = run.errors()
+    shares = [row["probability"] for row in errors]
+    assert shares == sorted(shares)
+    assert len(errors) == min(1000, report["tokens"])
+    text = "".join(run.trained.use.codec.decode(run.own_data("test").splits["test"])).split("\n")
+    for row in errors[:20]:
+        if row["token"] not in ("\n", "<unk>"):
+            assert row["token"] == text[row["line"] - 1].split()[row["position"] - 1]
+    copy = shutil.copytree(run.path, tmp_path / "copy")
+    found = run.compare(kerasseq.load(copy, quiet=True))
+    assert len(found["metrics"]) == 2
+    assert all(row["p"] == 1.0 for row in found["metrics"].values())
+
+
+def test_models_of_other_vocabularies_are_compared_by_lines(trained, characters):
+    runs = [kerasseq.load(one[0] / "run", quiet=True) for one in (trained, characters)]
+    digests = [run.folder.need_json("data.json")["splits"]["test"]["sha256"] for run in runs]
+    if digests[0] != digests[1]:  # one is cut at a line, the other within it
+        with pytest.raises(ValueError, match="the test splits of the two runs differ"):
+            runs[0].compare(runs[1])
+        return
+    found = runs[0].compare(runs[1])
+    assert list(found["metrics"]) == ["nats a line"]

@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+import kerasseq
 from kerasseq.export import saved_model
 from kerasseq.export.serving import EDGE_CASES
 from kerasseq.tasks.tagging.export import AWKWARD_SENTENCES
@@ -73,3 +74,11 @@ def test_chunks_have_no_place_in_conllu(chunker):
 
 def test_a_client_in_numpy_answers_as_keras_does(chunker, tmp_path):
     export_elsewhere(call, run_of(chunker), "onnx", tmp_path)
+
+
+def test_spans_of_an_outcome_are_those_of_the_report(chunker):
+    run = kerasseq.load(chunker[0] / "run", quiet=True)
+    report = run.evaluate()
+    accuracy, spans = run.trained.use.outcome(run.own_data("test"), "test").metrics
+    assert accuracy.value == pytest.approx(report["accuracy"], abs=1e-5)
+    assert spans.value == pytest.approx(report["span_f1"], abs=1e-5)

@@ -3,10 +3,12 @@
 import gzip
 import json
 import re
+import shutil
 
 import pytest
 import tensorflow as tf
 
+import kerasseq
 from tests.tasks.conftest import export_elsewhere, given
 from tests.tasks.tagging.conftest import SMALL, assert_same, call, export_of, run_of
 
@@ -241,3 +243,45 @@ def test_tag_refuses_what_it_cannot_do(trained, tmp_path):
 
 def test_a_client_in_numpy_answers_as_keras_does(trained, tmp_path):
     export_elsewhere(call, run_of(trained), "litert", tmp_path)
+
+
+# -- errors, comparison, tables --------------------------------------------------------------------
+
+
+def test_errors_and_outcome_are_those_of_the_report(trained, tmp_path):
+    run = kerasseq.load(trained[0] / "run", quiet=True)
+    report = run.evaluate()
+    errors = run.errors()
+    assert len(errors) == round((1 - report["accuracy"]) * report["tokens"])
+    shares = [row["probability"] for row in errors]
+    assert shares == sorted(shares, reverse=True)
+    for row in errors:
+        assert row["tag"] != row["predicted"]
+        assert f"[{row['word']}]" in row["context"]
+    (accuracy,) = run.trained.use.outcome(run.own_data("test"), "test").metrics
+    assert accuracy.value == pytest.approx(report["accuracy"], abs=1e-5)
+    copy = shutil.copytree(run.path, tmp_path / "copy")
+    found = run.compare(kerasseq.load(copy, quiet=True))
+    assert found["metrics"]["accuracy"]["p"] == 1.0
+    assert "sentences, paired bootstrap" in str(found)
+
+
+def test_tables_get_the_words_and_their_tags(trained, tmp_path):
+    file, out = tmp_path / "a.csv", tmp_path / "b.csv"
+    file.write_text(f"id,text\n1,{TEXT}\n2,\n")
+    where = [*run_of(trained), "--file", file, "--output", out]
+    assert "name the column of the texts with --column" in call("predict", *where, status=2)
+    call("predict", *where, "--column", "text")
+    header, first, second = out.read_text().splitlines()
+    assert header == "id,text,tokens,tags"
+    assert first == f"1,{TEXT},{TEXT},{' '.join(TAGS)}"
+    assert second == "2,,,"
+
+
+def test_another_column_is_compared_with_the_one_that_was_learned(trained, treebank):
+    ours = call("evaluate", *run_of(trained), "--on", treebank, "--split", "test")
+    other = call("evaluate", *run_of(trained), "--on", treebank, "--split", "test",
+                 "--column", "xpos")  # fmt: skip
+    assert "the column xpos is compared with upos" in other
+    assert "true tag is unknown to the model" in other
+    assert "is compared with" not in ours

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
+import kerasseq
 from tests.tasks.translation.conftest import (
     FILES,
     SMALL,
@@ -135,3 +136,31 @@ def test_damaged_runs(trained, tmp_path):
         run = shutil.copytree(trained[0] / "run", tmp_path / name)
         (run / name).unlink()
         assert message in call("translate", "a", "--run", run, status=2)
+
+
+def test_errors_and_tables(trained, tmp_path):
+    run = kerasseq.load(trained[0] / "run", quiet=True)
+    errors = run.errors()
+    given = report_of(run.path)
+    references = [pair.target for pair in run.own_data("test").splits["test"].pairs]
+    wrong = sum(a != b for a, b in zip(given["translations"], references, strict=True))
+    assert len(errors) == wrong
+    scores = [row["score"] for row in errors]
+    assert scores == sorted(scores, reverse=True)
+    file, out = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    file.write_text('{"id": 1, "text": "a cat sees the dog ."}\n')
+    call("predict", *run_of(trained), "--file", file, "--column", "text", "--output", out)
+    row = json.loads(out.read_text())
+    (wanted,) = run.predict(["a cat sees the dog ."])
+    assert row["translation"] == wanted.translation
+    assert list(row) == ["id", "text", "translation", "score"]
+
+
+def test_the_direction_of_other_data_is_its_own(trained, tmp_path):
+    write_table(tmp_path / "turned.tsv", [(b, a) for a, b in pairs(20, 5)])
+    write_table(tmp_path / "straight.tsv", pairs(20, 5))
+    straight = call("evaluate", *run_of(trained), "--on", tmp_path / "straight.tsv")
+    turned = call("evaluate", *run_of(trained), "--on", tmp_path / "turned.tsv",
+                  "--source", "2", "--target", "1")  # fmt: skip
+    score = next(line for line in straight.splitlines() if "BLEU  " in line)
+    assert score in turned
