@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import kerasseq
 from kerasseq.export import formats
 from tests.tasks.conftest import call, export_elsewhere, load_once, verified
 

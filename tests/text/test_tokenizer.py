@@ -93,9 +93,12 @@ def test_vocabulary_is_by_frequency_then_alphabet(tmp_path):
 def test_ids_agree(keep, texts, length):
     vocabulary = Vocabulary.from_counts({"a": 3, "b": 2, "dé": 1}, size=10)
     layer = graph.TextToIds(vocabulary, length, keep)
-    ids = layer(tf.constant([text.encode() for text in texts])).numpy()
-    for row, text in zip(ids, texts, strict=True):
-        expected = cut(vocabulary.encode(tokenize(text)), length, keep)
+    found, was_cut = layer(tf.constant([text.encode() for text in texts]))
+    ids = found.numpy()
+    for row, text, short in zip(ids, texts, was_cut.numpy(), strict=True):
+        whole = vocabulary.encode(tokenize(text))
+        expected = cut(whole, length, keep)
+        assert short == (len(whole) > length)
         assert row[: len(expected) + 1].tolist() == [BOS, *expected]
         assert np.all(row[len(expected) + 1 :] == PAD)
     assert ids.shape[1] == np.max(np.sum(ids != PAD, axis=1))
