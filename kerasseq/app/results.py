@@ -87,4 +87,5 @@ class Report(Mapping[str, Any]):
         return "\n".join([f"{self.title}:", *(f"  {line}" for line in self.lines)])
 
     def _repr_html_(self) -> str:
-        return f"<pre>{escape(str(self))}</pre>"
+        # notebooks set it in the type of running text, and columns need one of equal widths
+        return f'<pre style="font-family: monospace">{escape(str(self))}</pre>'
