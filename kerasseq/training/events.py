@@ -43,6 +43,8 @@ class Events:
         callbacks: told in this order.
         model: that is trained; set as their ``model``.
         epochs, steps: of the run, as their ``params`` have them.
+        optimizer: the model's own while it trains, as ``compile`` makes it: loggers read the
+            learning rate and the count of updates from it.
     """
 
     def __init__(
@@ -51,8 +53,9 @@ class Events:
         model: keras.Model,
         epochs: int,
         steps: int,
+        optimizer: keras.optimizers.Optimizer,
     ):
-        self._any, self._model = bool(callbacks), model
+        self._any, self._model, self._optimizer = bool(callbacks), model, optimizer
         self._list = keras.callbacks.CallbackList(
             list(callbacks), model=model, epochs=epochs, steps=steps, verbose=0
         )
@@ -71,6 +74,8 @@ class Events:
 
     def begin(self) -> None:
         """Training begins, or goes on."""
+        if self._any:  # past Keras' tracking: it is no part of what the model is made of
+            vars(self._model)["optimizer"] = self._optimizer
         self._list.on_train_begin()
 
     def batch_begin(self, epoch: int, index: int) -> None:
@@ -109,3 +114,4 @@ class Events:
     def end(self) -> None:
         """Training has ended."""
         self._list.on_train_end(dict(self._logs))
+        vars(self._model).pop("optimizer", None)  # it is not saved with the model
