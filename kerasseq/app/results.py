@@ -22,8 +22,9 @@ def predictions(task: Task, rows: Iterable[Mapping[str, Any]]) -> list[Any]:
 
 def html_table(found: Mapping[str, Any]) -> str:
     """Names and values as a table for a notebook."""
+    left = 'style="text-align: left"'  # notebooks put all cells on the right, as for numbers
     rows = (
-        f"<tr><th>{escape(name)}</th><td>{escape(str(value))}</td></tr>"
+        f"<tr><th {left}>{escape(name)}</th><td {left}>{escape(str(value))}</td></tr>"
         for name, value in found.items()
     )
     return f"<table>{''.join(rows)}</table>"
