@@ -10,6 +10,7 @@ import keras
 from kerasseq.errors import UserError
 
 CHANGERS = ("LearningRateScheduler", "ReduceLROnPlateau")
+MONITORS = (keras.callbacks.EarlyStopping, keras.callbacks.ModelCheckpoint)
 
 
 def check_callbacks(callbacks: Any) -> None:
@@ -45,6 +46,8 @@ class Events:
         epochs, steps: of the run, as their ``params`` have them.
         optimizer: the model's own while it trains, as ``compile`` makes it: loggers read the
             learning rate and the count of updates from it.
+        goals: whether more or less of each metric is better, for callbacks whose ``mode`` is
+            ``auto``; Keras asks a compiled model's metrics.
     """
 
     def __init__(
@@ -54,11 +57,15 @@ class Events:
         epochs: int,
         steps: int,
         optimizer: keras.optimizers.Optimizer,
+        goals: Mapping[str, str],
     ):
         self._any, self._model, self._optimizer = bool(callbacks), model, optimizer
         self._list = keras.callbacks.CallbackList(
             list(callbacks), model=model, epochs=epochs, steps=steps, verbose=0
         )
+        for one in callbacks:
+            if isinstance(one, MONITORS) and one.mode == "auto":
+                one.mode = goals.get(one.monitor.removeprefix("val_"), "auto")
         self._epoch: int | None = None
         self._step = 0
         self._logs: dict[str, float] = {}

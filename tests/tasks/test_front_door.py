@@ -205,13 +205,16 @@ def test_callbacks_change_nothing_but_may_stop(rows, run, tmp_path):
                 self.model.stop_training = True
 
     seen = Logs()
+    patient = keras.callbacks.EarlyStopping("val_accuracy", patience=5)  # its mode is "auto"
     other = kerasseq.train(
-        "sentiment", rows, run=tmp_path / "seen", quiet=True, callbacks=[seen], **SETTINGS
+        "sentiment", rows, run=tmp_path / "seen", quiet=True, callbacks=[seen, patient], **SETTINGS
     )
     for ours, theirs in zip(run.model.get_weights(), other.model.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     rates = [(row["learning_rate"], row["step"]) for row in run.history]
     assert [(pytest.approx(rate), step) for rate, step in seen.seen] == rates
+    best = max(row["validation_accuracy"] for row in run.history)
+    assert patient.best == pytest.approx(best, abs=1e-5)
     assert not hasattr(seen.model, "optimizer")  # no part of the model that is saved
     stopped = kerasseq.train(
         "sentiment", rows, run=tmp_path / "stopped", quiet=True, callbacks=[Stops()], **SETTINGS
