@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -31,6 +32,15 @@ def save(figure: Figure, path: Path, bounds: Literal["tight"] | None = None) -> 
         raise UserError(f"{path} could not be written: {error.strerror}") from None
 
 
+class ShownFigure(Figure):
+    """A figure that shows itself in a notebook, where pyplot is not in use too."""
+
+    def _repr_png_(self) -> bytes:
+        picture = io.BytesIO()
+        FigureCanvasAgg(self).print_figure(picture, format="png")
+        return picture.getvalue()
+
+
 def learning_curves(history: Sequence[dict[str, Any]], best_step: int, title: str) -> Figure:
     """Loss, and every validation metric, over epochs; a line marks the weights that were kept."""
     epochs = [record["epoch"] for record in history]
@@ -39,7 +49,7 @@ def learning_curves(history: Sequence[dict[str, Any]], best_step: int, title: st
         for name in history[0]
         if name.startswith("validation_") and name != "validation_loss"
     ]
-    figure = Figure(figsize=(4.6 * (1 + len(metrics)), 3.6), layout="constrained")
+    figure = ShownFigure(figsize=(4.6 * (1 + len(metrics)), 3.6), layout="constrained")
     axes = figure.subplots(1, 1 + len(metrics), squeeze=False)[0]
     axes[0].plot(epochs, [r["loss"] for r in history], "o-", label="training (what is minimised)")
     if "validation_loss" in history[0]:

@@ -22,8 +22,9 @@ def predictions(task: Task, rows: Iterable[Mapping[str, Any]]) -> list[Any]:
 
 def html_table(found: Mapping[str, Any]) -> str:
     """Names and values as a table for a notebook."""
+    left = 'style="text-align: left"'  # notebooks put all cells on the right, as for numbers
     rows = (
-        f"<tr><th>{escape(name)}</th><td>{escape(str(value))}</td></tr>"
+        f"<tr><th {left}>{escape(name)}</th><td {left}>{escape(str(value))}</td></tr>"
         for name, value in found.items()
     )
     return f"<table>{''.join(rows)}</table>"
@@ -87,4 +88,5 @@ class Report(Mapping[str, Any]):
         return "\n".join([f"{self.title}:", *(f"  {line}" for line in self.lines)])
 
     def _repr_html_(self) -> str:
-        return f"<pre>{escape(str(self))}</pre>"
+        # notebooks set it in the type of running text, and columns need one of equal widths
+        return f'<pre style="font-family: monospace">{escape(str(self))}</pre>'

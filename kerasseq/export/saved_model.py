@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -68,7 +70,8 @@ def export(serving: Serving, folder: Path, manifest: Mapping[str, Any]) -> tuple
     with next_version(folder) as version:
         functions = {name: served.function for name, served in serving.signatures.items()}
         try:
-            tf.saved_model.save(serving.module, str(version.work), signatures=functions)
+            with _without_news():
+                tf.saved_model.save(serving.module, str(version.work), signatures=functions)
         except tf.errors.OpError as error:
             raise UserError(f"{folder} cannot be written: {error}") from None
         graphs = meta_graphs(version.work)
@@ -86,6 +89,21 @@ def export(serving: Serving, folder: Path, manifest: Mapping[str, Any]) -> tuple
         }
         write_json(version.work / MANIFEST, said)
     return version.path, outcome
+
+
+@contextlib.contextmanager
+def _without_news() -> Iterator[None]:
+    """Without what TensorFlow only tells where Python is interactive, and in a notebook twice."""
+    logger = logging.getLogger("tensorflow")
+
+    def matters(record: logging.LogRecord) -> bool:
+        return record.levelno > logging.INFO
+
+    logger.addFilter(matters)
+    try:
+        yield
+    finally:
+        logger.removeFilter(matters)
 
 
 def verify(path: Path) -> list[str]:

@@ -10,6 +10,7 @@ import keras
 from kerasseq.errors import UserError
 
 CHANGERS = ("LearningRateScheduler", "ReduceLROnPlateau")
+MONITORS = (keras.callbacks.EarlyStopping, keras.callbacks.ModelCheckpoint)
 
 
 def check_callbacks(callbacks: Any) -> None:
@@ -43,6 +44,10 @@ class Events:
         callbacks: told in this order.
         model: that is trained; set as their ``model``.
         epochs, steps: of the run, as their ``params`` have them.
+        optimizer: the model's own while it trains, as ``compile`` makes it: loggers read the
+            learning rate and the count of updates from it.
+        goals: whether more or less of each metric is better, for callbacks whose ``mode`` is
+            ``auto``; Keras asks a compiled model's metrics.
     """
 
     def __init__(
@@ -51,11 +56,16 @@ class Events:
         model: keras.Model,
         epochs: int,
         steps: int,
+        optimizer: keras.optimizers.Optimizer,
+        goals: Mapping[str, str],
     ):
-        self._any, self._model = bool(callbacks), model
+        self._any, self._model, self._optimizer = bool(callbacks), model, optimizer
         self._list = keras.callbacks.CallbackList(
             list(callbacks), model=model, epochs=epochs, steps=steps, verbose=0
         )
+        for one in callbacks:
+            if isinstance(one, MONITORS) and one.mode == "auto":
+                one.mode = goals.get(one.monitor.removeprefix("val_"), "auto")
         self._epoch: int | None = None
         self._step = 0
         self._logs: dict[str, float] = {}
@@ -71,6 +81,8 @@ class Events:
 
     def begin(self) -> None:
         """Training begins, or goes on."""
+        if self._any:  # past Keras' tracking: it is no part of what the model is made of
+            vars(self._model)["optimizer"] = self._optimizer
         self._list.on_train_begin()
 
     def batch_begin(self, epoch: int, index: int) -> None:
@@ -109,3 +121,4 @@ class Events:
     def end(self) -> None:
         """Training has ended."""
         self._list.on_train_end(dict(self._logs))
+        vars(self._model).pop("optimizer", None)  # it is not saved with the model

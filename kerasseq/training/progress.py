@@ -1,20 +1,28 @@
-"""How far a training run is: a live bar in a terminal, plain lines anywhere else."""
+"""How far a training run is: a live bar in a terminal or a notebook, plain lines anywhere else."""
 
 from __future__ import annotations
 
+import importlib
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from html import escape
 from types import TracebackType
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 PLAIN_INTERVAL = 15.0
 """Seconds between plain lines."""
+
+NOTEBOOK_INTERVAL = 0.5
+"""Seconds between updates of a notebook's bar."""
+
+NOTEBOOK_WIDTH = 100
+"""Columns that a notebook shows without breaking lines."""
 
 
 _SILENT: ContextVar[bool] = ContextVar("silent", default=False)
@@ -44,7 +52,19 @@ def note(text: str) -> None:
 
 def make_console(file: TextIO | None = None) -> Console:
     """Where tables and bars go: standard output, if no file is given."""
-    return Console(file=file, soft_wrap=True, quiet=_SILENT.get())
+    console = Console(file=file, soft_wrap=True, quiet=_SILENT.get())
+    if console.is_jupyter:
+        # rich shows each line there as an output of its own, past whatever redirects the stream;
+        # the kernel asks for colours, which must not make a terminal of it
+        console = Console(
+            file=file,
+            soft_wrap=True,
+            quiet=_SILENT.get(),
+            force_jupyter=False,
+            force_terminal=False,
+            width=NOTEBOOK_WIDTH,
+        )
+    return console
 
 
 def clock(seconds: float) -> str:
@@ -52,6 +72,31 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+class NotebookBar:
+    """One output of a notebook's cell, which is replaced as a run goes on."""
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+
+    def show(self, text: str, share: float) -> None:
+        """Shows a line after a bar that is full by a share."""
+        data = {
+            "text/plain": text,
+            "text/html": f'<progress value="{share:.4f}" max="1"></progress> '
+            f'<code style="white-space: pre-wrap">{escape(text)}</code>',
+        }
+        if self._handle is None:
+            display = importlib.import_module("IPython.display").display
+            self._handle = display(data, raw=True, display_id=True)
+        else:
+            self._handle.update(data, raw=True)
+
+
+def in_notebook(console: Console) -> bool:
+    """Whether what is printed goes to the output of a notebook's cell, and is not silent."""
+    return not console.quiet and type(console.file).__module__.startswith("ipykernel.")
 
 
 class TrainingProgress:
@@ -69,6 +114,9 @@ class TrainingProgress:
         self._start = self._printed = time.perf_counter()
         self._tokens = 0
         self._bar = None
+        self._cell = NotebookBar() if in_notebook(self.console) else None
+        self._interval = NOTEBOOK_INTERVAL if self._cell else PLAIN_INTERVAL
+        self._last = f"step {done}/{total}", done
         if self.console.is_terminal:
             self._bar = Progress(
                 TextColumn("epoch {task.fields[epoch]}"),
@@ -84,6 +132,7 @@ class TrainingProgress:
     def __enter__(self) -> TrainingProgress:
         if self._bar:
             self._bar.start()
+        self._show_last()
         return self
 
     def __exit__(
@@ -94,6 +143,12 @@ class TrainingProgress:
     ) -> None:
         if self._bar:
             self._bar.stop()
+        self._show_last()
+
+    def _show_last(self) -> None:
+        if self._cell:
+            text, done = self._last
+            self._cell.show(text, done / max(self._total, 1))
 
     def step(self, done: int, epoch: str, tokens: int, loss: float) -> None:
         """Notes that ``done`` steps are made, the last one of ``tokens`` tokens."""
@@ -105,14 +160,16 @@ class TrainingProgress:
         numbers = f"loss {loss:.4f}  {rate} tokens/s"
         if self._bar:
             self._bar.update(self._task, completed=done, epoch=epoch, numbers=numbers)
-        elif now - self._printed >= PLAIN_INTERVAL:
+            return
+        left = elapsed / (done - self._first) * (self._total - done)
+        times = f"{clock(elapsed)} elapsed, {clock(left)} left"
+        self._last = f"epoch {epoch}  step {done}/{self._total}  {numbers}  {times}", done
+        if now - self._printed >= self._interval:
             self._printed = now
-            left = elapsed / (done - self._first) * (self._total - done)
-            self.console.print(
-                f"  epoch {epoch}  step {done}/{self._total}  {numbers}  "
-                f"{clock(elapsed)} elapsed, {clock(left)} left",
-                highlight=False,
-            )
+            if self._cell:
+                self._show_last()
+            else:
+                self.console.print(f"  {self._last[0]}", highlight=False)
 
     def pause(self, seconds: float) -> None:
         """Leaves some time (an evaluation) out of the throughput."""

@@ -185,7 +185,7 @@ class Trainer:
         if settings.max_steps:
             self._total = min(self._total, settings.max_steps)
         steps = math.ceil(len(batches.epoch(0)) / self._parts)
-        self._events = Events(callbacks, model, settings.epochs, steps)
+        self._events = Events(callbacks, model, settings.epochs, steps, self._optimizer, goals)
         self._peak = settings.learning_rate * replica_scale(
             self._replicas.count, settings.replica_rate, settings.optimizer
         )

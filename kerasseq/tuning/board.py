@@ -118,9 +118,10 @@ class Board:
         outcome = self._ended[number]
         value = "" if outcome.value is None else f" {self._metric} {outcome.value:.4f}"
         reason = f" ({outcome.reason})" if outcome.reason else ""
+        changes = shown_changes(self._changes[number])
         return (
-            f"  trial {number} {outcome.status}{value}{reason} in {clock(outcome.seconds)}: "
-            f"{shown_changes(self._changes[number])}\n  {self._counts()}"
+            f"  trial {number} {outcome.status}{value}{reason} in {clock(outcome.seconds)}"
+            f"{': ' if changes else ''}{changes}\n  {self._counts()}"
         )
 
     def _table(self) -> Group:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import subprocess
 import sys
 import time
@@ -90,7 +91,8 @@ def test_a_run_tells_what_it_is(run):
     assert report["accuracy"] == report.figures["accuracy"]
     assert str(report).startswith("test split:\n  accuracy")
     assert run._repr_html_().startswith("<table>")
-    assert report._repr_html_().startswith("<pre>test split")
+    assert report._repr_html_().startswith('<pre style="font-family: monospace">test split')
+    assert run.plot()._repr_png_().startswith(b"\x89PNG")
 
 
 def test_it_is_quiet(rows, tmp_path, capfd):
@@ -135,8 +137,10 @@ def test_other_data_of_every_kind(rows, run, reviews):
         assert run.evaluate(data)["accuracy"] == ours["accuracy"]
 
 
-def test_an_export_answers_as_the_run_does(run, tmp_path):
+def test_an_export_answers_as_the_run_does(run, tmp_path, caplog):
+    caplog.set_level(logging.INFO, "tensorflow")  # as TensorFlow sets it in a notebook
     path = run.export(tmp_path)
+    assert "Assets written" not in caplog.text
     texts = ["it was superb", "it was awful", ""]
     for where in (path, path.parent):
         exported = kerasseq.load_export(where)
@@ -185,17 +189,33 @@ def test_callbacks_of_keras_are_told_what_fit_tells_them(rows, tmp_path):
 
 
 def test_callbacks_change_nothing_but_may_stop(rows, run, tmp_path):
+    class Logs(keras.callbacks.Callback):
+        seen = ()
+
+        def on_train_begin(self, logs=None):
+            assert self.model.optimizer.get_config()["beta_1"] == 0.9
+
+        def on_epoch_end(self, epoch, logs=None):
+            optimizer = self.model.optimizer
+            self.seen += ((float(optimizer.learning_rate), int(optimizer.iterations)),)
+
     class Stops(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
             if batch == 4:
                 self.model.stop_training = True
 
-    seen = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: None)
+    seen = Logs()
+    patient = keras.callbacks.EarlyStopping("val_accuracy", patience=5)  # its mode is "auto"
     other = kerasseq.train(
-        "sentiment", rows, run=tmp_path / "seen", quiet=True, callbacks=[seen], **SETTINGS
+        "sentiment", rows, run=tmp_path / "seen", quiet=True, callbacks=[seen, patient], **SETTINGS
     )
     for ours, theirs in zip(run.model.get_weights(), other.model.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+    rates = [(row["learning_rate"], row["step"]) for row in run.history]
+    assert [(pytest.approx(rate), step) for rate, step in seen.seen] == rates
+    best = max(row["validation_accuracy"] for row in run.history)
+    assert patient.best == pytest.approx(best, abs=1e-5)
+    assert not hasattr(seen.model, "optimizer")  # no part of the model that is saved
     stopped = kerasseq.train(
         "sentiment", rows, run=tmp_path / "stopped", quiet=True, callbacks=[Stops()], **SETTINGS
     )
