@@ -62,7 +62,7 @@ def splits_of(data: Any, columns: Sequence[str]) -> dict[str, Iterator[Row]]:
     if isinstance(data, Mapping) and not set(data) & set(columns):
         splits: dict[str, Iterator[Row]] = {}
         for name, part in data.items():
-            split = split_of([name]) if isinstance(name, str) else None
+            split = split_of(name) if isinstance(name, str) else None
             if split is None:
                 raise UserError(
                     f"data: the key {name!r} is neither a split (train, validation, test) nor a "

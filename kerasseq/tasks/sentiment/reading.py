@@ -1,4 +1,4 @@
-"""Labelled texts from files: aclImdb (folder or archive), CSV, TSV and JSON lines."""
+"""Labelled texts from files: folders of classes (aclImdb, also as an archive), and tables."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from kerasseq.data.corpus import WHOLE, Corpus
+from kerasseq.data.corpus import WHOLE, Corpus, ordered
 from kerasseq.data.examples import LabelledText
-from kerasseq.data.folders import files_in, is_archive, split_files, suffix, whole_stem
+from kerasseq.data.folders import files_in, is_archive, split_files, split_of, suffix, unused_notes
 from kerasseq.data.memory import check_name
 from kerasseq.data.reading import archive_files, decode, reader
 from kerasseq.data.tables import SUFFIXES, table_rows
 from kerasseq.errors import UserError
 
 ACL_IMDB_CLASSES = {"neg": "negative", "pos": "positive"}
+UNLABELLED = "unsup"
 HINT = "the settings text_column and label_column choose"
 
 
@@ -30,8 +31,9 @@ def read_path(path: Path, columns: Columns, encoding: str) -> Corpus[LabelledTex
     """Reads labelled texts from a file or folder in one of the known layouts.
 
     Args:
-        path: an aclImdb folder or its ``.tar.gz``; a ``.csv``, ``.tsv`` or ``.jsonl`` file
-            (also ``.gz``); or a folder of them, named ``train``, ``validation`` and ``test``.
+        path: a folder of classes, ``train/CLASS/*.txt`` or ``CLASS/*.txt``, such as aclImdb, or
+            its ``.tar.gz``; a table (``.csv``, ``.tsv``, ``.jsonl``, also ``.gz``; ``.parquet``);
+            or a folder of tables with ``train``, ``dev``, ``test`` in their names.
         columns: of a table.
         encoding: of text files.
 
@@ -45,7 +47,8 @@ def read_path(path: Path, columns: Columns, encoding: str) -> Corpus[LabelledTex
     if suffix(path) in SUFFIXES:
         return Corpus(str(path), {WHOLE: list(table_examples(path, columns, encoding))})
     raise UserError(
-        f"{path}: not an aclImdb .tar.gz, nor a .csv, .tsv or .jsonl file (or .gz of one)"
+        f"{path}: neither a .tar.gz of class folders, nor a table ({', '.join(SUFFIXES)}, or .gz "
+        "of the first three)"
     )
 
 
@@ -64,50 +67,109 @@ def table_examples(path: Path, columns: Columns, encoding: str) -> Iterator[Labe
 
 
 def _read_folder(path: Path, columns: Columns, encoding: str) -> Corpus[LabelledText]:
-    if (path / "train" / "pos").is_dir():
-        return _acl_corpus(str(path), _acl_files(path), encoding)
-    tables = (file for file in files_in(path) if suffix(file) in SUFFIXES)
-    files = split_files(path, tables, whole_stem)
-    if "train" not in files:
+    if any(path.glob("*/*/*.txt")) or any(path.glob("*/*.txt")):
+        return _of_class_folders(path, encoding)
+    tables = [file for file in files_in(path) if suffix(file) in SUFFIXES]
+    files = split_files(path, tables)
+    if not files:
         raise UserError(
-            f"{path}: neither an aclImdb folder (train/pos, train/neg) nor one with a train.csv, "
-            "train.tsv or train.jsonl"
+            f"{path}: neither folders of classes with .txt files (train/CLASS/*.txt, or "
+            f"CLASS/*.txt), nor a table with train, dev or test in its name ({', '.join(SUFFIXES)})"
         )
-    return Corpus(
-        str(path),
-        {split: list(table_examples(file, columns, encoding)) for split, file in files.items()},
-    )
+    splits = {split: list(table_examples(file, columns, encoding)) for split, file in files.items()}
+    return Corpus(str(path), splits, unused_notes(path, files.values()))
 
 
-def _acl_files(path: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
-    for split in ("train", "test"):
-        for label in ACL_IMDB_CLASSES:
-            for file in sorted((path / split / label).glob("*.txt")):
-                yield PurePosixPath(split, label, file.name), file.read_bytes()
+# -- folders of classes ----------------------------------------------------------------------------
+
+
+class Document(NamedTuple):
+    """A file of a class folder.
+
+    Attributes:
+        split: as its folder says; None where the classes are at the top.
+        label: the name of its folder.
+        where: of the file, for messages.
+        content: as it lies there.
+    """
+
+    split: str | None
+    label: str
+    where: str
+    content: bytes
+
+
+def _of_class_folders(path: Path, encoding: str) -> Corpus[LabelledText]:
+    """Every folder of classes is used, whatever its class; what is not used is noted."""
+    top = sorted(entry for entry in path.iterdir() if entry.is_dir())
+    by_split = {entry: split_of(entry.name) for entry in top if not entry.name.startswith(".")}
+    named = {entry: split for entry, split in by_split.items() if split}
+    classes = dict.fromkeys(by_split) if not named else {}
+    notes = unused_notes(path, [*named, *classes])
+    chosen: dict[str, Path] = {}
+    for entry, split in named.items():
+        if split in chosen:
+            raise UserError(
+                f"{path}: both {chosen[split].name}/ and {entry.name}/ could be the {split} split"
+            )
+        chosen[split] = entry
+        folders = [folder for folder in sorted(entry.iterdir()) if folder.is_dir()]
+        for note in unused_notes(entry, folders, "beside the folders of classes"):
+            notes.append(f"{entry.name}/: {note}")
+
+    def documents() -> Iterator[Document]:
+        for split, base in chosen.items() or [(None, path)]:
+            for folder in sorted(base.iterdir()):
+                if not folder.is_dir() or folder.name.startswith("."):
+                    continue
+                files = [file for file in files_in(folder) if file.suffix == ".txt"]
+                for note in unused_notes(folder, files, "no .txt"):
+                    notes.append(f"{folder.relative_to(path)}/: {note}")
+                for file in files:
+                    yield Document(split, folder.name, str(file), file.read_bytes())
+
+    return _class_corpus(str(path), documents(), encoding, notes)
 
 
 def read_archive(path: Path, encoding: str) -> Corpus[LabelledText]:
-    """Reads an aclImdb archive as a stream; nothing is unpacked."""
+    """Reads an archive of class folders, such as aclImdb, as a stream; nothing is unpacked."""
+    notes: list[str] = []
 
     def wanted(name: PurePosixPath) -> bool:
-        return name.suffix == ".txt" and len(name.parts) >= 3
+        return name.suffix == ".txt" and len(name.parts) >= 3 and not name.name.startswith(".")
 
-    reviews = (
-        (PurePosixPath(*name.parts[-3:]), content) for name, content in archive_files(path, wanted)
-    )
-    return _acl_corpus(str(path), reviews, encoding)
+    def documents() -> Iterator[Document]:
+        for name, content in archive_files(path, wanted):
+            if split := split_of(name.parts[-3]):
+                yield Document(split, name.parts[-2], f"{path}: {name}", content)
+
+    return _class_corpus(str(path), documents(), encoding, notes)
 
 
-def _acl_corpus(
-    source: str, files: Iterable[tuple[PurePosixPath, bytes]], encoding: str
+def _class_corpus(
+    source: str, documents: Iterable[Document], encoding: str, notes: list[str]
 ) -> Corpus[LabelledText]:
-    splits: dict[str, list[LabelledText]] = {"train": [], "test": []}
-    for name, content in files:
-        split, label = name.parts[0], name.parts[1]
-        if split in splits and label in ACL_IMDB_CLASSES:
-            text = decode(content, encoding, f"{source}: {name}")
-            splits[split].append(LabelledText(text, ACL_IMDB_CLASSES[label]))
-    for split, examples in splits.items():
-        if not examples:
-            raise UserError(f"{source}: no reviews under aclImdb/{split}/pos and .../neg")
-    return Corpus(f"{source} (aclImdb, official splits)", splits)
+    """The texts of class folders.
+
+    aclImdb's folder of reviews without a rating, ``unsup``, is no class. Where the others are
+    ``neg`` and ``pos`` alone, they are called negative and positive, as in the embedded corpus.
+    """
+    found: dict[str, list[LabelledText]] = {}
+    unlabelled = 0
+    for document in documents:
+        if document.label == UNLABELLED:
+            unlabelled += 1
+            continue
+        text = decode(document.content, encoding, document.where)
+        found.setdefault(document.split or WHOLE, []).append(LabelledText(text, document.label))
+    if unlabelled:
+        notes.append(f"not used, without a label: {unlabelled:,} texts in {UNLABELLED}/")
+    if not found:
+        raise UserError(f"{source}: no .txt file in train/CLASS/, nor in CLASS/")
+    labels = {example.label for part in found.values() for example in part}
+    if labels == set(ACL_IMDB_CLASSES):
+        found = {
+            split: [LabelledText(text, ACL_IMDB_CLASSES[label]) for text, label in part]
+            for split, part in found.items()
+        }
+    return Corpus(f"{source} (folders of classes)", ordered(found), notes)
