@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from kerasseq.data.corpus import WHOLE, Corpus, ordered
 from kerasseq.data.examples import LabelledText
+from kerasseq.data.fields import label_of, noted, text_of
 from kerasseq.data.folders import files_in, is_archive, split_files, split_of, suffix, unused_notes
-from kerasseq.data.memory import check_name
 from kerasseq.data.reading import archive_files, decode, reader
 from kerasseq.data.tables import SUFFIXES, table_rows
 from kerasseq.errors import UserError
@@ -45,25 +46,28 @@ def read_path(path: Path, columns: Columns, encoding: str) -> Corpus[LabelledTex
     if is_archive(path):
         return read_archive(path, encoding)
     if suffix(path) in SUFFIXES:
-        return Corpus(str(path), {WHOLE: list(table_examples(path, columns, encoding))})
+        counts: Counter[str] = Counter()
+        rows = list(table_examples(path, columns, encoding, counts))
+        return Corpus(str(path), {WHOLE: rows}, noted(counts))
     raise UserError(
         f"{path}: neither a .tar.gz of class folders, nor a table ({', '.join(SUFFIXES)}, or .gz "
         "of the first three)"
     )
 
 
-def table_examples(path: Path, columns: Columns, encoding: str) -> Iterator[LabelledText]:
-    """The rows of a CSV, TSV or JSON lines file, one by one.
+def table_examples(
+    path: Path, columns: Columns, encoding: str, counts: Counter[str]
+) -> Iterator[LabelledText]:
+    """The rows of a table, one by one; conversions are counted.
 
     Raises:
-        UserError: naming the file and the row, if a column or a value is missing.
+        UserError: naming the file and the row, if a column or a value is missing, or a value is
+            not what it must be.
     """
+    kinds: set[type] = set()
     for where, row in table_rows(path, columns, encoding, HINT):
-        label = str(row[columns.label]).strip()
-        if not label:
-            raise UserError(f"{where}: no value in column {columns.label!r}")
-        check_name(label, where, columns.label)
-        yield LabelledText(str(row[columns.text]), label)
+        text = text_of(row[columns.text], where, columns.text, counts)
+        yield LabelledText(text, label_of(row[columns.label], where, columns.label, kinds, counts))
 
 
 def _read_folder(path: Path, columns: Columns, encoding: str) -> Corpus[LabelledText]:
@@ -76,8 +80,12 @@ def _read_folder(path: Path, columns: Columns, encoding: str) -> Corpus[Labelled
             f"{path}: neither folders of classes with .txt files (train/CLASS/*.txt, or "
             f"CLASS/*.txt), nor a table with train, dev or test in its name ({', '.join(SUFFIXES)})"
         )
-    splits = {split: list(table_examples(file, columns, encoding)) for split, file in files.items()}
-    return Corpus(str(path), splits, unused_notes(path, files.values()))
+    counts: Counter[str] = Counter()
+    splits = {
+        split: list(table_examples(file, columns, encoding, counts))
+        for split, file in files.items()
+    }
+    return Corpus(str(path), splits, [*noted(counts), *unused_notes(path, files.values())])
 
 
 # -- folders of classes ----------------------------------------------------------------------------

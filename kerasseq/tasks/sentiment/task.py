@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -95,17 +96,21 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
     def from_memory(
         self, settings: SentimentSettings, data: Any, assets: Assets | None = None
     ) -> Corpus[LabelledText]:
-        from kerasseq.data.memory import Row, corpus_of, label_of, text_of
+        from kerasseq.data.fields import label_of, noted, text_of
+        from kerasseq.data.memory import Row, corpus_of
 
         columns, kinds = (settings.text_column, settings.label_column), set[type]()
+        counts: Counter[str] = Counter()
 
         def example(row: Row) -> LabelledText:
             text, label = row.values
             return LabelledText(
-                text_of(text, row.where, columns[0]), label_of(label, row.where, columns[1], kinds)
+                text_of(text, row.where, columns[0], counts),
+                label_of(label, row.where, columns[1], kinds, counts),
             )
 
-        return corpus_of(data, columns, example)
+        corpus = corpus_of(data, columns, example)
+        return Corpus(corpus.source, corpus.splits, noted(counts))
 
     def prepare(
         self,
