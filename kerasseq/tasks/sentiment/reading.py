@@ -11,13 +11,13 @@ from kerasseq.data.corpus import WHOLE, Corpus, ordered
 from kerasseq.data.examples import LabelledText
 from kerasseq.data.fields import label_of, noted, text_of
 from kerasseq.data.folders import files_in, is_archive, split_files, split_of, suffix, unused_notes
-from kerasseq.data.reading import archive_files, decode, reader
-from kerasseq.data.tables import SUFFIXES, table_rows
+from kerasseq.data.reading import archive_files, decode, reader, text_lines
+from kerasseq.data.tables import SUFFIXES, TableFormat, is_table, table_rows
 from kerasseq.errors import UserError
 
 ACL_IMDB_CLASSES = {"neg": "negative", "pos": "positive"}
-UNLABELLED = "unsup"
-HINT = "the settings text_column and label_column choose"
+UNLABELLED, FASTTEXT = "unsup", "__label__"
+HINT = "text_column and label_column choose, by name or number; without names: --header none"
 
 
 class Columns(NamedTuple):
@@ -28,7 +28,12 @@ class Columns(NamedTuple):
 
 
 @reader
-def read_path(path: Path, columns: Columns, encoding: str) -> Corpus[LabelledText]:
+def read_path(
+    path: Path,
+    columns: Columns,
+    encoding: str,
+    form: TableFormat = TableFormat(),  # noqa: B008
+) -> Corpus[LabelledText]:
     """Reads labelled texts from a file or folder in one of the known layouts.
 
     Args:
@@ -37,26 +42,40 @@ def read_path(path: Path, columns: Columns, encoding: str) -> Corpus[LabelledTex
             or a folder of tables with ``train``, ``dev``, ``test`` in their names.
         columns: of a table.
         encoding: of text files.
+        form: of delimited tables.
 
     Raises:
         UserError: if the path is missing, damaged, or in no known layout.
     """
     if path.is_dir():
-        return _read_folder(path, columns, encoding)
+        return _read_folder(path, columns, encoding, form)
     if is_archive(path):
         return read_archive(path, encoding)
-    if suffix(path) in SUFFIXES:
-        counts: Counter[str] = Counter()
-        rows = list(table_examples(path, columns, encoding, counts))
-        return Corpus(str(path), {WHOLE: rows}, noted(counts))
+    if is_table(path):
+        notes = Notes([], Counter())
+        rows = list(table_examples(path, columns, encoding, form, notes))
+        return Corpus(str(path), {WHOLE: rows}, notes.lines())
+    if suffix(path) == ".txt" and (found := fasttext_examples(path, encoding)) is not None:
+        return Corpus(f"{path} (fastText's __label__ lines)", {WHOLE: found})
     raise UserError(
         f"{path}: neither a .tar.gz of class folders, nor a table ({', '.join(SUFFIXES)}, or .gz "
         "of the first three)"
     )
 
 
+class Notes(NamedTuple):
+    """What is said of tables: forms that were found, and conversions that were counted."""
+
+    found: list[str]
+    counts: Counter[str]
+
+    def lines(self) -> list[str]:
+        """For a data report."""
+        return [*self.found, *noted(self.counts)]
+
+
 def table_examples(
-    path: Path, columns: Columns, encoding: str, counts: Counter[str]
+    path: Path, columns: Columns, encoding: str, form: TableFormat, notes: Notes
 ) -> Iterator[LabelledText]:
     """The rows of a table, one by one; conversions are counted.
 
@@ -65,27 +84,54 @@ def table_examples(
             not what it must be.
     """
     kinds: set[type] = set()
-    for where, row in table_rows(path, columns, encoding, HINT):
-        text = text_of(row[columns.text], where, columns.text, counts)
-        yield LabelledText(text, label_of(row[columns.label], where, columns.label, kinds, counts))
+    for where, row in table_rows(path, columns, encoding, HINT, form, notes.found):
+        text = text_of(row[columns.text], where, columns.text, notes.counts)
+        label = label_of(row[columns.label], where, columns.label, kinds, notes.counts)
+        yield LabelledText(text, label)
 
 
-def _read_folder(path: Path, columns: Columns, encoding: str) -> Corpus[LabelledText]:
+def fasttext_examples(path: Path, encoding: str) -> list[LabelledText] | None:
+    """The lines of a file in fastText's form, ``__label__NAME a text``; None if it is in no such.
+
+    Raises:
+        UserError: if a line has no label, or several, or no text.
+    """
+    examples = []
+    for number, line in enumerate(text_lines(path, encoding), start=1):
+        if not line.strip():
+            continue
+        words = line.split()
+        labels = [word for word in words if word.startswith(FASTTEXT)]
+        if number == 1 and not labels:
+            return None
+        if len(labels) != 1 or words[0] != labels[0]:
+            raise UserError(
+                f"{path}:{number}: expected one {FASTTEXT}NAME at the beginning of the line, got "
+                f"{line[:60]!r}"
+            )
+        examples.append(LabelledText(line.split(None, 1)[-1] if len(words) > 1 else "",
+                                     labels[0].removeprefix(FASTTEXT)))  # fmt: skip
+    return examples or None
+
+
+def _read_folder(
+    path: Path, columns: Columns, encoding: str, form: TableFormat
+) -> Corpus[LabelledText]:
     if any(path.glob("*/*/*.txt")) or any(path.glob("*/*.txt")):
         return _of_class_folders(path, encoding)
-    tables = [file for file in files_in(path) if suffix(file) in SUFFIXES]
+    tables = [file for file in files_in(path) if is_table(file)]
     files = split_files(path, tables)
     if not files:
         raise UserError(
             f"{path}: neither folders of classes with .txt files (train/CLASS/*.txt, or "
             f"CLASS/*.txt), nor a table with train, dev or test in its name ({', '.join(SUFFIXES)})"
         )
-    counts: Counter[str] = Counter()
+    notes = Notes([], Counter())
     splits = {
-        split: list(table_examples(file, columns, encoding, counts))
+        split: list(table_examples(file, columns, encoding, form, notes))
         for split, file in files.items()
     }
-    return Corpus(str(path), splits, [*noted(counts), *unused_notes(path, files.values())])
+    return Corpus(str(path), splits, [*notes.lines(), *unused_notes(path, files.values())])
 
 
 # -- folders of classes ----------------------------------------------------------------------------

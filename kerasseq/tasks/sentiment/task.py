@@ -51,6 +51,9 @@ class Prediction:
     cut: bool
 
 
+_READING = ("text_column", "label_column", "delimiter", "quoting", "header")
+
+
 class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
     """Text classification."""
 
@@ -61,8 +64,8 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
     assets_class = Assets
     prediction_class = Prediction
     goals = {"accuracy": "max", "loss": "min"}
-    data_settings = (*Task.data_settings, "held_out", "text", "text_column", "label_column")
-    reading_settings = ("text_column", "label_column")
+    data_settings = (*Task.data_settings, "held_out", "text", *_READING)
+    reading_settings = _READING
     search_space = {
         "training.learning_rate": Range(5e-4, 1e-2, log=True),
         "model.cell": Choice(("gru", "lstm")),
@@ -82,15 +85,17 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
         assets: Assets | None = None,
     ) -> Corpus[LabelledText]:
         from kerasseq.data.packaged import imdb_reviews
+        from kerasseq.data.tables import TableFormat
         from kerasseq.tasks.sentiment.reading import Columns, read_path
         from kerasseq.tasks.sentiment.tfds import read_tfds
 
         columns = Columns(settings.text_column, settings.label_column)
+        form = TableFormat(settings.delimiter, settings.quoting, settings.header)
         return read_source(
             source,
             embedded=imdb_reviews,
             tfds=partial(read_tfds, columns=columns, download=download),
-            path=partial(read_path, columns=columns, encoding=settings.encoding),
+            path=partial(read_path, columns=columns, encoding=settings.encoding, form=form),
         )
 
     def from_memory(
