@@ -14,7 +14,6 @@ from kerasseq.app.exporting import ExportedModel, load_version
 from kerasseq.app.recipes import find_recipe
 from kerasseq.app.registry import find_task
 from kerasseq.app.run import Run, run_of, train_run
-from kerasseq.data.corpus import WHOLE
 from kerasseq.data.memory import MEMORY, is_named
 from kerasseq.errors import UserError
 from kerasseq.training.events import check_callbacks
@@ -117,10 +116,7 @@ def _chosen(
     chosen = settings_of(kind, changes)
     if named:
         return kind, chosen, None
-    corpus = kind.from_memory(chosen, data)
-    if not {"train", WHOLE} & set(corpus.splits):
-        raise UserError(f"data has no train split; it has {', '.join(corpus.splits)}")
-    return kind, chosen, corpus
+    return kind, chosen, kind.from_memory(chosen, data)
 
 
 def load(path: str | Path, data: Any, quiet: bool) -> Run:

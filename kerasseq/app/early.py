@@ -10,7 +10,7 @@ from jsonargparse import Namespace
 from kerasseq.app.task import Task
 from kerasseq.config import differences
 from kerasseq.data.sources import TFDS, is_path, named_splits
-from kerasseq.data.tables import check_table
+from kerasseq.data.table_writer import check_table
 from kerasseq.errors import UserError
 from kerasseq.training.run_folder import SUMMARY, RunFolder
 

@@ -13,7 +13,7 @@ import yaml
 from kerasseq import compat, plots
 from kerasseq.app.task import Data, Task, TaskSettings, Use
 from kerasseq.config import from_dict
-from kerasseq.data.corpus import Corpus
+from kerasseq.data.corpus import WHOLE, Corpus
 from kerasseq.data.cutting import limited
 from kerasseq.errors import UserError
 from kerasseq.storage import write_json
@@ -94,6 +94,11 @@ def read_data(
     """
     if corpus is None:
         corpus = task.read(settings, settings.data, download)
+    if not {"train", WHOLE} & set(corpus.splits):
+        raise UserError(
+            f"{corpus.source} has no train split; it has {', '.join(corpus.splits)} "
+            "(evaluate --on scores it)"
+        )
     corpus = limited(corpus, settings.limit, settings.seed, task.running_text)
     try:
         return task.prepare(settings, corpus, assets)

@@ -20,7 +20,8 @@ from kerasseq.app.runs import build, recurrent_kernels
 from kerasseq.app.task import Task
 from kerasseq.config import from_dict
 from kerasseq.data.reading import decoded_lines, text_lines
-from kerasseq.data.tables import SUFFIXES, is_table, table_rows, write_table
+from kerasseq.data.table_writer import write_table
+from kerasseq.data.tables import SUFFIXES, is_table, table_rows
 from kerasseq.errors import UserError
 from kerasseq.export.versions import read_manifest_of
 from kerasseq.training import devices
@@ -126,7 +127,10 @@ def predict(task: Task, options: Namespace) -> None:
     if options.texts:
         raise UserError("give texts or --file, not both")
     column = options.column or _text_column(task, model, options.file)
-    rows = table_rows(Path(options.file), [column], options.encoding, "--column names another")
+    notes: list[str] = []
+    rows = table_rows(
+        Path(options.file), [column], options.encoding, "--column names another", notes=notes
+    )
     given, read = itertools.tee(first(rows, options.limit))
     results = model.rows(_text_in(row, column, where) for where, row in read)
     if not options.output:
@@ -134,6 +138,8 @@ def predict(task: Task, options: Namespace) -> None:
         return
     labelled = _labelled(task, (row for _, row in given), results)
     count = write_table(Path(options.output), labelled)
+    for line in notes:
+        note(line)
     note(f"{count:,} rows written to {options.output}")
 
 

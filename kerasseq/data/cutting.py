@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, TypeVar
@@ -14,6 +14,9 @@ from kerasseq.data.corpus import WHOLE, Corpus, ordered, shared_notes
 from kerasseq.errors import UserError
 
 E = TypeVar("E")
+
+ADVICE = "held_out is its share, or give a file for it"
+"""Where a split would be empty."""
 
 Rule = Callable[[Sequence[E], Sequence[str], list[str]], Mapping[str, Sequence[E]]]
 """Takes the examples that are cut, the names of the splits that are missing, and the notes, to
@@ -26,6 +29,7 @@ def cut_splits(
     unit: str,
     shared: tuple[str, Callable[[E], Hashable]] | None = None,
     wanted: Sequence[str] = ("validation", "test"),
+    advice: str = "",
 ) -> Corpus[E]:
     """Completes a corpus by cutting what it lacks from ``all`` or ``train``.
 
@@ -38,6 +42,7 @@ def cut_splits(
         shared: what two splits may have in common, in the plural, and that of an example; how
             many are, is noted.
         wanted: splits that the corpus is to have beside train.
+        advice: what to do if a split would be empty.
 
     Raises:
         UserError: if a split would be empty.
@@ -48,7 +53,9 @@ def cut_splits(
     complete = ordered({**splits, **parts})
     for name, part in complete.items():
         if not part:
-            raise UserError(f"{corpus.source}: no {unit} is left for the {name} split")
+            raise UserError(
+                f"{corpus.source}: no {unit} is left for the {name} split{advice and f': {advice}'}"
+            )
     if shared:
         units, content = shared
         contents = {name: set(map(content, part)) for name, part in complete.items()}
@@ -85,6 +92,9 @@ def whole_of(corpus: Corpus) -> str:
 def stratified(fraction: float, seed: int, label: Callable[[E], str]) -> Rule[E]:
     """Parts with the same balance of labels, shuffled by ``seed``.
 
+    Each label keeps at least one example in train. A label that is too rare to give a part one by
+    itself gives some parts none, so that all rare labels together have their share there.
+
     Args:
         fraction: of the examples for each missing split.
         seed: of the shuffle.
@@ -95,10 +105,15 @@ def stratified(fraction: float, seed: int, label: Callable[[E], str]) -> Rule[E]
         random = np.random.default_rng(seed)
         names = [*missing, "train"]
         parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
-        labels = np.array([label(example) for example in examples])
-        for one in sorted(set(labels.tolist())):
-            members = random.permutation(np.flatnonzero(labels == one))
-            cuts = np.round(np.cumsum([fraction] * len(missing)) * len(members)).astype(int)
+        places: defaultdict[str, list[int]] = defaultdict(list)
+        for position, example in enumerate(examples):
+            places[label(example)].append(position)
+        shares, carried = np.cumsum([fraction] * len(missing)), np.full(len(missing), 0.5)
+        for one in sorted(places):
+            members = random.permutation(np.array(places[one]))
+            cuts = np.round(shares * len(members)).astype(int)
+            if len(missing) and np.diff(cuts, prepend=0, append=len(members)).min() < 1:
+                cuts, carried = _rare(fraction * len(members), len(members), carried)
             for name, positions in zip(names, np.split(members, cuts), strict=True):
                 parts[name].append(positions)
         return {
@@ -107,6 +122,25 @@ def stratified(fraction: float, seed: int, label: Callable[[E], str]) -> Rule[E]
         }
 
     return rule
+
+
+def _rare(exact: float, count: int, carried: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The cuts of a label that is too rare for its share of each part.
+
+    Args:
+        exact: examples that each part would get, a fraction.
+        count: of the label.
+        carried: what the rare labels before it owe each part.
+
+    Returns:
+        The cuts, and what is owed now.
+    """
+    owed, left, taken = carried + exact, count - 1, []
+    for part in range(len(owed)):
+        most = min(int(owed[part]), left)
+        taken.append(most)
+        left -= most
+    return np.cumsum(taken), owed - taken
 
 
 def at_random(fraction: float, seed: int) -> Rule[E]:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from kerasseq.errors import UserError
 
-SPLIT_NAMES = {
-    "train": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "dev": "validation",
-    "test": "test",
+_SPLITS = {
+    "train": r"train(?:ing)?|trn",
+    "validation": r"(?:news)?(?:dev(?:el(?:opment)?)?|valid(?:ation)?|val)|eval(?:uation)?",
+    "test": r"(?:news)?test(?:ing)?|tst",
+}
+_SPLIT_WORD = {
+    split: re.compile(rf"(?:{names})(?:19|20)?\d{{0,2}}") for split, names in _SPLITS.items()
 }
 
 ARCHIVES = (".tar.gz", ".tgz")
+
+SHOWN = 5
+"""Most names in a note."""
 
 
 def is_archive(path: Path) -> bool:
@@ -45,48 +48,75 @@ def files_in(folder: Path) -> list[Path]:
     )
 
 
-def words_of(name: str) -> list[str]:
-    """The words of a file's name: ``en_ewt-ud-dev.conllu.gz``, ``test_2016_flickr.de``."""
-    return re.split(r"[^a-z]+", name.lower())
+def split_of(name: str) -> str | None:
+    """The split that a name says: ``train``, ``validation`` or ``test``.
+
+    A split's name is a word of it: between ``.``, ``_``, ``-`` or other marks, but not between
+    blanks, since books have titles. A year may stand behind it. The last such word counts: the name
+    of a corpus comes first, and may hold anything.
+
+    >>> [split_of(n) for n in ("en_ewt-ud-dev.conllu", "newstest2014.de", "A test of time.txt")]
+    ['validation', 'test', None]
+    """
+    words = re.split(r"[^\w\s]+|_+", name.lower())
+    for word in reversed(words):
+        for split, pattern in _SPLIT_WORD.items():
+            if pattern.fullmatch(word):
+                return split
+    return None
 
 
-def whole_stem(name: str) -> list[str]:
-    """The same where a name is a split's alone: ``test.csv``, but not ``old_test.csv``."""
-    return [name.lower().partition(".")[0]]
-
-
-def words_with_titles(name: str) -> list[str]:
-    """The same where a blank does not end a word: books have titles."""
-    return re.split(r"[._-]+", name.lower())
-
-
-def split_of(words: Sequence[str]) -> str | None:
-    """The split that the words of a file's name say. The last word counts: the name of a corpus
-    comes first, and may hold anything."""
-    return next((SPLIT_NAMES[word] for word in reversed(words) if word in SPLIT_NAMES), None)
-
-
-def split_files(
-    path: Path, files: Iterable[Path], words: Callable[[str], Sequence[str]] = words_of
-) -> dict[str, Path]:
+def split_files(path: Path, files: Iterable[Path]) -> dict[str, Path]:
     """Which file of a folder is which split, by the words in its name.
 
     Args:
         path: the folder.
         files: those of its files that may be a split.
-        words: of a file's name.
 
     Raises:
         UserError: if two could be the same split.
     """
     chosen: dict[str, Path] = {}
     for file in files:
-        split = split_of(words(file.name))
+        split = split_of(file.name)
         if split in chosen:
             raise UserError(
                 f"{path}: both {chosen[split].name} and {file.name} could be the {split} split; "
-                "leave one of them there"
+                "leave one of them there, or name the files: --data train=FILE,test=FILE"
             )
         if split:
             chosen[split] = file
     return chosen
+
+
+def unused_notes(
+    path: Path, used: Iterable[Path], why: str = "no split by their names"
+) -> list[str]:
+    """For a data report: what lies in a folder and is not used.
+
+    Args:
+        path: the folder; of a file there is nothing to say.
+        used: the files and folders in it that are.
+        why: of the files that are not.
+    """
+    if not path.is_dir():
+        return []
+    kept = set(used)
+    rest = sorted(entry for entry in path.iterdir() if entry not in kept)
+    hidden = [entry for entry in rest if entry.name.startswith(".")]
+    files = [entry for entry in rest if entry not in hidden and not entry.is_dir()]
+    folders = [entry for entry in rest if entry not in hidden and entry.is_dir()]
+    notes = []
+    if files:
+        notes.append(f"not used, {why}: {shown_names(files)}")
+    if folders:
+        notes.append(f"not used, folders: {shown_names(folders)}")
+    if hidden:
+        notes.append(f"not used, hidden: {shown_names(hidden)}")
+    return notes
+
+
+def shown_names(files: Sequence[Path]) -> str:
+    """The names of the first files, and how many more there are."""
+    more = [f"{len(files) - SHOWN:,} more"] if len(files) > SHOWN else []
+    return ", ".join([file.name for file in files[:SHOWN]] + more)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from kerasseq.data.corpus import WHOLE, Corpus, ordered
+from kerasseq.data.fields import kind_of
 from kerasseq.data.folders import split_of
 from kerasseq.errors import UserError
 
@@ -62,7 +63,7 @@ def splits_of(data: Any, columns: Sequence[str]) -> dict[str, Iterator[Row]]:
     if isinstance(data, Mapping) and not set(data) & set(columns):
         splits: dict[str, Iterator[Row]] = {}
         for name, part in data.items():
-            split = split_of([name]) if isinstance(name, str) else None
+            split = split_of(name) if isinstance(name, str) else None
             if split is None:
                 raise UserError(
                     f"data: the key {name!r} is neither a split (train, validation, test) nor a "
@@ -126,7 +127,7 @@ def _given(data: Any, columns: Sequence[str], where: str) -> Given:
     if isinstance(data, Iterable) and not isinstance(data, str | bytes):
         return _from_rows(data, columns, where)
     raise UserError(
-        f"{where}: expected rows, columns, a table or splits of them, got {_kind(data)}"
+        f"{where}: expected rows, columns, a table or splits of them, got {kind_of(data)}"
     )
 
 
@@ -157,7 +158,7 @@ def _from_columns(given: Sequence[Iterable[Any]], columns: Sequence[str], where:
     end = object()
     for name, column in zip(columns, given, strict=True):
         if isinstance(column, str | bytes) or not isinstance(column, Iterable):
-            raise UserError(f"{where}: {name} is {_kind(column)}, expected a column of values")
+            raise UserError(f"{where}: {name} is {kind_of(column)}, expected a column of values")
     iterators = [iter(column) for column in given]
     number = 0
     while True:
@@ -187,7 +188,8 @@ def _from_rows(rows: Iterable[Any], columns: Sequence[str], where: str) -> Given
             continue
         if isinstance(row, str | bytes) or not isinstance(row, Sequence):
             raise UserError(
-                f"{place}: expected {len(columns)} values ({', '.join(columns)}), got {_kind(row)}"
+                f"{place}: expected {len(columns)} values ({', '.join(columns)}), got "
+                f"{kind_of(row)}"
             )
         if len(row) != len(columns):
             raise UserError(
@@ -196,93 +198,15 @@ def _from_rows(rows: Iterable[Any], columns: Sequence[str], where: str) -> Given
         yield place, tuple(row)
 
 
-def text_of(value: Any, where: str, column: str) -> str:
-    """A value that must be a text.
-
-    Raises:
-        UserError: for anything else, such as what stands for a missing value.
-    """
-    if isinstance(value, str):
-        return value
-    raise UserError(f"{where}: {column} is {_kind(value)}, expected a string")
-
-
-def label_of(value: Any, where: str, column: str, kinds: set[type]) -> str:
-    """A value that must be the name or the number of a class, as text.
-
-    Args:
-        value, where, column: as of :func:`text_of`.
-        kinds: the kinds of the labels before, to which this one's is added: ``1`` and ``"1"``
-            would become one class.
-
-    Raises:
-        UserError: for a missing value, a fraction, an empty name, or labels of two kinds.
-    """
-    value = value.item() if getattr(value, "shape", None) == () else value
-    if isinstance(value, float) and value.is_integer():
-        raise UserError(
-            f"{where}: {column} is {_kind(value)}, expected the name of a class: a column of whole "
-            "numbers becomes one of fractions where a value is missing; .astype(int) mends it"
-        )
-    if not isinstance(value, str | int) or (isinstance(value, str) and not value.strip()):
-        raise UserError(f"{where}: {column} is {_kind(value)}, expected the name of a class")
-    if isinstance(value, str):
-        check_name(value, where, column)
-    kinds.add(type(value))
-    if len(kinds) > 1:
-        names = " and ".join(sorted(kind.__name__ for kind in kinds))
-        raise UserError(f"{where}: {column} is {value!r}: labels are of two kinds, {names}")
-    return str(value).strip()
-
-
-def check_name(value: str, where: str, column: str) -> None:
-    """Raises:
-    UserError: if a class cannot be called so: a line end, or half a surrogate pair, is in it.
-    """
-    if len(value.strip().splitlines()) > 1 or (not value.isascii() and _lone(value)):
-        raise UserError(f"{where}: {column} is {_kind(value)}, expected a name in one line")
-
-
-def _lone(value: str) -> bool:
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError:
-        return True
-    return False
-
-
-def strings_of(value: Any, where: str, column: str) -> list[str]:
-    """A value that must be a list of texts.
-
-    Raises:
-        UserError: for anything else.
-    """
-    if isinstance(value, str) or not isinstance(value, Iterable):
-        raise UserError(f"{where}: {column} is {_kind(value)}, expected a list of strings")
-    return [text_of(item, where, f"a value of {column}") for item in value]
-
-
 def _decoded(value: Any) -> Any:
     """Values of TensorFlow as Python's: its strings are bytes."""
     if isinstance(value, bytes):
         try:
             return value.decode("utf-8")
         except UnicodeDecodeError:
-            raise UserError(f"data: {_kind(value)} is no UTF-8") from None
+            raise UserError(f"data: {kind_of(value)} is no UTF-8") from None
     if isinstance(value, Mapping):
         return {name: _decoded(item) for name, item in value.items()}
     if isinstance(value, tuple | list):
         return tuple(map(_decoded, value))
     return _decoded(value.tolist()) if hasattr(value, "tolist") else value
-
-
-def _kind(value: Any) -> str:
-    if value is None:
-        return "missing"
-    try:
-        if value != value:
-            return "nan"
-    except (TypeError, ValueError):  # pandas' NA, an array
-        pass
-    shown = repr(value)
-    return f"{type(value).__name__} {shown if len(shown) <= 40 else shown[:37] + '...'}"

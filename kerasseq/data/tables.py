@@ -1,50 +1,74 @@
-"""Rows of tables: CSV, TSV, JSON lines and Parquet, one by one, each with its place; and back."""
+"""Rows of tables: CSV, TSV, JSON lines and Parquet, one by one, each with its place."""
 
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from kerasseq.data.folders import suffix
 from kerasseq.data.reading import decode, open_lines
 from kerasseq.errors import UserError
-from kerasseq.storage import replacing
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 
 
 def is_table(path: Path) -> bool:
     """Whether a file's suffix is that of a table (``.gz`` too)."""
-    return suffix(path) in SUFFIXES
+    return suffix(path).lower() in SUFFIXES
+
+
+class TableFormat(NamedTuple):
+    """How a delimited table is written, where its suffix and its header do not say it.
+
+    Attributes:
+        delimiter: between fields; empty: a comma, of ``.tsv`` a tab, or the one of ``;``, tab and
+            ``|`` by which the header has the columns.
+        quoting: ``double`` for fields in double quotes, ``none`` where quotes are plain characters;
+            ``auto``: the latter between tabs.
+        header: ``first`` for names in the first row, ``none`` if it is a row like the others: then
+            columns are called by their numbers, from 1.
+    """
+
+    delimiter: str = ""
+    quoting: str = "auto"
+    header: str = "first"
 
 
 def table_rows(
-    path: Path, columns: Sequence[str], encoding: str, hint: str
+    path: Path,
+    columns: Sequence[str],
+    encoding: str,
+    hint: str,
+    form: TableFormat = TableFormat(),  # noqa: B008 (a constant)
+    notes: list[str] | None = None,
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The rows of a table, each with its place, made sure to have some columns.
 
+    A column is called by its name; by its number, from 1, if none has that name; or, of JSON lines,
+    by a path into its objects, ``data.text``.
+
     Args:
         path: a file whose suffix is one of :data:`SUFFIXES` (``.gz`` too).
-        columns: names that every row must have a value of.
+        columns: that every row must have a value of.
         encoding: of the file.
         hint: what to do if a column is missing.
+        form: of a delimited table.
+        notes: gets what was found out about the form.
 
     Raises:
         UserError: naming the file and the row, if a column or a value is missing.
     """
-    number, rows = 0, _rows(path, encoding)
+    number, rows = 0, _rows(path, columns, encoding, form, [] if notes is None else notes, hint)
     for number, row in rows:
         for column in columns:
             if column not in row:
-                raise UserError(
-                    f"{path}: no column {column!r}; it has {', '.join(map(repr, row))} ({hint})"
-                )
+                row = {**row, column: _found(row, column, path, number, hint)}
             if row[column] is None:
                 raise UserError(f"{path}:{number}: no value in column {column!r}")
         yield f"{path}:{number}", row
@@ -52,9 +76,31 @@ def table_rows(
         raise UserError(f"{path} has a header but no rows")
 
 
-def _rows(path: Path, encoding: str) -> Iterator[tuple[int, dict]]:
+def _found(row: Mapping[str, Any], column: str, path: Path, number: int, hint: str) -> Any:
+    """The value of a column that is no name: its number, or a path into an object."""
+    if column.isdecimal() and 1 <= int(column) <= len(row):
+        return list(row.values())[int(column) - 1]
+    value: Any = row
+    for part in column.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            raise UserError(
+                f"{path}:{number}: no column {column!r}; it has {', '.join(map(repr, row))} "
+                f"({hint})"
+            )
+        value = value[part]
+    return value
+
+
+def _rows(
+    path: Path,
+    columns: Sequence[str],
+    encoding: str,
+    form: TableFormat,
+    notes: list[str],
+    hint: str,
+) -> Iterator[tuple[int, dict]]:
     """The rows of a table, each with its number."""
-    kind = suffix(path)
+    kind = suffix(path).lower()
     if kind == ".parquet":
         return _parquet_rows(path)
     with open_lines(path) as stream:
@@ -63,7 +109,44 @@ def _rows(path: Path, encoding: str) -> Iterator[tuple[int, dict]]:
         raise UserError(f"{path} is empty")
     if kind == ".jsonl":
         return _json_rows(content, path)
-    return delimited_rows(content, path, "\t" if kind == ".tsv" else ",")
+    delimiter = form.delimiter.replace("\\t", "\t") or _delimiter(
+        content, "\t" if kind == ".tsv" else ",", columns, form, path, notes, hint
+    )
+    return delimited_rows(content, path, form._replace(delimiter=delimiter))
+
+
+def _delimiter(
+    content: str,
+    usual: str,
+    columns: Sequence[str],
+    form: TableFormat,
+    path: Path,
+    notes: list[str],
+    hint: str,
+) -> str:
+    """The delimiter by which the first row has all columns: the usual one, if that does it.
+
+    Raises:
+        UserError: if none does.
+    """
+    line = content.lstrip().splitlines()[0]
+
+    def lacking(delimiter: str) -> tuple[list[str], list[str]]:
+        names = [name.strip() for name in next(csv.reader([line], delimiter=delimiter), [])]
+        numbers = [str(number) for number in range(1, len(names) + 1)]
+        names = numbers if form.header == "none" else names
+        return [column for column in columns if column not in {*names, *numbers}], names
+
+    for delimiter in sorted(",;\t|", key=lambda one: one != usual):
+        if not lacking(delimiter)[0]:
+            if delimiter != usual:
+                shown = "a tab" if delimiter == "\t" else repr(delimiter)
+                notes.append(f"{path.name}: its fields are separated by {shown}")
+            return delimiter
+    missing, names = lacking(usual)
+    raise UserError(
+        f"{path}: no column {missing[0]!r}; it has {', '.join(map(repr, names))} ({hint})"
+    )
 
 
 def _parquet_rows(path: Path) -> Iterator[tuple[int, dict]]:
@@ -80,26 +163,51 @@ def _parquet_rows(path: Path) -> Iterator[tuple[int, dict]]:
         raise UserError(f"{path} cannot be read as Parquet: {error}") from None
 
 
-def delimited_rows(content: str, path: Path, delimiter: str) -> Iterator[tuple[int, dict]]:
-    """The rows of a CSV or TSV text, each with its line number."""
+def delimited_rows(content: str, path: Path, form: TableFormat) -> Iterator[tuple[int, dict]]:
+    """The rows of a CSV or TSV text, each with its line number; ``form`` has a delimiter."""
     csv.field_size_limit(2**31 - 1)
-    # quotes are plain characters in the TSV files of the field (SST-2, GLUE)
     lines = io.StringIO(content, newline="")
-    if delimiter == "\t":
-        reader = csv.DictReader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
-    else:
-        reader = csv.DictReader(lines, delimiter=delimiter, strict=True)
+    if "\r" in content and "\n" not in content:  # as old spreadsheets write
+        lines = io.StringIO(content.replace("\r", "\n"), newline="")
+    # quotes are plain characters in the TSV files of the field (SST-2, GLUE)
+    plain = form.quoting == "none" or (form.quoting == "auto" and form.delimiter == "\t")
+    how: dict[str, Any] = {"quoting": csv.QUOTE_NONE} if plain else {"strict": True}
+    rows = csv.reader(lines, delimiter=form.delimiter, **how)
+    names: list[str] | None = None
     try:
-        for row in reader:
-            extra = row.pop(None, [])  # empty ones: delimiters at the end, as spreadsheets write
+        for row in rows:
+            if not row:
+                continue
+            if names is None:
+                if form.header == "none":
+                    names = [str(number) for number in range(1, len(row) + 1)]
+                else:
+                    names = _header(row, path)
+                    continue
+            extra = row[len(names) :]  # empty ones: delimiters at the end, as spreadsheets write
             if any(extra):
                 raise UserError(
-                    f"{path}:{reader.line_num}: {len(row) + len(extra)} fields, but the header has "
-                    f"{len(row)}; a field that holds {delimiter!r} needs quotes around it"
+                    f"{path}:{rows.line_num}: {len(row)} fields, but the header has {len(names)}; "
+                    f"a field that holds {form.delimiter!r} needs quotes around it"
                 )
-            yield reader.line_num, row
+            yield rows.line_num, dict(itertools.zip_longest(names, row[: len(names)]))
     except csv.Error as error:
-        raise UserError(f"{path}:{reader.reader.line_num}: {error}") from None
+        raise UserError(f"{path}:{rows.line_num}: {error}") from None
+
+
+def _header(row: list[str], path: Path) -> list[str]:
+    """The names of the columns; those without a name, at the end or an index, have their number.
+
+    Raises:
+        UserError: if two have one name.
+    """
+    names = [name.strip() for name in row]
+    while names and not names[-1]:  # delimiters at the end
+        names.pop()
+    names = [name or str(number) for number, name in enumerate(names, start=1)]
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise UserError(f"{path}: two columns are called {twice[0]!r}")
+    return names
 
 
 def _json_rows(content: str, path: Path) -> Iterator[tuple[int, dict]]:
@@ -114,81 +222,3 @@ def _json_rows(content: str, path: Path) -> Iterator[tuple[int, dict]]:
         if not isinstance(row, dict):
             raise UserError(f"{path}:{number}: expected a JSON object, got {line[:40]}")
         yield number, row
-
-
-def write_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
-    """Writes rows to a table, whole or not at all, one by one (Parquet: all at once).
-
-    A list in a field becomes words with blanks between them in CSV and TSV. A text may have line
-    ends in any format but TSV, where it may have neither these nor tabs.
-
-    Args:
-        path: its suffix is one of :data:`SUFFIXES` (``.gz`` too, but of Parquet).
-        rows: with the same fields; those of the first row come first.
-
-    Returns:
-        How many there were.
-
-    Raises:
-        UserError: if a field cannot be held by the format.
-    """
-    kind, stream = suffix(path), iter(rows)
-    first = next(stream, None)
-    every = itertools.chain([] if first is None else [first], stream)
-    with replacing(path) as temporary:
-        if kind == ".parquet":
-            return _write_parquet(temporary, list(every))
-        opened = gzip.open if path.suffix == ".gz" else open
-        with opened(temporary, "wt", encoding="utf-8", newline="") as out:
-            if kind == ".jsonl":
-                lines = (json.dumps(row, ensure_ascii=False, default=str) for row in every)
-                return sum(out.write(f"{line}\n") > 0 for line in lines)
-            return _write_delimited(out, list(first or ()), every, path)
-
-
-def check_table(path: Path) -> None:
-    """Raises:
-    UserError: if a table cannot be written to a path of that name.
-    """
-    if not is_table(path) or path.name.endswith(".parquet.gz"):
-        raise UserError(
-            f"{path}: a table ends in {', '.join(SUFFIXES)} (or .gz of the first three)"
-        )
-    if not path.absolute().parent.is_dir():
-        raise UserError(f"{path}: there is no folder {path.parent}")
-
-
-def _write_delimited(
-    out: Any, names: list[str], rows: Iterable[Mapping[str, Any]], path: Path
-) -> int:
-    tabs = suffix(path) == ".tsv"
-    if tabs:  # quotes are plain characters there, as in reading
-        how: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE, "quotechar": None}
-    else:
-        how = {}
-    writer = csv.writer(out, lineterminator="\n", **how)
-    if names:
-        writer.writerow(names)
-    count = 0
-    for count, row in enumerate(rows, start=1):
-        cells = [" ".join(map(str, c)) if isinstance(c, list) else c for c in row.values()]
-        if list(row) != names:
-            raise UserError(f"{path}: row {count:,} has the fields {list(row)}, not {names}")
-        if tabs and any(set("\t\r\n") & set(cell) for cell in cells if isinstance(cell, str)):
-            raise UserError(
-                f"{path}: row {count:,} has a tab or a line end inside a field, which a TSV file "
-                "cannot hold; write .csv, .jsonl or .parquet"
-            )
-        writer.writerow(cells)
-    return count
-
-
-def _write_parquet(path: Path, rows: list[Mapping[str, Any]]) -> int:
-    import pyarrow
-    from pyarrow import parquet
-
-    try:
-        parquet.write_table(pyarrow.Table.from_pylist([dict(row) for row in rows]), path)
-    except pyarrow.ArrowException as error:
-        raise UserError(f"the rows cannot be written as Parquet: {error}") from None
-    return len(rows)

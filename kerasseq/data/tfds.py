@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from kerasseq.data.corpus import Corpus
-from kerasseq.data.folders import SPLIT_NAMES
+from kerasseq.data.folders import split_of
 from kerasseq.errors import UserError
 from kerasseq.installing import install_extra
 
@@ -33,19 +33,21 @@ def read_rows(
     Raises:
         UserError: if it has no train split.
     """
-    splits = {}
+    splits, unused = {}, []
     for split in builder.info.splits:
-        if split not in SPLIT_NAMES:
+        known = split_of(split)
+        if known is None or known in splits:
+            unused.append(f"{split} (a second {known} split)" if known else split)
             continue
         rows = enumerate(builder.as_dataset(split=split).as_numpy_iterator(), start=1)
-        known = SPLIT_NAMES[split]
         made = (example_of(row, known, f"tfds:{name}, row {n} of {split}") for n, row in rows)
         if examples := [example for example in made if example is not None]:
             splits[known] = examples
     if "train" not in splits:
         raise UserError(f"tfds:{name} has no train split; it has {', '.join(builder.info.splits)}")
     source = f"tfds: {builder.info.full_name} in {builder.data_dir}"
-    return Corpus(source, splits, languages=languages)
+    notes = [f"not used: {', '.join(unused)}"] if unused else []
+    return Corpus(source, splits, notes, languages)
 
 
 def need_features(name: str, builder: Any, wanted: tuple[str, ...], hint: str) -> Any:

@@ -1,5 +1,7 @@
 import itertools
+import tracemalloc
 from collections import Counter
+from operator import itemgetter
 
 import pytest
 from hypothesis import given
@@ -80,6 +82,35 @@ def test_stratified_parts_keep_the_balance():
     other = stratified(0.1, 4, label_of)(examples, BOTH, [])
     assert parts["validation"] == again["validation"]
     assert parts["validation"] != other["validation"]
+
+
+def test_rare_labels_have_their_share_together():
+    examples = [(f"{label} {n}", f"class {label:02}") for label in range(100) for n in range(5)]
+    parts = stratified(0.1, 1, itemgetter(1))(examples, BOTH, [])
+    assert sizes_of(parts) == {"validation": 50, "test": 50, "train": 400}
+    assert {label for _, label in parts["train"]} == {label for _, label in examples}
+    assert sorted(itertools.chain(*parts.values())) == sorted(examples)
+
+
+@given(
+    st.lists(st.integers(1, 30), min_size=1, max_size=8),
+    st.sampled_from([0.02, 0.1, 0.3, 0.49]),
+    st.sampled_from([BOTH, BOTH[:1], []]),
+)
+def test_every_label_stays_in_train(counts, fraction, missing):
+    examples = [(n, label) for label, count in enumerate(counts) for n in range(count)]
+    parts = stratified(fraction, 2, lambda one: str(one[1]))(examples, missing, [])
+    assert sorted(itertools.chain(*parts.values())) == sorted(examples)
+    assert {label for _, label in parts["train"]} == set(range(len(counts)))
+
+
+def test_ten_thousand_labels_take_little_memory():
+    examples = [("a" * 1000 + str(n % 10_000), n) for n in range(30_000)]
+    tracemalloc.start()
+    stratified(0.1, 1, itemgetter(0))(examples, BOTH, [])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20 * 2**20  # an array of all labels would take 120 MB
 
 
 def test_stratified_parts_are_shuffled():

@@ -9,9 +9,7 @@ from kerasseq.data.folders import (
     split_of,
     stem,
     suffix,
-    whole_stem,
-    words_of,
-    words_with_titles,
+    unused_notes,
 )
 from kerasseq.errors import UserError
 
@@ -50,25 +48,30 @@ def test_files_of_a_folder_by_name(tmp_path):
     [
         ("train.csv", "train"),
         ("TRAIN.csv", "train"),
+        ("src-train.txt", "train"),
+        ("train.de.txt", "train"),
+        ("training_data.csv", "train"),
         ("en_ewt-ud-dev.conllu.gz", "validation"),
         ("wiki.valid.tokens", "validation"),
         ("val.de", "validation"),
+        ("newsdev2016.en", "validation"),
+        ("eval.jsonl", "validation"),
+        ("IWSLT14.TED.dev2010.de-en.de", "validation"),
         ("test_2016_flickr.de.gz", "test"),
+        ("newstest2014.en", "test"),
+        ("tst2013.vi", "test"),
         ("validation", "validation"),
         ("train-test.tsv", "test"),  # the last word counts
-        ("training.csv", None),
         ("retrain.csv", None),
+        ("latest.csv", None),
+        ("evaluations.csv", None),
+        ("constraint.txt", None),
         ("readme.txt", None),
+        ("The Test of Time.txt", None),  # books have titles
     ],
 )
 def test_the_words_of_a_name_say_the_split(name, split):
-    assert split_of(words_of(name)) == split
-    assert split_of(words_with_titles(name)) == split
-
-
-def test_a_title_is_no_split():
-    assert split_of(words_of("The Test of Time.txt")) == "test"
-    assert split_of(words_with_titles("The Test of Time.txt")) is None
+    assert split_of(name) == split
 
 
 def test_every_split_is_one_file():
@@ -78,14 +81,20 @@ def test_every_split_is_one_file():
     assert {split: file.name for split, file in chosen.items()} == {
         "train": "train.csv", "validation": "x-dev.csv", "test": "test.csv.gz",
     }  # fmt: skip
-    with pytest.raises(UserError) as caught:
-        split_files(folder, [*files, folder / "val.csv"])
-    assert str(caught.value) == (
-        "folder: both x-dev.csv and val.csv could be the validation split; leave one of them there"
-    )
+    for more, split in (("val.csv", "validation"), ("train.jsonl", "train")):
+        with pytest.raises(UserError, match=f"{more} could be the {split} split; leave one of"):
+            split_files(folder, [*files, folder / more])
     assert split_files(folder, files[1:2]) == {}
-    books = [folder / "train.txt", folder / "A Test.txt"]
-    assert set(split_files(folder, books)) == {"train", "test"}
-    assert set(split_files(folder, books, words_with_titles)) == {"train"}
-    tables = [folder / name for name in ("train.csv", "train_old.csv", "predictions_test.csv")]
-    assert split_files(folder, tables, whole_stem) == {"train": tables[0]}
+
+
+def test_what_is_not_used_is_named(tmp_path):
+    for number in range(8):
+        (tmp_path / f"{number}.csv").touch()
+    (tmp_path / "._a.csv").touch()
+    (tmp_path / "old").mkdir()
+    assert unused_notes(tmp_path, [tmp_path / "0.csv"]) == [
+        "not used, no split by their names: 1.csv, 2.csv, 3.csv, 4.csv, 5.csv, 2 more",
+        "not used, folders: old",
+        "not used, hidden: ._a.csv",
+    ]
+    assert unused_notes(tmp_path, tmp_path.iterdir()) == []

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kerasseq.data.memory import label_of, splits_of, strings_of, text_of
+from kerasseq.data.memory import splits_of
 from kerasseq.errors import UserError
 
 COLUMNS = ("text", "label")
@@ -94,28 +94,3 @@ def test_what_is_no_data_is_refused(data, message):
     with pytest.raises(UserError) as refused:
         values(data)
     assert message in str(refused.value)
-
-
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [(None, "missing"), (float("nan"), "nan"), (b"a", "bytes b'a'"), (3, "int 3")],
-)
-def test_what_is_no_text_is_refused(value, shown):
-    with pytest.raises(UserError, match=rf"data, row 3: text is {shown}, expected a string"):
-        text_of(value, "data, row 3", "text")
-    with pytest.raises(UserError, match="row 3: a value of tokens is"):
-        strings_of(["a", value], "row 3", "tokens")
-    with pytest.raises(UserError, match="row 3: tokens is str 'ab', expected a list"):
-        strings_of("ab", "row 3", "tokens")
-
-
-def test_labels_are_names_or_numbers_of_one_kind():
-    kinds = set()
-    assert [label_of(v, "row", "label", kinds) for v in (1, np.int64(0))] == ["1", "0"]
-    with pytest.raises(
-        UserError, match="row 9: label is '1': labels are of two kinds, int and str"
-    ):
-        label_of("1", "row 9", "label", kinds)
-    for value, shown in ((float("nan"), "nan"), (None, "missing"), (0.5, "float 0.5"), ("", "str")):
-        with pytest.raises(UserError, match=f"label is {shown}"):
-            label_of(value, "row", "label", set())

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kerasseq.data.tables import check_table, delimited_rows, table_rows, write_table
+from kerasseq.data.table_writer import check_table, write_table
+from kerasseq.data.tables import TableFormat, delimited_rows, table_rows
 from kerasseq.errors import UserError
 
 HERE = Path("here.csv")
@@ -43,8 +44,12 @@ def test_rows_have_their_places(tmp_path, kind, content, lines, end):
 
 
 def test_a_quote_of_a_tsv_file_is_a_plain_character():
-    assert list(delimited_rows('a\tb\n"x\ty"\n', HERE, "\t")) == [(2, {"a": '"x', "b": 'y"'})]
-    assert list(delimited_rows('a,b\n"x,y",z\n', HERE, ",")) == [(2, {"a": "x,y", "b": "z"})]
+    assert list(delimited_rows('a\tb\n"x\ty"\n', HERE, TableFormat("\t"))) == [
+        (2, {"a": '"x', "b": 'y"'})
+    ]
+    assert list(delimited_rows('a,b\n"x,y",z\n', HERE, TableFormat(","))) == [
+        (2, {"a": "x,y", "b": "z"})
+    ]
 
 
 @pytest.mark.parametrize(
@@ -56,7 +61,7 @@ def test_a_quote_of_a_tsv_file_is_a_plain_character():
         ("a.csv", "a,c\n1,2\n", ": no column 'b'; it has 'a', 'c' (choose others)"),
         ("a.csv", "a,b\n1,2\n3\n", ":3: no value in column 'b'"),
         ("a.jsonl", '{"a": 1, "b": null}', ":1: no value in column 'b'"),
-        ("a.jsonl", '{"a": 1, "b": 2}\n{"a": 1}', ": no column 'b'; it has 'a' (choose others)"),
+        ("a.jsonl", '{"a": 1, "b": 2}\n{"a": 1}', ":2: no column 'b'; it has 'a' (choose others)"),
         ("a.jsonl", '{"a": 1, "b": 2}\n{', ":2: not JSON: "),
         ("a.jsonl", "3\n", ":1: expected a JSON object, got 3"),
         ("a.csv", 'a,b\n"1,2\n', ":2: unexpected end of data"),
@@ -90,14 +95,16 @@ words = st.text(st.characters(exclude_categories=["Cs", "Cc", "Z"]))
 def test_csv_and_json_are_read_as_written(rows):
     text = io.StringIO(newline="")
     csv.writer(text, quoting=csv.QUOTE_ALL).writerows([("a", "b"), *rows])
-    read = [(row["a"], row["b"]) for _, row in delimited_rows(text.getvalue(), HERE, ",")]
+    read = [
+        (row["a"], row["b"]) for _, row in delimited_rows(text.getvalue(), HERE, TableFormat(","))
+    ]
     assert read == rows
 
 
 @given(st.lists(st.tuples(words, words), min_size=1))
 def test_tsv_is_read_as_written(rows):
     text = "a\tb\n" + "".join(f"{first}\t{second}\n" for first, second in rows)
-    read = [(row["a"], row["b"]) for _, row in delimited_rows(text, HERE, "\t")]
+    read = [(row["a"], row["b"]) for _, row in delimited_rows(text, HERE, TableFormat("\t"))]
     assert read == rows
 
 
@@ -171,3 +178,56 @@ def test_a_damaged_parquet_file_is_said(tmp_path):
     path = write(tmp_path / "a.parquet", "no parquet")
     with pytest.raises(UserError, match="cannot be read as Parquet"):
         read(path, "text")
+
+
+# -- forms that newcomers' files have --------------------------------------------------------------
+
+
+def told(path, *columns, **form):
+    notes = []
+    rows = [
+        row for _, row in table_rows(path, columns, "utf-8", "hint", TableFormat(**form), notes)
+    ]
+    return rows, notes
+
+
+@pytest.mark.parametrize(("delimiter", "shown"), [(";", "';'"), ("\t", "a tab"), ("|", "'|'")])
+def test_the_header_shows_the_delimiter(tmp_path, delimiter, shown):
+    path = write(tmp_path / "a.CSV", f"\ufefftext{delimiter}label\nwell, good{delimiter}yes\n")
+    rows, notes = told(path, "text", "label")
+    assert rows == [{"text": "well, good", "label": "yes"}]
+    assert notes == [f"a.CSV: its fields are separated by {shown}"]
+    with pytest.raises(UserError, match="no column 'body'; it has"):
+        told(path, "body")
+    assert told(path, "text", delimiter=delimiter)[1] == []
+
+
+def test_a_table_without_a_header_has_numbers(tmp_path):
+    path = write(tmp_path / "a.csv", '"1","bad the plot","dull, actor"\n"2","story","warm"\n')
+    rows, _ = told(path, "1", "3", header="none")
+    assert [(row["1"], row["3"]) for row in rows] == [("1", "dull, actor"), ("2", "warm")]
+    with pytest.raises(UserError, match="no column 'text'; it has '1', '2', '3'"):
+        told(path, "text", header="none")
+
+
+def test_columns_by_number_and_by_path(tmp_path):
+    path = write(tmp_path / "a.csv", "id,body\n7,fine\n")
+    ((row,), _) = told(path, "2")
+    assert row == {"id": "7", "body": "fine", "2": "fine"}
+    path = write(tmp_path / "a.jsonl", '{"data": {"text": "a", "more": {"label": 1}}}\n')
+    ((row,), _) = told(path, "data.text", "data.more.label")
+    assert (row["data.text"], row["data.more.label"]) == ("a", 1)
+    with pytest.raises(UserError, match=r"a\.jsonl:1: no column 'data\.none'"):
+        told(path, "data.none")
+
+
+def test_habits_of_spreadsheets(tmp_path):
+    path = write(tmp_path / "a.csv", ",text,label,,\n0,a,x,,\n1,b,y,,\n")
+    rows, _ = told(path, "text", "label")
+    assert rows[1] == {"1": "1", "text": "b", "label": "y"}
+    path = write(tmp_path / "cr.csv", "text,label\ra,x\rb,y\r")
+    assert told(path, "text")[0] == [{"text": "a", "label": "x"}, {"text": "b", "label": "y"}]
+    path = write(tmp_path / "q.tsv", 'text\tlabel\n"two\nlines"\tx\n')
+    assert told(path, "text", quoting="double")[0] == [{"text": "two\nlines", "label": "x"}]
+    with pytest.raises(UserError, match="two columns are called 'text'"):
+        told(write(tmp_path / "b.csv", "text,text\na,b\n"), "text")

@@ -311,7 +311,7 @@ def test_one_string_is_no_list_of_texts(task):
             {},
             "no rows in its test split",
         ),
-        ("sentiment", {"test": [("a", "x")]}, {}, "data has no train split; it has test"),
+        ("sentiment", {"test": [("a", "x")]}, {}, "memory has no train split; it has test"),
         ("sentiment", {("a", "x")}, {}, "a set has no order"),
         ("sentiment", (5, 6), {}, "data: text is int 5, expected a column of values"),
         ("sentiment", [("a", np.array([1, 2]))], {}, "row 1: label is"),

@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kerasseq.data.corpus import WHOLE, Corpus, ordered
-from kerasseq.data.folders import SPLIT_NAMES, files_in, split_files, suffix, words_with_titles
+from kerasseq.data.folders import files_in, shown_names, split_files, split_of, suffix, unused_notes
 from kerasseq.data.reading import decode, open_lines, reader
 from kerasseq.errors import UserError
 
 _SUFFIXES = (".txt", ".tokens", ".raw", ".text")
-_SHOWN = 5
 _HEADER = re.compile(
     r"^\*\*\* ?START OF (?:THE|THIS) PROJECT GUTENBERG[^*]{0,300}\*\*\*[^\n]*\n?", re.MULTILINE
 )
@@ -51,25 +50,24 @@ def read_path(path: Path, encoding: str) -> Corpus[str]:
 
 def _read_folder(path: Path, encoding: str) -> Corpus[str]:
     files = files_in(path)
-    chosen = split_files(path, filter(_may_be_split, files), words_with_titles)
+    chosen = split_files(path, filter(_may_be_split, files))
     texts = [file for file in files if suffix(file) in _SUFFIXES]
     notes: list[str] = []
     if chosen:
-        if "train" not in chosen:
+        if "train" not in chosen and set(texts) - set(chosen.values()):
             split, file = next(iter(chosen.items()))
             raise UserError(
                 f"{path}: {file.name} is taken for the {split} split, but no text file has train "
                 "in its name"
             )
         left_out = [file for file in texts if file not in chosen.values()]
-        if left_out and len(chosen) == 1:
+        if left_out and len(chosen) == 1 and "train" in chosen:
             raise UserError(
                 f"{path}: {chosen['train'].name} is taken for the train split by its name, and the "
-                f"other texts for none ({_names(left_out)}): if they are books, rename the first; "
-                "if not, name them as valid or test, or leave them out"
+                f"other texts for none ({shown_names(left_out)}): if they are books, rename the "
+                "first; if not, name them as valid or test, or leave them out"
             )
-        if left_out:
-            notes.append(f"left out, being no split by their names: {_names(left_out)}")
+        notes += unused_notes(path, chosen.values())
         splits = {
             split: list(read_lines(file, encoding, notes))
             for split, file in ordered(chosen).items()
@@ -77,7 +75,8 @@ def _read_folder(path: Path, encoding: str) -> Corpus[str]:
         return Corpus(str(path), splits, notes)
     if not texts:
         raise UserError(f"{path}: no text file ({', '.join(_SUFFIXES)}, or .gz of one)")
-    notes.append(f"{len(texts):,} files joined: {_names(texts)}")
+    notes.append(f"{len(texts):,} files joined: {shown_names(texts)}")
+    notes += unused_notes(path, texts, f"no text ({', '.join(_SUFFIXES)})")
     whole = [
         line if line.endswith("\n") else line + "\n"
         for file in texts
@@ -86,15 +85,10 @@ def _read_folder(path: Path, encoding: str) -> Corpus[str]:
     return Corpus(str(path), {WHOLE: whole}, notes)
 
 
-def _names(files: list[Path]) -> str:
-    more = [f"{len(files) - _SHOWN:,} more"] if len(files) > _SHOWN else []
-    return ", ".join([file.name for file in files[:_SHOWN]] + more)
-
-
 def _may_be_split(file: Path) -> bool:
     """Whether it is a text file by its suffix: ``ptb.valid.txt.gz``, ``wiki.valid``, ``valid``."""
     end = suffix(file)
-    return not end or end in _SUFFIXES or end[1:] in SPLIT_NAMES
+    return not end or end in _SUFFIXES or split_of(end[1:]) is not None
 
 
 def read_lines(path: Path, encoding: str, notes: list[str]) -> Iterator[str]:

@@ -111,7 +111,8 @@ class LanguageModel(Task[LanguageModelSettings, TextData, Assets]):
     def from_memory(
         self, settings: LanguageModelSettings, data: Any, assets: Assets | None = None
     ) -> Corpus[str]:
-        from kerasseq.data.memory import Row, corpus_of, text_of
+        from kerasseq.data.fields import text_of
+        from kerasseq.data.memory import Row, corpus_of
         from kerasseq.tasks.language_model.reading import lines_of
 
         def lines(row: Row) -> list[str]:

@@ -20,7 +20,7 @@ from kerasseq.data.batches import (
     shuffled_batches,
 )
 from kerasseq.data.corpus import Corpus, distinct, length_percentiles
-from kerasseq.data.cutting import Rule, cut_splits, stratified, whole_of
+from kerasseq.data.cutting import ADVICE, Rule, cut_splits, stratified, whole_of
 from kerasseq.data.examples import LabelledText
 from kerasseq.errors import UserError
 from kerasseq.storage import write_json
@@ -120,7 +120,8 @@ def cut_corpus(corpus: Corpus[LabelledText], fraction: float, seed: int) -> Corp
         notes.append(f"{repeated:,} repeated texts removed before cutting")
     corpus = replace(corpus, splits={**corpus.splits, whole: train}, notes=notes)
     rule: Rule[LabelledText] = stratified(fraction, seed, lambda example: example.label)
-    corpus = cut_splits(corpus, rule, "example", ("texts", lambda example: example.text))
+    shared = "texts", lambda example: example.text
+    corpus = cut_splits(corpus, rule, "example", shared, advice=ADVICE)
     labels = {example.label for example in corpus.splits["train"]}
     if len(labels) < 2:
         raise UserError(

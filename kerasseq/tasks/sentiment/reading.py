@@ -1,21 +1,23 @@
-"""Labelled texts from files: aclImdb (folder or archive), CSV, TSV and JSON lines."""
+"""Labelled texts from files: folders of classes (aclImdb, also as an archive), and tables."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from kerasseq.data.corpus import WHOLE, Corpus
+from kerasseq.data.corpus import WHOLE, Corpus, ordered
 from kerasseq.data.examples import LabelledText
-from kerasseq.data.folders import files_in, is_archive, split_files, suffix, whole_stem
-from kerasseq.data.memory import check_name
-from kerasseq.data.reading import archive_files, decode, reader
-from kerasseq.data.tables import SUFFIXES, table_rows
+from kerasseq.data.fields import label_of, noted, text_of
+from kerasseq.data.folders import files_in, is_archive, split_files, split_of, suffix, unused_notes
+from kerasseq.data.reading import archive_files, decode, reader, text_lines
+from kerasseq.data.tables import SUFFIXES, TableFormat, is_table, table_rows
 from kerasseq.errors import UserError
 
 ACL_IMDB_CLASSES = {"neg": "negative", "pos": "positive"}
-HINT = "the settings text_column and label_column choose"
+UNLABELLED, FASTTEXT = "unsup", "__label__"
+HINT = "text_column and label_column choose, by name or number; without names: --header none"
 
 
 class Columns(NamedTuple):
@@ -26,88 +28,202 @@ class Columns(NamedTuple):
 
 
 @reader
-def read_path(path: Path, columns: Columns, encoding: str) -> Corpus[LabelledText]:
+def read_path(
+    path: Path,
+    columns: Columns,
+    encoding: str,
+    form: TableFormat = TableFormat(),  # noqa: B008
+) -> Corpus[LabelledText]:
     """Reads labelled texts from a file or folder in one of the known layouts.
 
     Args:
-        path: an aclImdb folder or its ``.tar.gz``; a ``.csv``, ``.tsv`` or ``.jsonl`` file
-            (also ``.gz``); or a folder of them, named ``train``, ``validation`` and ``test``.
+        path: a folder of classes, ``train/CLASS/*.txt`` or ``CLASS/*.txt``, such as aclImdb, or
+            its ``.tar.gz``; a table (``.csv``, ``.tsv``, ``.jsonl``, also ``.gz``; ``.parquet``);
+            or a folder of tables with ``train``, ``dev``, ``test`` in their names.
         columns: of a table.
         encoding: of text files.
+        form: of delimited tables.
 
     Raises:
         UserError: if the path is missing, damaged, or in no known layout.
     """
     if path.is_dir():
-        return _read_folder(path, columns, encoding)
+        return _read_folder(path, columns, encoding, form)
     if is_archive(path):
         return read_archive(path, encoding)
-    if suffix(path) in SUFFIXES:
-        return Corpus(str(path), {WHOLE: list(table_examples(path, columns, encoding))})
+    if is_table(path):
+        notes = Notes([], Counter())
+        rows = list(table_examples(path, columns, encoding, form, notes))
+        return Corpus(str(path), {WHOLE: rows}, notes.lines())
+    if suffix(path) == ".txt" and (found := fasttext_examples(path, encoding)) is not None:
+        return Corpus(f"{path} (fastText's __label__ lines)", {WHOLE: found})
     raise UserError(
-        f"{path}: not an aclImdb .tar.gz, nor a .csv, .tsv or .jsonl file (or .gz of one)"
+        f"{path}: neither a .tar.gz of class folders, nor a table ({', '.join(SUFFIXES)}, or .gz "
+        "of the first three)"
     )
 
 
-def table_examples(path: Path, columns: Columns, encoding: str) -> Iterator[LabelledText]:
-    """The rows of a CSV, TSV or JSON lines file, one by one.
+class Notes(NamedTuple):
+    """What is said of tables: forms that were found, and conversions that were counted."""
+
+    found: list[str]
+    counts: Counter[str]
+
+    def lines(self) -> list[str]:
+        """For a data report."""
+        return [*self.found, *noted(self.counts)]
+
+
+def table_examples(
+    path: Path, columns: Columns, encoding: str, form: TableFormat, notes: Notes
+) -> Iterator[LabelledText]:
+    """The rows of a table, one by one; conversions are counted.
 
     Raises:
-        UserError: naming the file and the row, if a column or a value is missing.
+        UserError: naming the file and the row, if a column or a value is missing, or a value is
+            not what it must be.
     """
-    for where, row in table_rows(path, columns, encoding, HINT):
-        label = str(row[columns.label]).strip()
-        if not label:
-            raise UserError(f"{where}: no value in column {columns.label!r}")
-        check_name(label, where, columns.label)
-        yield LabelledText(str(row[columns.text]), label)
+    kinds: set[type] = set()
+    for where, row in table_rows(path, columns, encoding, HINT, form, notes.found):
+        text = text_of(row[columns.text], where, columns.text, notes.counts)
+        label = label_of(row[columns.label], where, columns.label, kinds, notes.counts)
+        yield LabelledText(text, label)
 
 
-def _read_folder(path: Path, columns: Columns, encoding: str) -> Corpus[LabelledText]:
-    if (path / "train" / "pos").is_dir():
-        return _acl_corpus(str(path), _acl_files(path), encoding)
-    tables = (file for file in files_in(path) if suffix(file) in SUFFIXES)
-    files = split_files(path, tables, whole_stem)
-    if "train" not in files:
+def fasttext_examples(path: Path, encoding: str) -> list[LabelledText] | None:
+    """The lines of a file in fastText's form, ``__label__NAME a text``; None if it is in no such.
+
+    Raises:
+        UserError: if a line has no label, or several, or no text.
+    """
+    examples = []
+    for number, line in enumerate(text_lines(path, encoding), start=1):
+        if not line.strip():
+            continue
+        words = line.split()
+        labels = [word for word in words if word.startswith(FASTTEXT)]
+        if number == 1 and not labels:
+            return None
+        if len(labels) != 1 or words[0] != labels[0]:
+            raise UserError(
+                f"{path}:{number}: expected one {FASTTEXT}NAME at the beginning of the line, got "
+                f"{line[:60]!r}"
+            )
+        examples.append(LabelledText(line.split(None, 1)[-1] if len(words) > 1 else "",
+                                     labels[0].removeprefix(FASTTEXT)))  # fmt: skip
+    return examples or None
+
+
+def _read_folder(
+    path: Path, columns: Columns, encoding: str, form: TableFormat
+) -> Corpus[LabelledText]:
+    if any(path.glob("*/*/*.txt")) or any(path.glob("*/*.txt")):
+        return _of_class_folders(path, encoding)
+    tables = [file for file in files_in(path) if is_table(file)]
+    files = split_files(path, tables)
+    if not files:
         raise UserError(
-            f"{path}: neither an aclImdb folder (train/pos, train/neg) nor one with a train.csv, "
-            "train.tsv or train.jsonl"
+            f"{path}: neither folders of classes with .txt files (train/CLASS/*.txt, or "
+            f"CLASS/*.txt), nor a table with train, dev or test in its name ({', '.join(SUFFIXES)})"
         )
-    return Corpus(
-        str(path),
-        {split: list(table_examples(file, columns, encoding)) for split, file in files.items()},
-    )
+    notes = Notes([], Counter())
+    splits = {
+        split: list(table_examples(file, columns, encoding, form, notes))
+        for split, file in files.items()
+    }
+    return Corpus(str(path), splits, [*notes.lines(), *unused_notes(path, files.values())])
 
 
-def _acl_files(path: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
-    for split in ("train", "test"):
-        for label in ACL_IMDB_CLASSES:
-            for file in sorted((path / split / label).glob("*.txt")):
-                yield PurePosixPath(split, label, file.name), file.read_bytes()
+# -- folders of classes ----------------------------------------------------------------------------
+
+
+class Document(NamedTuple):
+    """A file of a class folder.
+
+    Attributes:
+        split: as its folder says; None where the classes are at the top.
+        label: the name of its folder.
+        where: of the file, for messages.
+        content: as it lies there.
+    """
+
+    split: str | None
+    label: str
+    where: str
+    content: bytes
+
+
+def _of_class_folders(path: Path, encoding: str) -> Corpus[LabelledText]:
+    """Every folder of classes is used, whatever its class; what is not used is noted."""
+    top = sorted(entry for entry in path.iterdir() if entry.is_dir())
+    by_split = {entry: split_of(entry.name) for entry in top if not entry.name.startswith(".")}
+    named = {entry: split for entry, split in by_split.items() if split}
+    classes = dict.fromkeys(by_split) if not named else {}
+    notes = unused_notes(path, [*named, *classes])
+    chosen: dict[str, Path] = {}
+    for entry, split in named.items():
+        if split in chosen:
+            raise UserError(
+                f"{path}: both {chosen[split].name}/ and {entry.name}/ could be the {split} split"
+            )
+        chosen[split] = entry
+        folders = [folder for folder in sorted(entry.iterdir()) if folder.is_dir()]
+        for note in unused_notes(entry, folders, "beside the folders of classes"):
+            notes.append(f"{entry.name}/: {note}")
+
+    def documents() -> Iterator[Document]:
+        for split, base in chosen.items() or [(None, path)]:
+            for folder in sorted(base.iterdir()):
+                if not folder.is_dir() or folder.name.startswith("."):
+                    continue
+                files = [file for file in files_in(folder) if file.suffix == ".txt"]
+                for note in unused_notes(folder, files, "no .txt"):
+                    notes.append(f"{folder.relative_to(path)}/: {note}")
+                for file in files:
+                    yield Document(split, folder.name, str(file), file.read_bytes())
+
+    return _class_corpus(str(path), documents(), encoding, notes)
 
 
 def read_archive(path: Path, encoding: str) -> Corpus[LabelledText]:
-    """Reads an aclImdb archive as a stream; nothing is unpacked."""
+    """Reads an archive of class folders, such as aclImdb, as a stream; nothing is unpacked."""
+    notes: list[str] = []
 
     def wanted(name: PurePosixPath) -> bool:
-        return name.suffix == ".txt" and len(name.parts) >= 3
+        return name.suffix == ".txt" and len(name.parts) >= 3 and not name.name.startswith(".")
 
-    reviews = (
-        (PurePosixPath(*name.parts[-3:]), content) for name, content in archive_files(path, wanted)
-    )
-    return _acl_corpus(str(path), reviews, encoding)
+    def documents() -> Iterator[Document]:
+        for name, content in archive_files(path, wanted):
+            if split := split_of(name.parts[-3]):
+                yield Document(split, name.parts[-2], f"{path}: {name}", content)
+
+    return _class_corpus(str(path), documents(), encoding, notes)
 
 
-def _acl_corpus(
-    source: str, files: Iterable[tuple[PurePosixPath, bytes]], encoding: str
+def _class_corpus(
+    source: str, documents: Iterable[Document], encoding: str, notes: list[str]
 ) -> Corpus[LabelledText]:
-    splits: dict[str, list[LabelledText]] = {"train": [], "test": []}
-    for name, content in files:
-        split, label = name.parts[0], name.parts[1]
-        if split in splits and label in ACL_IMDB_CLASSES:
-            text = decode(content, encoding, f"{source}: {name}")
-            splits[split].append(LabelledText(text, ACL_IMDB_CLASSES[label]))
-    for split, examples in splits.items():
-        if not examples:
-            raise UserError(f"{source}: no reviews under aclImdb/{split}/pos and .../neg")
-    return Corpus(f"{source} (aclImdb, official splits)", splits)
+    """The texts of class folders.
+
+    aclImdb's folder of reviews without a rating, ``unsup``, is no class. Where the others are
+    ``neg`` and ``pos`` alone, they are called negative and positive, as in the embedded corpus.
+    """
+    found: dict[str, list[LabelledText]] = {}
+    unlabelled = 0
+    for document in documents:
+        if document.label == UNLABELLED:
+            unlabelled += 1
+            continue
+        text = decode(document.content, encoding, document.where)
+        found.setdefault(document.split or WHOLE, []).append(LabelledText(text, document.label))
+    if unlabelled:
+        notes.append(f"not used, without a label: {unlabelled:,} texts in {UNLABELLED}/")
+    if not found:
+        raise UserError(f"{source}: no .txt file in train/CLASS/, nor in CLASS/")
+    labels = {example.label for part in found.values() for example in part}
+    if labels == set(ACL_IMDB_CLASSES):
+        found = {
+            split: [LabelledText(text, ACL_IMDB_CLASSES[label]) for text, label in part]
+            for split, part in found.items()
+        }
+    return Corpus(f"{source} (folders of classes)", ordered(found), notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -50,6 +51,9 @@ class Prediction:
     cut: bool
 
 
+_READING = ("text_column", "label_column", "delimiter", "quoting", "header")
+
+
 class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
     """Text classification."""
 
@@ -60,8 +64,8 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
     assets_class = Assets
     prediction_class = Prediction
     goals = {"accuracy": "max", "loss": "min"}
-    data_settings = (*Task.data_settings, "held_out", "text", "text_column", "label_column")
-    reading_settings = ("text_column", "label_column")
+    data_settings = (*Task.data_settings, "held_out", "text", *_READING)
+    reading_settings = _READING
     search_space = {
         "training.learning_rate": Range(5e-4, 1e-2, log=True),
         "model.cell": Choice(("gru", "lstm")),
@@ -81,31 +85,37 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
         assets: Assets | None = None,
     ) -> Corpus[LabelledText]:
         from kerasseq.data.packaged import imdb_reviews
+        from kerasseq.data.tables import TableFormat
         from kerasseq.tasks.sentiment.reading import Columns, read_path
         from kerasseq.tasks.sentiment.tfds import read_tfds
 
         columns = Columns(settings.text_column, settings.label_column)
+        form = TableFormat(settings.delimiter, settings.quoting, settings.header)
         return read_source(
             source,
             embedded=imdb_reviews,
             tfds=partial(read_tfds, columns=columns, download=download),
-            path=partial(read_path, columns=columns, encoding=settings.encoding),
+            path=partial(read_path, columns=columns, encoding=settings.encoding, form=form),
         )
 
     def from_memory(
         self, settings: SentimentSettings, data: Any, assets: Assets | None = None
     ) -> Corpus[LabelledText]:
-        from kerasseq.data.memory import Row, corpus_of, label_of, text_of
+        from kerasseq.data.fields import label_of, noted, text_of
+        from kerasseq.data.memory import Row, corpus_of
 
         columns, kinds = (settings.text_column, settings.label_column), set[type]()
+        counts: Counter[str] = Counter()
 
         def example(row: Row) -> LabelledText:
             text, label = row.values
             return LabelledText(
-                text_of(text, row.where, columns[0]), label_of(label, row.where, columns[1], kinds)
+                text_of(text, row.where, columns[0], counts),
+                label_of(label, row.where, columns[1], kinds, counts),
             )
 
-        return corpus_of(data, columns, example)
+        corpus = corpus_of(data, columns, example)
+        return Corpus(corpus.source, corpus.splits, noted(counts))
 
     def prepare(
         self,

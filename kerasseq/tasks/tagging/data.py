@@ -21,7 +21,7 @@ from kerasseq.data.batches import (
     token_batches,
 )
 from kerasseq.data.corpus import Corpus, distinct, length_percentiles
-from kerasseq.data.cutting import at_random, cut_splits, whole_of
+from kerasseq.data.cutting import ADVICE, Rule, at_random, cut_splits, whole_of
 from kerasseq.data.examples import TaggedSentence
 from kerasseq.data.vectors import digest, read_vectors
 from kerasseq.storage import write_json
@@ -181,7 +181,8 @@ def cut_corpus(
         if repeated := len(given) - len(kept):
             notes.append(f"{repeated:,} repeated sentences removed before cutting")
         corpus = replace(corpus, splits={**corpus.splits, whole: kept}, notes=notes)
-    return cut_splits(corpus, at_random(fraction, seed), "sentence", ("sentences", _words))
+    rule: Rule[TaggedSentence] = at_random(fraction, seed)
+    return cut_splits(corpus, rule, "sentence", ("sentences", _words), advice=ADVICE)
 
 
 def _words(sentence: TaggedSentence) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from kerasseq.data.columns import (
 )
 from kerasseq.data.corpus import WHOLE, Corpus, ordered
 from kerasseq.data.examples import COLUMNS, TaggedSentence
-from kerasseq.data.folders import files_in, is_archive, split_files, suffix
+from kerasseq.data.folders import files_in, is_archive, split_files, suffix, unused_notes
 from kerasseq.data.reading import archive_files, decoded_lines, open_lines, reader, text_lines
 from kerasseq.errors import UserError
 from kerasseq.tasks.tagging.iob import iob2, is_iob
@@ -128,12 +128,13 @@ def _read_folder(path: Path, encoding: str) -> Corpus[TaggedSentence]:
         # releases of Universal Dependencies have the raw text beside it, as .txt
         files = [file for file in files if suffix(file) == ".conllu"]
     chosen = split_files(path, (file for file in files if suffix(file) in _SUFFIXES))
-    if "train" not in chosen:
+    if not chosen:
         raise UserError(
-            f"{path}: no {', '.join(_SUFFIXES)} file (or .gz of one) with train in its name, "
-            "and no file of the Brown corpus (ca01 ... cr09)"
+            f"{path}: no {', '.join(_SUFFIXES)} file (or .gz of one) with train, dev or test in "
+            "its name, and no file of the Brown corpus (ca01 ... cr09)"
         )
-    return _corpus(path, chosen, encoding)
+    corpus = _corpus(path, chosen, encoding)
+    return replace(corpus, notes=[*corpus.notes, *unused_notes(path, chosen.values())])
 
 
 def _corpus(source: Path, files: dict[str, Path], encoding: str) -> Corpus[TaggedSentence]:

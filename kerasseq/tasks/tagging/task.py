@@ -100,7 +100,8 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
     def from_memory(
         self, settings: TaggingSettings, data: Any, assets: Assets | None = None
     ) -> Corpus[TaggedSentence]:
-        from kerasseq.data.memory import Row, corpus_of, strings_of
+        from kerasseq.data.fields import strings_of
+        from kerasseq.data.memory import Row, corpus_of
         from kerasseq.tasks.tagging.reading import with_column
 
         columns = ("tokens", settings.column)

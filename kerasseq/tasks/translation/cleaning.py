@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from kerasseq.data.corpus import WHOLE, Corpus
-from kerasseq.data.cutting import Rule, by_group, cut_splits, whole_of
+from kerasseq.data.cutting import ADVICE, Rule, by_group, cut_splits, whole_of
 from kerasseq.data.examples import Pair
 from kerasseq.errors import UserError
 
@@ -118,7 +118,8 @@ def cut_corpus(corpus: Corpus[Pair], fraction: float, seed: int) -> Corpus[Pair]
         parts = groups(pairs, missing, notes)
         return _apart(parts, itertools.chain(*given), notes) if missing else parts
 
-    return cut_splits(corpus, rule, "pair", ("source sentences", lambda pair: pair.source))
+    shared = "source sentences", lambda pair: pair.source
+    return cut_splits(corpus, rule, "pair", shared, advice=ADVICE)
 
 
 def _apart(

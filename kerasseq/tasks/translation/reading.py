@@ -10,13 +10,14 @@ from pathlib import Path
 
 from kerasseq.data.corpus import WHOLE, Corpus, ordered
 from kerasseq.data.examples import Pair
-from kerasseq.data.folders import files_in, split_files, split_of, stem, suffix, words_of
+from kerasseq.data.folders import files_in, split_files, split_of, stem, suffix, unused_notes
 from kerasseq.data.reading import reader, text_lines
 from kerasseq.errors import UserError
 from kerasseq.tasks.translation.cleaning import CLEANED
 
 _TABLE_SUFFIXES = (".tsv", ".txt")
 _SHOWN = 40
+UNUSED = "no split by their names, or in no language that is asked for"
 
 
 @reader
@@ -108,14 +109,14 @@ def is_table(file: Path) -> bool:
 def has_tables(path: Path) -> bool:
     """Whether a path is a table of pairs, or a folder that is read as several of them."""
     if path.is_dir():
-        return "train" in split_files(path, filter(is_table, _files(path)))
+        return _are_tables(_files(path))
     return is_table(path)
 
 
 def _read_folder(path: Path, source: str, target: str, encoding: str) -> Corpus[Pair]:
     files = _files(path)
-    tables = split_files(path, filter(is_table, files))
-    if "train" in tables:
+    if _are_tables(files):
+        tables = split_files(path, filter(is_table, files))
         return _read_tables(path, tables, source, target, encoding)
     languages = sorted({suffix(file)[1:] for file in files if suffix(file)} - {"tsv", "txt"})
     if not languages:
@@ -145,14 +146,20 @@ def _read_folder(path: Path, source: str, target: str, encoding: str) -> Corpus[
             raise UserError(
                 f"{path}: {found.name} has no {stem(found)}.{other} beside it (nor that with .gz)"
             )
-    if "train" not in splits:
-        raise UserError(f"{path}: no file with train in its name, but {', '.join(splits)}")
-    return Corpus(str(path), splits, languages=(source, target))
+    used = [file for files_of in chosen for file in files_of.values()]
+    return Corpus(str(path), splits, unused_notes(path, used, UNUSED), (source, target))
+
+
+def _are_tables(files: list[Path]) -> bool:
+    """Whether the files of a folder that are named after splits are tables: the training data is
+    one, or there are no others."""
+    tables = [file for file in files if is_table(file)]
+    return any(split_of(stem(file)) == "train" for file in tables) or 0 < len(tables) == len(files)
 
 
 def _files(path: Path) -> list[Path]:
     """The files of a folder that are named after a split."""
-    return [file for file in files_in(path) if split_of(words_of(stem(file)))]
+    return [file for file in files_in(path) if split_of(stem(file))]
 
 
 def read_files(first: Path, second: Path, split: str, encoding: str) -> Iterator[Pair]:
@@ -196,7 +203,7 @@ def _read_tables(
     splits = {
         split: list(table_pairs(file, columns, encoding)) for split, file in ordered(files).items()
     }
-    return Corpus(str(path), splits, languages=(names[0], names[1]))
+    return Corpus(str(path), splits, unused_notes(path, files.values()), (names[0], names[1]))
 
 
 def are_columns(*names: str) -> bool:

@@ -105,7 +105,8 @@ class Translation(Task[TranslationSettings, PairData, Assets]):
     def from_memory(
         self, settings: TranslationSettings, data: Any, assets: Assets | None = None
     ) -> Corpus[Pair]:
-        from kerasseq.data.memory import Row, corpus_of, text_of
+        from kerasseq.data.fields import text_of
+        from kerasseq.data.memory import Row, corpus_of
         from kerasseq.tasks.translation.reading import check_differ, pair_of
 
         languages = settings.source or "source", settings.target or "target"

@@ -83,7 +83,7 @@ def test_a_folder_of_splits(tmp_path, names):
     corpus = read_path(tmp_path, "utf-8")
     assert corpus.splits == {"train": ["a\n"], "validation": ["b\n"], "test": ["c\n"]}
     assert list(corpus.splits) == ["train", "validation", "test"]
-    assert corpus.notes == []
+    assert all(note.startswith("not used, ") for note in corpus.notes)
     assert cut_corpus(corpus, 0.1, 0.1, "lines") == corpus
 
 
@@ -95,7 +95,7 @@ def test_other_texts_beside_splits_are_named(tmp_path):
     write(tmp_path / "valid.txt", "x\n")
     corpus = read_path(tmp_path, "utf-8")
     assert list(corpus.splits) == ["train", "validation"]
-    assert corpus.notes == ["left out, being no split by their names: Emma.txt, The_Tempest.txt"]
+    assert corpus.notes == ["not used, no split by their names: Emma.txt, The_Tempest.txt"]
 
 
 def test_books_are_joined_in_order(tmp_path):
@@ -108,8 +108,9 @@ def test_books_are_joined_in_order(tmp_path):
     assert corpus.splits == {"all": lines}
     assert corpus.notes[0] == "3 files joined: a.txt.gz, b.txt, c.txt"
     first = "a.txt.gz: header and footer of Project Gutenberg left out (178 of 207 characters)"
-    assert len(corpus.notes) == 3
-    assert corpus.notes[1] == first
+    assert corpus.notes[1] == "not used, no text (.txt, .tokens, .raw, .text): cover.jpg"
+    assert len(corpus.notes) == 4
+    assert corpus.notes[2] == first
 
 
 def test_books_in_one_file_are_all_kept(tmp_path):

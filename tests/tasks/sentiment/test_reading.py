@@ -2,6 +2,7 @@ import gzip
 import io
 import json
 import tarfile
+from collections import Counter
 
 import pytest
 
@@ -41,14 +42,30 @@ def test_tables_with_any_number_of_classes(tmp_path, kind, compress):
 def test_folder_of_tables_keeps_its_splits(tmp_path):
     for name in ("train", "dev", "test"):
         write(tmp_path / f"{name}.csv", f"text,label\n{name},x\n")
-    for other in ("train_old", "predictions_test", "my test notes"):  # only a whole name counts
-        write(tmp_path / f"{other}.csv", "of,another,layout\n")
-    splits = read(tmp_path).splits
-    assert splits == {
+    for other in ("my test notes.csv", "LICENSE", ".hidden.csv"):
+        write(tmp_path / other, "of,another,layout\n")
+    (tmp_path / "more").mkdir()
+    corpus = read(tmp_path)
+    assert corpus.splits == {
         "train": [("train", "x")],
         "validation": [("dev", "x")],
         "test": [("test", "x")],
     }
+    assert corpus.notes == [
+        "not used, no split by their names: LICENSE, my test notes.csv",
+        "not used, folders: more",
+        "not used, hidden: .hidden.csv",
+    ]
+    write(tmp_path / "train_old.csv", "text,label\na,x\n")
+    with pytest.raises(
+        UserError, match=r"both train\.csv and train_old\.csv could be the train split"
+    ):
+        read(tmp_path)
+
+
+def test_a_test_set_alone_is_read(tmp_path):
+    write(tmp_path / "test.csv", "text,label\na,x\n")
+    assert list(read(tmp_path).splits) == ["test"]
 
 
 def test_a_broken_link_is_no_missing_split(tmp_path):
@@ -71,14 +88,18 @@ def test_a_text_of_10_mb_is_read(tmp_path):
         ("a.csv", "text,label\n", "has a header but no rows"),
         ("a.csv", "review,label\nx,y\n", "no column 'text'; it has 'review', 'label'"),
         ("a.csv", "text,label\nok,x\nshort\n", "a.csv:3: no value in column 'label'"),
-        ("a.csv", "text,label\nfine,x\nodd, \n", "a.csv:3: no value in column 'label'"),
+        (
+            "a.csv",
+            "text,label\nfine,x\nodd, \n",
+            "a.csv:3: label is str ' ', expected the name of a class",
+        ),
         ("a.jsonl", '{"text": "\\ud800", "label": 1}\n', "a.jsonl:1: not JSON"),
         ("a.jsonl", "[" * 100_000, "a.jsonl:1: not JSON"),
         ("a.csv", 'text,label\n"open,x\n', "a.csv:2: unexpected end"),
         ("a.csv", b"text,label\ncaf\xe9,x\n", "not utf-8: byte 0xe9 at offset 14"),
         ("a.jsonl", '{"text": "a", "label": 1}\n{oops\n', "a.jsonl:2: not JSON"),
         ("a.jsonl", "[1]\n", "a.jsonl:1: expected a JSON object"),
-        ("a.txt", "hello", "not an aclImdb .tar.gz"),
+        ("a.txt", "hello", "neither a .tar.gz of class folders"),
         ("a.csv.gz", b"not gzip", "damaged or truncated"),
         ("a.tar.gz", b"\x1f\x8b\x08\x00garbage", "damaged or truncated"),
     ],
@@ -93,7 +114,7 @@ def test_bad_files_are_named(tmp_path, name, content, message):
 def test_missing_paths_and_columns(tmp_path):
     with pytest.raises(UserError, match="does not exist"):
         read(tmp_path / "nowhere")
-    with pytest.raises(UserError, match="neither an aclImdb folder"):
+    with pytest.raises(UserError, match="neither folders of classes"):
         read(tmp_path)
     path = write(tmp_path / "a.csv", "body,stars\nfine,5\n".encode("utf-16"))
     with pytest.raises(UserError, match="--encoding"):
@@ -102,6 +123,49 @@ def test_missing_paths_and_columns(tmp_path):
     assert found.splits["all"] == [LabelledText("fine", "5")]
     with pytest.raises(UserError, match="unknown encoding 'klingon'"):
         read(path, encoding="klingon")
+
+
+def test_every_folder_is_a_class(tmp_path):
+    for split in ("Train", "test"):
+        for label in ("neg", "neutral", "pos"):
+            for number in range(2):
+                write_in(tmp_path / split / label / f"{number}_5.txt", f"{split} {label} {number}")
+    for extra in ("notes.md", "Train/list.csv", "Train/neg/.hidden.txt", "test/pos/a.json",
+                  "extra/a.txt", "Train/unsup/1_0.txt"):  # fmt: skip
+        write_in(tmp_path / extra, "x")
+    corpus = read(tmp_path)
+    assert list(corpus.splits) == ["train", "test"]
+    for part in corpus.splits.values():
+        assert Counter(label for _, label in part) == {"neg": 2, "neutral": 2, "pos": 2}
+    assert corpus.notes == [
+        "not used, no split by their names: notes.md",
+        "not used, folders: extra",
+        "Train/: not used, beside the folders of classes: list.csv",
+        "Train/neg/: not used, hidden: .hidden.txt",
+        "test/pos/: not used, no .txt: a.json",
+        "not used, without a label: 1 texts in unsup/",
+    ]
+    with tarfile.open(tmp_path.parent / "classes.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path, "classes")
+    streamed = read(tmp_path.parent / "classes.tar.gz")
+    assert {k: sorted(v) for k, v in streamed.splits.items()} == corpus.splits
+    write_in(tmp_path / "test_2" / "neg" / "1.txt", "x")
+    with pytest.raises(UserError, match="both test/ and test_2/ could be the test split"):
+        read(tmp_path)
+
+
+def test_folders_of_classes_without_splits_are_cut(tmp_path):
+    for label in ("ham", "spam"):
+        write_in(tmp_path / label / "1.txt", f"a {label}")
+    write_in(tmp_path / "readme", "x")
+    corpus = read(tmp_path)
+    assert corpus.splits == {"all": [("a ham", "ham"), ("a spam", "spam")]}
+    assert corpus.notes == ["not used, no split by their names: readme"]
+
+
+def write_in(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return write(path, content)
 
 
 def acl_archive(path, extra=()):
@@ -165,7 +229,7 @@ def test_paths_that_climb_out_are_refused(tmp_path, name):
 def test_archive_without_reviews(tmp_path):
     with tarfile.open(tmp_path / "a.tar.gz", "w:gz"):
         pass
-    with pytest.raises(UserError, match="no reviews under"):
+    with pytest.raises(UserError, match=r"no \.txt file in train/CLASS/"):
         read(tmp_path / "a.tar.gz")
 
 

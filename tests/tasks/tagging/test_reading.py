@@ -142,9 +142,13 @@ def test_bad_files_are_named(tmp_path, name, content, message):
 def test_missing_paths_and_folders_without_train(tmp_path):
     with pytest.raises(UserError, match="does not exist"):
         read_path(tmp_path / "nowhere", "utf-8")
-    write(tmp_path / "test.conllu", CONLLU)
-    with pytest.raises(UserError, match=r"no \.conllu, .* with train in its name"):
+    write(tmp_path / "mine.conllu", CONLLU)
+    with pytest.raises(UserError, match=r"no \.conllu, .* with train, dev or test in its name"):
         read_path(tmp_path, "utf-8")
+    write(tmp_path / "test.conllu", CONLLU)
+    corpus = read_path(tmp_path, "utf-8")
+    assert list(corpus.splits) == ["test"]
+    assert "not used, no split by their names: mine.conllu" in corpus.notes
 
 
 def brown_archive(path, extra=()):

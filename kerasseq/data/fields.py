@@ -1,0 +1,120 @@
+"""What a field of a row may be: a text, the name of a class, a list of strings.
+
+A field that holds something else is refused with its place. What is converted is counted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from kerasseq.errors import UserError
+
+JOINED = "texts that were lists of words, joined by blanks"
+UNWRAPPED = "labels that were lists of one, unwrapped"
+
+
+def noted(counts: Counter[str]) -> list[str]:
+    """Conversions that were made, for a data report."""
+    return [f"{count:,} {what}" for what, count in counts.items()]
+
+
+def text_of(value: Any, where: str, column: str, counts: Counter[str] | None = None) -> str:
+    """A value that must be a text.
+
+    Args:
+        value: of the field.
+        where, column: its place.
+        counts: if given, a list of words is joined, and counted there.
+
+    Raises:
+        UserError: for anything else, such as what stands for a missing value.
+    """
+    if isinstance(value, str):
+        return value
+    if counts is not None and isinstance(value, list) and value and _strings(value):
+        counts[JOINED] += 1
+        return " ".join(value)
+    raise UserError(f"{where}: {column} is {kind_of(value)}, expected a string")
+
+
+def label_of(
+    value: Any, where: str, column: str, kinds: set[type], counts: Counter[str] | None = None
+) -> str:
+    """A value that must be the name or the number of a class, as text.
+
+    Args:
+        value, where, column: as of :func:`text_of`.
+        kinds: the kinds of the labels before, to which this one's is added: ``1`` and ``"1"``
+            would become one class.
+        counts: if given, a list of one label is unwrapped, and counted there.
+
+    Raises:
+        UserError: for a missing value, a fraction, an empty name, or labels of two kinds.
+    """
+    value = value.item() if getattr(value, "shape", None) == () else value
+    if counts is not None and isinstance(value, list):
+        if len(value) != 1:
+            raise UserError(
+                f"{where}: {column} is a list of {len(value)} labels, and a text has one class"
+            )
+        counts[UNWRAPPED] += 1
+        value = value[0]
+    if isinstance(value, float) and value.is_integer():
+        raise UserError(
+            f"{where}: {column} is {kind_of(value)}, expected the name of a class: a column of "
+            "whole numbers becomes one of fractions where a value is missing; .astype(int) mends it"
+        )
+    if not isinstance(value, str | int) or (isinstance(value, str) and not value.strip()):
+        raise UserError(f"{where}: {column} is {kind_of(value)}, expected the name of a class")
+    if isinstance(value, str):
+        check_name(value, where, column)
+    kinds.add(type(value))
+    if len(kinds) > 1:
+        names = " and ".join(sorted(kind.__name__ for kind in kinds))
+        raise UserError(f"{where}: {column} is {value!r}: labels are of two kinds, {names}")
+    return str(value).strip()
+
+
+def check_name(value: str, where: str, column: str) -> None:
+    """Raises:
+    UserError: if a class cannot be called so: a line end, or half a surrogate pair, is in it.
+    """
+    if len(value.strip().splitlines()) > 1 or (not value.isascii() and _lone(value)):
+        raise UserError(f"{where}: {column} is {kind_of(value)}, expected a name in one line")
+
+
+def _strings(values: list[Any]) -> bool:
+    return all(isinstance(value, str) for value in values)
+
+
+def _lone(value: str) -> bool:
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def strings_of(value: Any, where: str, column: str) -> list[str]:
+    """A value that must be a list of texts.
+
+    Raises:
+        UserError: for anything else.
+    """
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise UserError(f"{where}: {column} is {kind_of(value)}, expected a list of strings")
+    return [text_of(item, where, f"a value of {column}") for item in value]
+
+
+def kind_of(value: Any) -> str:
+    if value is None:
+        return "missing"
+    try:
+        if value != value:
+            return "nan"
+    except (TypeError, ValueError):  # pandas' NA, an array
+        pass
+    shown = repr(value)
+    return f"{type(value).__name__} {shown if len(shown) <= 40 else shown[:37] + '...'}"

@@ -1,0 +1,95 @@
+"""Rows written as a table: CSV, TSV, JSON lines or Parquet."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import itertools
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from kerasseq.data.folders import suffix
+from kerasseq.data.tables import SUFFIXES, is_table
+from kerasseq.errors import UserError
+from kerasseq.storage import replacing
+
+
+def write_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
+    """Writes rows to a table, whole or not at all, one by one (Parquet: all at once).
+
+    A list in a field becomes words with blanks between them in CSV and TSV. A text may have line
+    ends in any format but TSV, where it may have neither these nor tabs.
+
+    Args:
+        path: its suffix is one of :data:`kerasseq.data.tables.SUFFIXES` (``.gz`` too, but not of
+            Parquet).
+        rows: with the same fields; those of the first row come first.
+
+    Returns:
+        How many there were.
+
+    Raises:
+        UserError: if a field cannot be held by the format.
+    """
+    kind, stream = suffix(path), iter(rows)
+    first = next(stream, None)
+    every = itertools.chain([] if first is None else [first], stream)
+    with replacing(path) as temporary:
+        if kind == ".parquet":
+            return _write_parquet(temporary, list(every))
+        opened = gzip.open if path.suffix == ".gz" else open
+        with opened(temporary, "wt", encoding="utf-8", newline="") as out:
+            if kind == ".jsonl":
+                lines = (json.dumps(row, ensure_ascii=False, default=str) for row in every)
+                return sum(out.write(f"{line}\n") > 0 for line in lines)
+            return _write_delimited(out, list(first or ()), every, path)
+
+
+def check_table(path: Path) -> None:
+    """Raises:
+    UserError: if a table cannot be written to a path of that name.
+    """
+    if not is_table(path) or path.name.endswith(".parquet.gz"):
+        raise UserError(
+            f"{path}: a table ends in {', '.join(SUFFIXES)} (or .gz of the first three)"
+        )
+    if not path.absolute().parent.is_dir():
+        raise UserError(f"{path}: there is no folder {path.parent}")
+
+
+def _write_delimited(
+    out: Any, names: list[str], rows: Iterable[Mapping[str, Any]], path: Path
+) -> int:
+    tabs = suffix(path) == ".tsv"
+    if tabs:  # quotes are plain characters there, as in reading
+        how: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE, "quotechar": None}
+    else:
+        how = {}
+    writer = csv.writer(out, lineterminator="\n", **how)
+    if names:
+        writer.writerow(names)
+    count = 0
+    for count, row in enumerate(rows, start=1):
+        cells = [" ".join(map(str, c)) if isinstance(c, list) else c for c in row.values()]
+        if list(row) != names:
+            raise UserError(f"{path}: row {count:,} has the fields {list(row)}, not {names}")
+        if tabs and any(set("\t\r\n") & set(cell) for cell in cells if isinstance(cell, str)):
+            raise UserError(
+                f"{path}: row {count:,} has a tab or a line end inside a field, which a TSV file "
+                "cannot hold; write .csv, .jsonl or .parquet"
+            )
+        writer.writerow(cells)
+    return count
+
+
+def _write_parquet(path: Path, rows: list[Mapping[str, Any]]) -> int:
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        parquet.write_table(pyarrow.Table.from_pylist([dict(row) for row in rows]), path)
+    except pyarrow.ArrowException as error:
+        raise UserError(f"the rows cannot be written as Parquet: {error}") from None
+    return len(rows)
