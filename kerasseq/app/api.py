@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from kerasseq.app.arguments import need_path, need_text, need_whole
 from kerasseq.app.cli import merged, settings_of
 from kerasseq.app.exporting import ExportedModel, load_version
 from kerasseq.app.recipes import find_recipe
 from kerasseq.app.registry import find_task
 from kerasseq.app.run import Run, run_of, train_run
+from kerasseq.data.folders import split_of
 from kerasseq.data.memory import MEMORY, is_named
 from kerasseq.errors import UserError
 from kerasseq.training.events import check_callbacks
@@ -43,12 +45,12 @@ def train(
 ) -> Run:
     """See :func:`kerasseq.train`."""
     check_callbacks(callbacks)
-    known = find_recipe(recipe, task) if recipe is not None else None
+    known = find_recipe(need_text("recipe", recipe), task) if recipe is not None else None
     base = known.changes() if known else {}
     kind, chosen, corpus = _chosen(task, data, settings, base)
     if known:
         known.check_data(chosen.data)
-    path = path_of(run if run is not None else f"runs/{recipe or task}", "run")
+    path = need_path("run", run if run is not None else f"runs/{recipe or task}").absolute()
     return train_run(
         kind, chosen, path, download=download, corpus=corpus, callbacks=callbacks, quiet=quiet
     )
@@ -75,24 +77,15 @@ def tune(
     from kerasseq.tuning.workers import ClusterOptions
 
     kind, chosen, corpus = _chosen(task, data, settings)
-    if workers < 1:
-        raise UserError(f"workers must be 1 or more, got {workers}")
+    need_whole("workers", workers, 1)
+    need_whole("max_trials", max_trials, 1)
+    if not isinstance(space, Mapping):
+        raise UserError(f"space must be a mapping of settings to values, got {space!r:.60}")
     cluster = ClusterOptions(workers, "", 0.0) if workers > 1 else None
     how = SweepOptions(tuner, max_trials, Rules(*rules), cluster)
     varied = changed_space(space, kind.search_space, "space")
-    path = path_of(run if run is not None else f"runs/{task}-sweep", "run")
+    path = need_path("run", run if run is not None else f"runs/{task}-sweep").absolute()
     return tune_run(kind, chosen, varied, path, how, download=download, corpus=corpus, quiet=quiet)
-
-
-def path_of(given: Any, name: str) -> Path:
-    """A path that a caller gave.
-
-    Raises:
-        UserError: if it is none.
-    """
-    if not isinstance(given, str | Path) or given == "":
-        raise UserError(f"{name} must be a path, got {given!r:.60}")
-    return Path(given).absolute()
 
 
 def _chosen(
@@ -104,9 +97,8 @@ def _chosen(
         task, data, settings: as a caller gave them.
         base: settings that those change.
     """
-    if not isinstance(task, str):
-        raise UserError(f"task must be a name, got {task!r:.60}")
-    kind = find_task(task)
+    kind = find_task(need_text("task", task))
+    data = _joined(data)
     named = data is None or is_named(data)
     if isinstance(data, str) and kind.running_text and named and not Path(data).exists():
         _check_named(data)
@@ -121,7 +113,7 @@ def _chosen(
 
 def load(path: str | Path, data: Any, quiet: bool) -> Run:
     """See :func:`kerasseq.load`."""
-    folder = RunFolder(path_of(path, "path"))
+    folder = RunFolder(need_path("path", path).absolute())
     kind = find_task(folder.task())
     run = run_of(kind)(kind, folder.path, quiet=quiet)
     assert run.trained  # what is wrong with it is said now
@@ -132,7 +124,30 @@ def load(path: str | Path, data: Any, quiet: bool) -> Run:
 
 def load_export(path: str | Path) -> ExportedModel:
     """See :func:`kerasseq.load_export`."""
-    return load_version(path_of(path, "path"))
+    return load_version(need_path("path", path))
+
+
+def _joined(data: Any) -> Any:
+    """A mapping of splits to files as the one name that ``--data`` has for it.
+
+    Raises:
+        UserError: if some of them are files and others are not.
+    """
+    if not isinstance(data, Mapping) or not data:
+        return data
+    files = {
+        split_of(name) if isinstance(name, str) else None: part
+        for name, part in data.items()
+        if isinstance(part, Path) or (isinstance(part, str) and "\n" not in part[:1000])
+    }
+    if not files:
+        return data
+    if len(files) < len(data) or None in files:
+        raise UserError(
+            f"data: {', '.join(map(str, files.values()))} are taken for files, the others are not: "
+            "give a file for each split, or rows for each"
+        )
+    return ",".join(f"{split}={path}" for split, path in files.items())
 
 
 def _check_named(data: str) -> None:

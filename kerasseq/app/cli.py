@@ -182,6 +182,7 @@ def settings_of(task: Task, changes: Mapping[str, Any]) -> Any:
         UserError: for a name that is no setting, or a value that it cannot have.
     """
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    _check_names(task.settings_class().to_dict(), _nested(changes))
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(task.settings_class)
     try:
@@ -194,6 +195,19 @@ def settings_of(task: Task, changes: Mapping[str, Any]) -> Any:
         return _settings(task.settings_class, values)
     except UserError as error:
         raise UserError(f"bad setting: {error}") from None
+
+
+def _check_names(known: Mapping[str, Any], given: Mapping[str, Any], group: str = "") -> None:
+    """Raises:
+    UserError: if a name in nested settings is none of a setting, with the nearest one.
+    """
+    for name, value in given.items():
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {group}{near[0]}?" if near else f"there are {', '.join(known)}"
+            raise UserError(f"bad setting: no setting {group}{name}; {hint}")
+        if isinstance(value, Mapping) and isinstance(known[name], Mapping):
+            _check_names(known[name], value, f"{group}{name}.")
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -41,7 +41,8 @@ def evaluate(task: Task, options: Namespace) -> None:
     for source in filter(None, (options.on, options.data)):
         _check_source(source)
     if options.errors:
-        check_table(Path(options.errors))
+        record = RunFolder(options.run).record(task.name)["settings"]
+        check_table(Path(options.errors), (options.on, options.data, record["data"]))
 
 
 def predict(task: Task, options: Namespace) -> None:
@@ -50,7 +51,7 @@ def predict(task: Task, options: Namespace) -> None:
         what = "is a folder" if Path(options.file).is_dir() else "does not exist"
         raise UserError(f"{options.file} {what}")
     if options.output:
-        check_table(Path(options.output))
+        check_table(Path(options.output), (options.file,))
     if not options.saved_model:
         RunFolder(options.run).record(task.name)
 

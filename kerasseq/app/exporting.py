@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import tensorflow as tf
 
+from kerasseq.app.arguments import need_text
 from kerasseq.app.registry import MODEL_NAME, find_task
 from kerasseq.app.results import html_table, predictions, texts_of
 from kerasseq.app.runs import Trained, build, reported_split
@@ -41,17 +41,18 @@ def export_name(run: Path, given: str = "") -> str:
     """The name that a run's exports have where they are served.
 
     Args:
-        run: its folder, whose name it is, other characters than a model's name has replaced by
-            ``-``, if none is given.
+        run: its folder, whose name it is, if none is given.
         given: by the user.
 
     Raises:
         UserError: if it cannot be the name of a model.
     """
-    name = given or re.sub(r"[^A-Za-z0-9_.-]+", "-", run.resolve().name).lstrip("-_.") or "model"
+    name = need_text("name", given) or run.resolve().name
     if not MODEL_NAME.fullmatch(name):
+        whose = "the name" if given else "the run's folder, which names its export,"
         raise UserError(
-            f"the name {name!r} cannot be a served model's: letters (A to Z), digits, _, . and -"
+            f"{whose} {name!r} cannot be a served model's: letters (A to Z), digits, _, . and -"
+            f"{'' if given else '; give a --name'}"
         )
     return name
 
@@ -113,7 +114,9 @@ def _check_same_model(task: Task, place: Path, manifest: dict[str, Any]) -> None
         return
     newest = place / str(found[-1])
     before = read_manifest(newest)
-    told = [{"task": one["task"], **task.identity(one)} for one in (before, manifest)]
+    told = [{"task": one["task"]} for one in (before, manifest)]
+    if told[0] == told[1]:
+        told = [dict(task.identity(one)) for one in (before, manifest)]
     if changed := differences(*told):
         raise UserError(
             f"{newest} is another model ({'; '.join(changed)}): give the new one a --name of its "

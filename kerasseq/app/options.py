@@ -202,7 +202,7 @@ def predict_options(parser: argparse.ArgumentParser, task: Task) -> None:
     parser.add_argument(
         "--column",
         help="Column of the texts, if the file is a table: .csv, .tsv, .jsonl or .parquet "
-        "(default: the one that the run was trained on).",
+        "(default: the run's text_column, where it has one).",
     )
     parser.add_argument(
         "--output",

@@ -43,7 +43,7 @@ def texts_of(texts: Any, verb: str) -> Iterator[str]:
     if isinstance(texts, str | bytes | Mapping) or hasattr(texts, "columns"):
         kind = "one string" if isinstance(texts, str | bytes) else f"a {type(texts).__name__}"
         raise UserError(f"{verb} takes a list of texts, got {kind}")
-    if not isinstance(texts, Iterable):
+    if not isinstance(texts, Iterable) or getattr(texts, "shape", None) == ():
         raise UserError(f"{verb} takes a list of texts, got {texts!r}")
     return map(partial(_text, verb), enumerate(texts, start=1))
 
@@ -55,7 +55,7 @@ def _text(verb: str, numbered: tuple[int, Any]) -> str:
     return str(text)  # NumPy has strings of its own
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report(Mapping[str, Any]):
     """How good a model is on a split: a mapping of figures by name.
 
@@ -86,6 +86,9 @@ class Report(Mapping[str, Any]):
 
     def __str__(self) -> str:
         return "\n".join([f"{self.title}:", *(f"  {line}" for line in self.lines)])
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def _repr_html_(self) -> str:
         # notebooks set it in the type of running text, and columns need one of equal widths

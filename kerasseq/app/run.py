@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kerasseq import plots
+from kerasseq.app.arguments import need_path, need_text, need_whole
 from kerasseq.app.exporting import Format, check_format, export_name, export_run
 from kerasseq.app.results import Report, html_table, predictions, texts_of
 from kerasseq.app.runs import (
@@ -69,6 +70,7 @@ class Run:
         self.quiet = quiet
         self._task, self._download, self._corpus = task, download, corpus
         self._data: Data | None = None
+        self._other: tuple[Any, Data] | None = None
 
     # -- what it is ------------------------------------------------------------------------------
 
@@ -149,6 +151,7 @@ class Run:
         with silence(self.quiet):
             if data is not None:
                 return self._evaluate_other(self.other_data(data, split, limit, **reading), data)
+            self._check_reading(reading)
             if limit or reading:
                 names = ", ".join([*["limit"] * bool(limit), *reading])
                 raise UserError(
@@ -158,8 +161,10 @@ class Run:
             self.trained.run.need_json(SUMMARY)  # what is wrong with the run comes first
             split = split or reported_split(self.folder)
             figures = self.folder.read_json(f"evaluation/{split}.json")
-            if figures is None:
-                figures = self.trained.use.evaluate(self.own_data(split), split)
+            named = self._corpus is not None and self._data is None
+            if figures is None or named:  # what was named must be what it is said to be
+                own = self.own_data(split)
+                figures = figures or self.trained.use.evaluate(own, split)
             return self._kept(figures, split, f"{split} split")
 
     def errors(
@@ -181,18 +186,19 @@ class Run:
             split = split or reported_split(self.folder)
             return list(self.trained.use.errors(self.own_data(split), split))
 
-    def compare(self, other: Run, split: str | None = None) -> Report:
+    def compare(self, other: Run | str | Path, split: str | None = None) -> Report:
         """Whether this run or another one is better on the same split, example by example.
 
         The comparison is written beside this run's reports.
 
         Args:
-            other: a run of the same task whose data has the same split.
+            other: a run of the same task whose data has the same split, or its folder.
             split: of both; by default ``test``, or ``validation`` where there is no test split.
 
         Raises:
             ValueError: if the two are the same, or their splits differ.
         """
+        other = self.to_compare(other)
         split = self.check_comparable(other, split)
         with silence(self.quiet):
             first, second = (
@@ -201,6 +207,12 @@ class Run:
             found = compared(first, second, self.settings.seed)
             lines = compared_lines(found, *names_of(self, other))
             return self.keep_comparison(other, split, found, lines)
+
+    def to_compare(self, other: Run | str | Path) -> Run:
+        """A run that was given as one, or by its folder."""
+        if isinstance(other, Run):
+            return other
+        return type(self)(self._task, need_path("other", other), self._download, quiet=self.quiet)
 
     def check_comparable(self, other: Run, split: str | None) -> str:
         """The split that two runs are compared on.
@@ -214,6 +226,8 @@ class Run:
             raise UserError(
                 f"{self.path} is a run of {self.task}, {other.path} one of {other.task}"
             )
+        for run in (self, other):
+            run.folder.record(self.task)
         split = split or reported_split(self.folder)
         digests = [
             run.folder.need_json(DATA)["splits"].get(split, {}).get("sha256")
@@ -241,7 +255,8 @@ class Run:
             corpus = self._corpus
             if corpus is None and self.settings.data == MEMORY:
                 raise UserError(
-                    f"{self.path} was trained on data in memory: give its {split} split as data"
+                    f"{self.path} was trained on data in memory: name a file that holds the same "
+                    "with --data, or give it to kerasseq.load(run, data=...)"
                 )
             source = self.settings.data
             if corpus is None and is_path(source) and not Path(source).exists():
@@ -268,15 +283,12 @@ class Run:
 
     def other_data(self, source: Any, split: str | None, limit: int, /, **reading: Any) -> Data:
         """A split of other labelled data, encoded for this run as ``test``; says what it holds."""
-        if limit < 0:
-            raise UserError(f"limit must be 0 or more, got {limit}")
+        need_whole("limit", limit, 0)
+        self._check_reading(reading)
+        key = (str(source), split, limit, *sorted(reading.items())) if is_named(source) else None
+        if key and self._other and self._other[0] == key:
+            return self._other[1]
         settings, assets = self.settings, self.trained.assets
-        known = ("encoding", *self._task.reading_settings)
-        for name in reading:
-            if name not in known:
-                raise UserError(
-                    f"no setting {name!r} to read data by; there are {', '.join(known)}"
-                )
         if "encoding" in reading and not is_named(source):
             raise UserError("encoding is for files, and the data is in memory")
         by = replace(settings, reading)
@@ -288,7 +300,17 @@ class Run:
         data = self._task.encode(settings, corpus, split, assets)
         for line in data_lines(data.report):
             say(f"  {line}")
+        self._other = (key, data)
         return data
+
+    def _check_reading(self, reading: Mapping[str, Any]) -> None:
+        known = ("encoding", *self._task.reading_settings)
+        for name, value in reading.items():
+            if name not in known:
+                raise UserError(
+                    f"no setting {name!r} to read data by; there are {', '.join(known)}"
+                )
+            need_text(name, value)
 
     def _evaluate_other(self, data: Data, source: Any) -> Report:
         """A report of other data, under a name of its own: that of the data, of its split, and the
@@ -336,6 +358,7 @@ class Run:
         Raises:
             ValueError: if the name cannot be a model's, or versions of another model have it.
         """
+        need_path("folder", folder)
         check_format(format)  # before anything is loaded
         export_name(self.path, name)
         with silence(self.quiet):
@@ -345,6 +368,9 @@ class Run:
         """The learning curves."""
         best = self.summary["best_step"]
         return plots.learning_curves(self.history, best, self._task.title)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.task} in {self.path}>"
 
     def _repr_html_(self) -> str:
         shown = {"task": self.task, "run": str(self.path), "steps": self.summary["steps"]}

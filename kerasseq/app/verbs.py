@@ -71,9 +71,11 @@ def evaluate(task: Task, options: Namespace) -> None:
     given = {"split": options.split, "limit": options.limit, **reading}
     _show_report(run.evaluate(options.on, **given))
     if options.errors:
-        path = Path(options.errors)
-        count = write_table(path, run.errors(options.on, **given))
-        say(f"  {count:,} errors written to {path}")
+        path, errors = Path(options.errors), run.errors(options.on, **given)
+        if errors:
+            say(f"  {write_table(path, errors):,} errors written to {path}")
+        else:
+            say(f"  no errors, so that {path} is not written")
 
 
 def _run_of(task: Task, path: str, download: bool = False) -> Run:
@@ -206,6 +208,11 @@ def given_lines(options: Namespace) -> Iterator[str]:
         # a shell's arguments may be bytes of no encoding
         return (t.encode("utf-8", "replace").decode() for t in options.texts)
     if options.file:
+        if is_table(Path(options.file)):
+            raise UserError(
+                f"{options.file} is a table, and this verb reads lines of text: predict --file has "
+                "--column"
+            )
         return file_lines(Path(options.file), options.encoding)
     if sys.stdin.isatty():
         note("reading texts from standard input, one a line (end: Ctrl-D)")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kerasseq.data.folders import suffix
+from kerasseq.data.sources import named_splits
 from kerasseq.data.tables import SUFFIXES, is_table
 from kerasseq.errors import UserError
 from kerasseq.storage import replacing
@@ -19,7 +20,8 @@ from kerasseq.storage import replacing
 def write_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
     """Writes rows to a table, whole or not at all, one by one (Parquet: all at once).
 
-    A list in a field becomes words with blanks between them in CSV and TSV. A text may have line
+    In CSV and TSV a list of words becomes the words with blanks between them, and any other value
+    of JSON stays JSON. A text may have line
     ends in any format but TSV, where it may have neither these nor tabs.
 
     Args:
@@ -47,9 +49,16 @@ def write_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
             return _write_delimited(out, list(first or ()), every, path)
 
 
-def check_table(path: Path) -> None:
-    """Raises:
-    UserError: if a table cannot be written to a path of that name.
+def check_table(path: Path, inputs: Iterable[str | None] = ()) -> None:
+    """Makes sure that a table can be written to a path.
+
+    Args:
+        path: of the table.
+        inputs: names of sources that the command reads.
+
+    Raises:
+        UserError: if the name is no table's, or there is no such folder, or it would replace what
+            the command reads.
     """
     if not is_table(path) or path.name.endswith(".parquet.gz"):
         raise UserError(
@@ -57,6 +66,10 @@ def check_table(path: Path) -> None:
         )
     if not path.absolute().parent.is_dir():
         raise UserError(f"{path}: there is no folder {path.parent}")
+    for source in filter(None, inputs):
+        for name in named_splits(source).values() or [source]:
+            if path.exists() and Path(name).exists() and path.samefile(name):
+                raise UserError(f"{path} would be replaced, and it is read: give another name")
 
 
 def _write_delimited(
@@ -72,7 +85,7 @@ def _write_delimited(
         writer.writerow(names)
     count = 0
     for count, row in enumerate(rows, start=1):
-        cells = [" ".join(map(str, c)) if isinstance(c, list) else c for c in row.values()]
+        cells = list(map(_cell, row.values()))
         if list(row) != names:
             raise UserError(f"{path}: row {count:,} has the fields {list(row)}, not {names}")
         if tabs and any(set("\t\r\n") & set(cell) for cell in cells if isinstance(cell, str)):
@@ -84,12 +97,21 @@ def _write_delimited(
     return count
 
 
+def _cell(value: Any) -> Any:
+    """A field of CSV: words with blanks between them, other values of JSON as JSON."""
+    if isinstance(value, list) and value and all(isinstance(one, str) for one in value):
+        return " ".join(value)
+    if isinstance(value, list | dict | bool):
+        return json.dumps(value, ensure_ascii=False, default=str) if value != [] else ""
+    return value
+
+
 def _write_parquet(path: Path, rows: list[Mapping[str, Any]]) -> int:
     import pyarrow
     from pyarrow import parquet
 
     try:
         parquet.write_table(pyarrow.Table.from_pylist([dict(row) for row in rows]), path)
-    except pyarrow.ArrowException as error:
+    except (pyarrow.ArrowException, OverflowError, TypeError, ValueError) as error:
         raise UserError(f"the rows cannot be written as Parquet: {error}") from None
     return len(rows)

@@ -210,12 +210,20 @@ def _header(row: list[str], path: Path) -> list[str]:
     return names
 
 
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(name for name, count in Counter(k for k, _ in pairs).items() if count > 1)
+        raise ValueError(f"two values are called {twice!r}")
+    return found
+
+
 def _json_rows(content: str, path: Path) -> Iterator[tuple[int, dict]]:
     for number, line in enumerate(content.split("\n"), start=1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = json.loads(line, object_pairs_hook=_object)
             json.dumps(row, ensure_ascii=False).encode()  # half a surrogate pair is no text
         except (ValueError, RecursionError) as error:
             raise UserError(f"{path}:{number}: not JSON: {error}") from None

@@ -2,8 +2,10 @@
 
 import csv
 import json
+import re
 import shutil
 
+import numpy as np
 import pytest
 
 import kerasseq
@@ -268,3 +270,90 @@ def test_data_errors_come_before_tensorflow(tmp_path):
         assert message in done.stderr
         assert done.stdout.strip() == "False"
         assert done.returncode == 2
+
+
+# -- what a reader tried ---------------------------------------------------------------------------
+
+
+def test_what_is_read_is_not_replaced(run, reviews, tmp_path):
+    file = shutil.copy(reviews, tmp_path / "a.csv")
+    before = file.read_bytes()
+    where = ["--run", run]
+    for words in (
+        ["predict", "--file", file, "--output", file],
+        ["evaluate", "--on", file, "--errors", file],
+        ["evaluate", "--data", file, "--errors", file],
+        ["evaluate", "--errors", reviews],
+    ):
+        assert "would be replaced, and it is read" in call(*words, *where, status=2)
+    assert file.read_bytes() == before
+
+
+def test_a_stored_report_is_not_that_of_other_data(run, reviews, tmp_path):
+    call("evaluate", "--run", run)
+    changed = write(tmp_path / "changed.csv", rows_of(reviews)[1:])
+    assert "the data has changed since" in call(
+        "evaluate", "--run", run, "--data", changed, status=2
+    )
+    with pytest.raises(ValueError, match="the data has changed since"):
+        kerasseq.load(run, data=str(changed), quiet=True).evaluate()
+
+
+def test_no_errors_are_no_file(run, tmp_path):
+    file = write(tmp_path / "easy.csv", [{"text": "superb wonderful film", "label": "yes"}])
+    out = tmp_path / "errors.csv"
+    printed = call("evaluate", "--run", run, "--on", file, "--errors", out)
+    assert f"no errors, so that {out} is not written" in printed
+    assert printed.count("vocabulary:") == 1  # the data is read once
+    assert not out.exists()
+
+
+def test_columns_without_data_are_refused(tmp_path):
+    line = call("train", "--text_column", "body", "--run", tmp_path / "run", status=2)
+    assert "text_column and no data: the embedded reviews have no such columns" in line
+
+
+def test_arguments_of_the_wrong_kind(run, tmp_path):
+    ours = kerasseq.load(run, quiet=True)
+    for wrong, message in (
+        (lambda: ours.compare(5), "other must be a path, got 5"),
+        (lambda: ours.compare(tmp_path / "none"), "holds no run"),
+        (lambda: ours.export(name=5), "name must be a string, got 5"),
+        (lambda: ours.export(folder=5), "folder must be a path, got 5"),
+        (lambda: ours.evaluate([("a", "yes")], limit="x"), "limit must be a whole number of 0 or"),
+        (lambda: ours.evaluate(foo=1), "no setting 'foo' to read data by; there are encoding"),
+        (lambda: ours.evaluate("a.csv", text_column=2), "text_column must be a string, got 2"),
+        (lambda: ours.predict(np.array("a")), "predict takes a list of texts"),
+        (lambda: kerasseq.train("sentiment", recipe=5), "recipe must be a string, got 5"),
+        (lambda: kerasseq.tune("sentiment", space=5), "space must be a mapping"),
+        (lambda: kerasseq.tune("sentiment", max_trials="x"), "max_trials must be a whole number"),
+        (lambda: kerasseq.load(5), "path must be a path, got 5"),
+        (lambda: kerasseq.load_export(None), "path must be a path, got None"),
+        (lambda: kerasseq.train(5), "task must be a string, got 5"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(message)):
+            wrong()
+
+
+def test_files_for_each_split_in_python(reviews, tmp_path):
+    few = {"model": {"units": 4, "embedding": 4, "ngrams": 0}, "training": {"max_steps": 1}}
+    data = {"train": str(reviews), "dev": reviews, "test": reviews}
+    run = kerasseq.train("sentiment", data, run=tmp_path / "run", quiet=True, **few)
+    assert run.settings.data == f"train={reviews},validation={reviews},test={reviews}"
+    with pytest.raises(ValueError, match="are taken for files, the others are not"):
+        kerasseq.train("sentiment", {"train": reviews, "test": [("a", "yes")]})
+
+
+def test_another_models_name_is_not_taken(weaker, tmp_path, monkeypatch):
+    monkeypatch.setattr(kerasseq.export.saved_model, "_prove", lambda *_: ("not proved", []))
+    call("export", "--run", weaker, "--saved-models", tmp_path)
+    path = tmp_path / "few/1/manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["data"]["classes"] = ["no", "maybe"]
+    path.write_text(json.dumps(manifest))
+    line = call("export", "--run", weaker, "--saved-models", tmp_path, status=2)
+    assert "few/1 is another model (classes: no, maybe -> no, yes)" in line
+    odd = shutil.copytree(weaker, tmp_path / "my run é")
+    line = call("export", "--run", odd, "--saved-models", tmp_path, status=2)
+    assert "the run's folder, which names its export, 'my run é' cannot be" in line
+    assert "give a --name" in line

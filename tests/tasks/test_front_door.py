@@ -120,7 +120,7 @@ def test_a_finished_run_is_given_back_and_other_data_is_refused(rows, run, capsy
 def test_load_and_its_data(rows, run):
     loaded = kerasseq.load(run.path, quiet=True)
     assert loaded.predict(["it was superb"]) == run.predict(["it was superb"])
-    with pytest.raises(ValueError, match="was trained on data in memory: give its train split"):
+    with pytest.raises(ValueError, match="was trained on data in memory: name a file"):
         loaded.evaluate(split="train")
     loaded = kerasseq.load(run.path, data=rows, quiet=True)
     report = loaded.evaluate(split="train")
@@ -261,7 +261,7 @@ def test_a_language_model_from_a_string(tmp_path):
     for wrong, message in (
         ({"temperature": 0}, "temperature must be above 0"),
         ({"heat": 1}, "no sampling 'heat'; there are temperature, top_k, top_p"),
-        ({"samples": 0}, "samples must be 1 or more"),
+        ({"samples": 0}, "samples must be a whole number of 1"),
         ({"stop": ["zebra"]}, "is not a token of the vocabulary"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -317,7 +317,7 @@ def test_one_string_is_no_list_of_texts(task):
         ("sentiment", [("a", np.array([1, 2]))], {}, "row 1: label is"),
         ("sentiment", [("a", "x"), ("b", "y")], {"limit": 1}, "(limit is 1)"),
         ("sentiment", "no/such/path.csv", {}, "no/such/path.csv does not exist"),
-        ("sentiment", None, {"model": {"unitz": 3}}, "did you mean --model.units"),
+        ("sentiment", None, {"model": {"unitz": 3}}, "did you mean model.units"),
         ("sentiment", None, {"model": {"units": "many"}}, "model.units"),
         ("sentiment", None, {"model.units": 0}, "model.units must be >= 1, got 0"),
         ("sentiment", None, {"sed": 3}, "sed"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from kerasseq.app.arguments import need_text, need_whole
 from kerasseq.app.results import texts_of
 from kerasseq.app.run import Run
 from kerasseq.decoding.beam_search import check_beam
@@ -62,8 +63,7 @@ class LanguageModelRun(Run):
 
     def next(self, texts: Iterable[str], k: int = 10) -> list[Prediction]:
         """The ``k`` likeliest next tokens of each text."""
-        if k < 1:
-            raise UserError(f"k must be 1 or more, got {k}")
+        need_whole("k", k, 1)
         model = self.trained.use
         return [
             Prediction(**next_result(text, *zip(*model.next(text, k), strict=True)))
@@ -107,8 +107,9 @@ class LanguageModelRun(Run):
             raise UserError(
                 f"no sampling {unknown.pop()!r}; there are {', '.join(Sampling._fields)}"
             )
-        if samples < 1:
-            raise UserError(f"samples must be 1 or more, got {samples}")
+        need_text("prompt", prompt)
+        need_whole("length", length, 1)
+        need_whole("samples", samples, 1)
         how = Sampling(**sampling)
         check_sampling(how, length)
         model = self.trained.use
@@ -139,6 +140,9 @@ class LanguageModelRun(Run):
             n_best: how many are given.
             length_penalty: strength of the length normalisation; 1 ranks by perplexity.
         """
+        need_text("prompt", prompt)
+        for name, value in (("length", length), ("beam", beam), ("n_best", n_best)):
+            need_whole(name, value, 1)
         check_beam(beam, n_best, length)
         model = self.trained.use
         ends = stop_ids(model.codec, stop)

@@ -66,13 +66,15 @@ class Classifier(Use[LabelledData]):
         return report(self.probabilities(part.sequences), part.labels, self.assets.class_names)
 
     def errors(self, data: LabelledData, split: str) -> Iterator[dict[str, Any]]:
-        """Texts with a wrong label: ``text``, ``label``, ``predicted`` and its ``probability``."""
+        """Texts with a wrong label: ``example`` (its number, from 1), ``text``, ``label``,
+        ``predicted`` and its ``probability``."""
         part, names = data.splits[split], self.assets.class_names
         shares = self.probabilities(part.sequences)
         chosen, best = shares.argmax(axis=1), shares.max(axis=1)
         for i in np.argsort(-best, kind="stable"):
             if chosen[i] != part.labels[i]:
                 yield {
+                    "example": int(i) + 1,
                     "text": part.texts[i],
                     "label": names[part.labels[i]],
                     "predicted": names[chosen[i]],

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from kerasseq.app.task import Task
 from kerasseq.data.corpus import Corpus
 from kerasseq.data.examples import LabelledText
-from kerasseq.data.sources import read_source
+from kerasseq.data.sources import EMBEDDED, read_source
+from kerasseq.errors import UserError
 from kerasseq.tasks.sentiment.data import (
     Assets,
     LabelledBatches,
@@ -76,6 +77,15 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
     }
 
     # -- data ------------------------------------------------------------------------------------
+
+    def check(self, settings: SentimentSettings) -> None:
+        defaults = SentimentSettings()
+        given = [n for n in _READING if getattr(settings, n) != getattr(defaults, n)]
+        if settings.data == EMBEDDED and given:
+            raise UserError(
+                f"{', '.join(given)} and no data: the embedded reviews have no such columns; name "
+                "yours (--data)"
+            )
 
     def read(
         self,
@@ -197,6 +207,9 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
         cut = "  (cut)" if result["cut"] else ""
         shown = shortened(result["text"])
         return f"{result['label']:>10} {result['probability']:.3f}  {shown}{cut}"
+
+    def identity(self, manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {"classes": ", ".join(manifest["data"]["classes"])}
 
     def served_result(
         self, text: str, outputs: Mapping[str, Any], manifest: Mapping[str, Any]

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from kerasseq.app.run import Run
+from kerasseq.data.fields import strings_of
 from kerasseq.errors import UserError
 from kerasseq.training.progress import silence
 
@@ -37,9 +38,13 @@ class TaggingRun(Run):
         Raises:
             ValueError: if what is given is one string.
         """
-        if isinstance(sentences, str):
-            raise UserError("tag takes a list of sentences, got one string")
+        if isinstance(sentences, str) or not isinstance(sentences, Iterable):
+            got = "one string" if isinstance(sentences, str) else f"{sentences!r:.60}"
+            raise UserError(f"tag takes a list of sentences, got {got}")
         split = self.trained.assets.splitter.split
-        words = (split(one) if isinstance(one, str) else list(one) for one in sentences)
+        words = (
+            split(one) if isinstance(one, str) else strings_of(one, f"tag: sentence {n:,}", "it")
+            for n, one in enumerate(sentences, start=1)
+        )
         with silence(self.quiet):
             return [TaggedWords(**found) for found in self.trained.use.tag(words)]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from kerasseq.app.arguments import need_whole
 from kerasseq.app.results import Report, texts_of
 from kerasseq.app.run import Run, names_of
 from kerasseq.config import replace
@@ -16,7 +18,6 @@ from kerasseq.tasks.translation import comparison
 from kerasseq.tasks.translation.scores import length_curves
 from kerasseq.tasks.translation.serving import Translation
 from kerasseq.training.progress import silence
-from kerasseq.training.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class TranslationRun(Run):
             ValueError: if a number is out of its bounds, or there is no attention to give.
         """
         given = texts_of(texts, "translate")
+        need_whole("n_best", n_best, 1)
         search: BeamSettings = chosen_beam(self.trained.settings.beam, beam)
         check_beam(search.size, n_best, 1)
         reader = self.trained.use
@@ -60,22 +62,23 @@ class TranslationRun(Run):
             found = reader.translate(given, search, n_best, attention)
             return [Translated(text, translations) for text, translations in found]
 
-    def compare(self, other: Run, split: str | None = None) -> Report:
+    def compare(self, other: Run | str | Path, split: str | None = None) -> Report:
         """Whether this run or another one translates better: paired bootstrap resampling.
 
         The comparison is written beside this run's reports, with the curves by length.
 
         Args:
-            other: scored on the same split.
+            other: a run whose data has the same split; a split that is not scored yet is scored.
             split: of the data of both; by default ``test``.
 
         Raises:
-            ValueError: if the two are the same, or their splits differ, or one is not scored yet.
+            ValueError: if the two are the same, or their splits differ.
         """
+        other = self.to_compare(other)
         split = self.check_comparable(other, split)
         data = self.own_data(split)
         pairs = data.splits[split].pairs
-        outputs = [_scored(run.folder, split) for run in (self, other)]
+        outputs = [run.evaluate(split=split)["translations"] for run in (self, other)]
         found = comparison.compare(
             outputs[0], outputs[1], [pair.target for pair in pairs],
             [pair.source for pair in pairs], data.assets.languages[1], self.settings.seed,
@@ -99,10 +102,3 @@ def chosen_beam(beam: BeamSettings, changes: Mapping[str, Any]) -> BeamSettings:
         return replace(beam, changes)
     except UserError as error:
         raise UserError(f"the beam's {error}") from None
-
-
-def _scored(run: RunFolder, split: str) -> list[str]:
-    scored = run.read_json(f"evaluation/{split}.json")
-    if scored is None:
-        raise UserError(f"{run.path} is not scored on {split} yet: the evaluate verb does that")
-    return scored["translations"]

@@ -137,7 +137,8 @@ class Translation(Task[TranslationSettings, PairData, Assets]):
         corpus: Corpus[Pair],
         assets: Assets,
     ) -> Corpus[Pair]:
-        if corpus.languages == assets.languages[::-1] != assets.languages:
+        numbers = "".join(corpus.languages).isdecimal()  # of columns: they say no direction
+        if not numbers and corpus.languages == assets.languages[::-1] != assets.languages:
             raise UserError(
                 f"{corpus.source} is read as {' to '.join(corpus.languages)}, and the run "
                 f"translates {' to '.join(assets.languages)}: turn --source and --target round"
