@@ -112,7 +112,7 @@ REAL_CHECK = versions.run_python
 
 def warm_check(words, given, folder, environment):
     """What proves a SavedModel imports tensorflow; a client must run without it."""
-    if "import tensorflow" not in words[1]:
+    if "import tensorflow" not in " ".join(words):
         return REAL_CHECK(words, given, folder, environment)
     return warm.run(words, given, folder, environment)
 
