@@ -69,7 +69,7 @@ def test_a_run_of_two_replicas_is_one_like_any_other(reviews, tmp_path):
 def test_a_task_trains_on_two_replicas(task, reviews, tmp_path):
     """Scored and exported afterwards, in the same process."""
     train_on_two_replicas(task, reviews, tmp_path, "--saved-models", tmp_path / "saved")
-    assert (tmp_path / "saved" / task.name / "1" / "saved_model.pb").exists()
+    assert (tmp_path / "saved/run/1/saved_model.pb").exists()
 
 
 @pytest.mark.gate
