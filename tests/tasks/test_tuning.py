@@ -209,7 +209,7 @@ def test_it_stops_when_told_to(reviews, tmp_path):
 def test_workers_that_are_stopped_leave_checkpoints_and_others_go_on(reviews, tmp_path):
     """Stopped often in the middle of trials, which is no failure; then it goes on with one."""
     folder = tmp_path / "sweep"
-    words = ["--data", reviews, "--run", folder, *SMALL, "--training.epochs=180",
+    words = ["--data", reviews, "--run", folder, *SMALL, "--training.epochs=90",
              "--training.checkpoint_every=100000", "--max-trials", 1]  # fmt: skip
     reached = 0
     for _ in range(3):  # a fourth beginning would be one too many, were these failures
