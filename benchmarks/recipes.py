@@ -9,13 +9,12 @@ recipe is written anew, from its record.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from benchmarks.record import RESULTS, record
+from benchmarks.record import record, recorded
 from benchmarks.tables import FIGURES as FIGURES_SHOWN
 from benchmarks.tables import command_of
 from benchmarks.trained import RUNS, train
@@ -37,7 +36,7 @@ FIGURES: dict[str, Callable[[Result], float]] = {
 def again(name: str) -> None:
     """Trains one recipe and records its figure."""
     recipe = find_recipe(name)
-    before = _result(recipe.record)
+    before = recorded(recipe.record)
     figure = FIGURES[before["metric"]]
     if before["split"].startswith("validation"):
         figure = lambda result: result["training"]["validation"]["loss"]  # noqa: E731
@@ -59,10 +58,10 @@ def again(name: str) -> None:
 
 def comment(recipe: Recipe) -> str:
     """What the head of a recipe's file says: figure, time, memory, processor, command."""
-    result = _result(recipe.record)
-    again = _result(f"recipe-{recipe.name}") or {"reference": {}}
+    result = recorded(recipe.record)
+    again = recorded(f"recipe-{recipe.name}") or {"reference": {}}
     title = FIGURES_SHOWN.get(recipe.record, (result["metric"],))[0].replace("`", "")
-    if title.startswith(("the same", "README's first command")):
+    if title.startswith("the same"):
         title = f"{result['metric']}, {result['split']}"
     memory = result["reference"].get("peak memory, MiB")
     memory = memory or again["reference"].get("peak memory, MiB")
@@ -80,11 +79,6 @@ def comment(recipe: Recipe) -> str:
         f"record: benchmarks/results/{recipe.record}.json",
     ]
     return "".join(f"# {line}\n" for line in lines)
-
-
-def _result(name: str) -> dict[str, Any] | None:
-    path = RESULTS / f"{name}.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 def write_comments() -> None:

@@ -65,6 +65,12 @@ def record(
     print(f"{name}: {metric} {values} -> {path}")
 
 
+def recorded(name: str) -> dict[str, Any] | None:
+    """What ``benchmarks/results/NAME.json`` holds, if it was measured."""
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
 def _git(*words: str) -> str:
     done = subprocess.run(["git", *words], capture_output=True, text=True, check=False)
     return done.stdout.strip()

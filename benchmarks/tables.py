@@ -5,13 +5,13 @@ A table stands between ``<!-- NAME -->`` and ``<!-- /NAME -->``, NAME being one 
 
 from __future__ import annotations
 
-import json
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from benchmarks.record import RESULTS
+from benchmarks.record import RESULTS, recorded
 from benchmarks.sweeps import SWEEPS
 from kerasseq.app.recipes import Recipe, find_recipe, recipe_names
 
@@ -109,9 +109,18 @@ def shown(result: dict[str, Any]) -> str:
     return f"{mean(values):.4f} ({', '.join(f'{value:.4f}' for value in values)})"
 
 
-def _load(name: str) -> dict[str, Any] | None:
-    path = RESULTS / f"{name}.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+def _each(names: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The figures that were measured, each with its name."""
+    for name in names:
+        if (result := recorded(name)) is not None:
+            yield name, result
+
+
+def _each_recipe(names: Iterable[str]) -> Iterator[tuple[Recipe, dict[str, Any]]]:
+    """The recipes whose figure was measured, each with its record."""
+    for recipe in map(find_recipe, names):
+        for _, result in _each([recipe.record]):
+            yield recipe, result
 
 
 def figures(results: str) -> str:
@@ -120,10 +129,8 @@ def figures(results: str) -> str:
         "| figure | value | must | aim | seconds | command |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    for name, (what, must, aim) in FIGURES.items():
-        result = _load(name)
-        if result is None:
-            continue
+    for name, result in _each(FIGURES):
+        what, must, aim = FIGURES[name]
         seconds = ", ".join(f"{s:.0f}" for s in result["seconds"])
         bounds = " | ".join("" if bound is None else f"{bound:g}" for bound in (must, aim))
         lines.append(
@@ -136,37 +143,33 @@ def figures(results: str) -> str:
 def front(results: str) -> str:
     """The README's choice, a row a recipe."""
     lines = ["| what | result | time to train | command |", "| --- | --- | --- | --- |"]
-    for name, what in FRONT.items():
-        recipe = find_recipe(name)
-        result = _load(recipe.record)
-        if result is not None:
-            lines.append(
-                f"| {what} | [{mean(result['values']):.4g}]({results}/{recipe.record}.json) "
-                f"| {_time(result)} | `{command_of(recipe)}` |"
-            )
+    for recipe, result in _each_recipe(FRONT):
+        lines.append(
+            f"| {FRONT[recipe.name]} "
+            f"| [{mean(result['values']):.4g}]({results}/{recipe.record}.json) "
+            f"| {_time(result)} | `{command_of(recipe)}` |"
+        )
     return "\n".join(lines)
 
 
 def speedups(results: str) -> str:
     """How many times faster than others, a row a comparison."""
     lines = ["| what, both measured in one place | times as fast |", "| --- | --- |"]
-    for name, what in SPEEDUPS.items():
-        if (result := _load(name)) is not None:
-            lines.append(f"| {what} | [{mean(result['values']):.2g}]({results}/{name}.json) |")
+    for name, result in _each(SPEEDUPS):
+        value = f"[{mean(result['values']):.2g}]({results}/{name}.json)"
+        lines.append(f"| {SPEEDUPS[name]} | {value} |")
     return "\n".join(lines)
 
 
 def recipes(results: str) -> str:
     """One row for each recipe."""
     lines = ["| command | data | figure | value | time |", "| --- | --- | --- | --- | --- |"]
-    for recipe in map(find_recipe, recipe_names()):
-        result = _load(recipe.record)
-        if result is not None:
-            lines.append(
-                f"| `{command_of(recipe)}` | `{recipe.data.replace(',', ', ')}` "
-                f"| {result['metric']}; {result['split']} "
-                f"| [{shown(result)}]({results}/{recipe.record}.json) | {_time(result)} |"
-            )
+    for recipe, result in _each_recipe(recipe_names()):
+        lines.append(
+            f"| `{command_of(recipe)}` | `{recipe.data.replace(',', ', ')}` "
+            f"| {result['metric']}; {result['split']} "
+            f"| [{shown(result)}]({results}/{recipe.record}.json) | {_time(result)} |"
+        )
     return "\n".join(lines)
 
 
@@ -195,7 +198,7 @@ def layer_speeds(results: str) -> str:
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for cell, name in SPEEDS:
-        result = _load(name)
+        result = recorded(name)
         for row in result["reference"]["measured"] if result else []:
             memory = ", ".join(
                 f"{row[f'{whose}_memory_mib']:.0f}" for whose in ("kerasseq", "keras", "torch")
@@ -214,7 +217,7 @@ def large_vocabulary(results: str) -> str:
         "| tokens x vocabulary x width | loss | seconds a step | speed over dense | memory, MiB |",
         "| --- | --- | --- | --- | --- |",
     ]
-    result = _load("large-vocabulary")
+    result = recorded("large-vocabulary")
     for size, rows in result["reference"]["measured"].items() if result else ():
         for kind, row in rows.items():
             lines.append(
@@ -232,7 +235,7 @@ def sweeps(results: str) -> str:
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for task in ("sentiment", "pos_tagging", "language_model", "translation"):
-        result = _load(f"sweep-{task}")
+        result = recorded(f"sweep-{task}")
         if result is None:
             continue
         found, data = result["reference"], result["settings"]["data"].rpartition("/input")[0]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 
-from kerasseq.app.cli import fail, run, typed_program, verb_options, verbs_of
+from kerasseq.app.cli import end_quietly, fail, run, typed_program, verb_options, verbs_of
 from kerasseq.app.recipes import find_recipe, recipe_names
 from kerasseq.app.registry import find_task, task_names, task_title
 from kerasseq.errors import UserError
@@ -26,8 +25,8 @@ def main() -> None:
     try:
         _main()
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader (head, grep -q) has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        end_quietly()
 
 
 def _main() -> None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from importlib import metadata
 
-_EXTRA = re.compile(
-    r"""\s*;?\s*(?:(?P<other>.*?)\s+and\s+)?extra\s*==\s*["'](?P<name>[\w-]+)["']"""
-)
+_EXTRA = re.compile(r"""extra\s*==\s*["']([\w-]+)["']""")
 
 
 def install_extra(name: str) -> str:
@@ -26,7 +24,6 @@ def install_extra(name: str) -> str:
     packages = []
     for line in required:
         package, _, marker = line.partition(";")
-        found = _EXTRA.search(f";{marker}")
-        if found and found["name"] == name:
+        if name in _EXTRA.findall(marker):
             packages.append(f"'{package.strip()}'")
     return f"pip install {' '.join(packages)}"

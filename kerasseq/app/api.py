@@ -17,6 +17,7 @@ from kerasseq.app.registry import find_task
 from kerasseq.app.run import Run, run_of, train_run
 from kerasseq.data.folders import split_of
 from kerasseq.data.memory import MEMORY, is_named
+from kerasseq.data.sources import source_of
 from kerasseq.errors import UserError
 from kerasseq.training.events import check_callbacks
 from kerasseq.training.run_folder import RunFolder
@@ -147,7 +148,7 @@ def _joined(data: Any) -> Any:
             f"data: {', '.join(map(str, files.values()))} are taken for files, the others are not: "
             "give a file for each split, or rows for each"
         )
-    return ",".join(f"{split}={path}" for split, path in files.items())
+    return source_of({str(split): path for split, path in files.items()})
 
 
 def _check_named(data: str) -> None:

@@ -62,14 +62,19 @@ def run(task: Task, arguments: Sequence[str] | None = None, program: str | None 
     except UserError as error:
         return fail(program, error)
     except OSError as error:  # a full disk, a missing permission
-        if isinstance(error, BrokenPipeError):  # the reader (head, less) has enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            end_quietly()
             return 0
         return fail(program, UserError(str(error)))
     except KeyboardInterrupt:
         print(f"{program}: interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def end_quietly() -> None:
+    """Drops what is still to be printed: the reader (head, less, grep -q) has enough."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def fail(program: str, error: UserError) -> int:
@@ -182,14 +187,14 @@ def settings_of(task: Task, changes: Mapping[str, Any]) -> Any:
         UserError: for a name that is no setting, or a value that it cannot have.
     """
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    _check_names(task.settings_class().to_dict(), _nested(changes))
+    tree = _plain(_nested(changes))
+    _check_names(task.settings_class().to_dict(), tree)
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(task.settings_class)
     try:
-        values = parser.parse_object(_plain(_nested(changes)))
+        values = parser.parse_object(tree)
     except (argparse.ArgumentError, TypeError, ValueError) as error:
-        known = [option for a in compat.parser_actions(parser) for option in a.option_strings]
-        message = _parse_message(str(error), task.name, known)
+        message = _parse_message(str(error), task.name, ())
         raise UserError(f"bad setting: {message}") from None
     try:
         return _settings(task.settings_class, values)

@@ -9,7 +9,7 @@ from jsonargparse import Namespace
 
 from kerasseq.app.task import Task
 from kerasseq.config import differences
-from kerasseq.data.sources import TFDS, is_path, named_splits
+from kerasseq.data.sources import TFDS, paths_of
 from kerasseq.data.table_writer import check_table
 from kerasseq.errors import UserError
 from kerasseq.training.run_folder import SUMMARY, RunFolder
@@ -37,12 +37,12 @@ def tune(task: Task, options: Namespace) -> None:
 
 def evaluate(task: Task, options: Namespace) -> None:
     """The run is there, and the data, and the list of errors can be written."""
-    RunFolder(options.run).record(task.name)
-    for source in filter(None, (options.on, options.data)):
+    own = RunFolder(options.run).record(task.name)["settings"]["data"]
+    given = [source for source in (options.on, options.data) if source]
+    for source in given:
         _check_source(source)
     if options.errors:
-        record = RunFolder(options.run).record(task.name)["settings"]
-        check_table(Path(options.errors), (options.on, options.data, record["data"]))
+        check_table(Path(options.errors), [*given, own])
 
 
 def predict(task: Task, options: Namespace) -> None:
@@ -51,7 +51,7 @@ def predict(task: Task, options: Namespace) -> None:
         what = "is a folder" if Path(options.file).is_dir() else "does not exist"
         raise UserError(f"{options.file} {what}")
     if options.output:
-        check_table(Path(options.output), (options.file,))
+        check_table(Path(options.output), [options.file] if options.file else [])
     if not options.saved_model:
         RunFolder(options.run).record(task.name)
 
@@ -86,6 +86,6 @@ def _check_source(source: str) -> None:
     """Raises:
     UserError: if it is a path at which nothing is.
     """
-    for path in [source] if is_path(source) else named_splits(source).values():
+    for path in paths_of(source):
         if not Path(path).exists():
             raise UserError(f"{path} does not exist")

@@ -57,16 +57,14 @@ def export_name(run: Path, given: str = "") -> str:
     return name
 
 
-def export_run(
-    task: Task, trained: Trained, folder: Path, kind: Format = "saved_model", name: str = ""
-) -> Path:
+def export_run(task: Task, trained: Trained, folder: Path, kind: Format, name: str) -> Path:
     """Writes a finished run in a format and verifies it in a clean process.
 
     Args:
         task, trained: the run.
         folder: the version lands in ``folder/NAME/VERSION/`` or ``folder/NAME-FORMAT/VERSION/``.
         kind: of the export; see :func:`check_format`.
-        name: of the exported model; see :func:`export_name`.
+        name: of the exported model, from :func:`export_name`.
 
     Returns:
         The version's folder.
@@ -75,7 +73,6 @@ def export_run(
         UserError: if it cannot be written, or versions of another model have the name, or it does
             not answer as the Keras model does; nothing is left behind then.
     """
-    name = export_name(trained.run.path, name)
     place = folder / (name if kind == "saved_model" else f"{name}-{kind}")
     manifest = _manifest(task, trained)
     _check_same_model(task, place, manifest)

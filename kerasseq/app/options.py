@@ -57,6 +57,22 @@ def split_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def any_split_option(parser: argparse.ArgumentParser, what: str) -> None:
+    """Adds ``--split``, for verbs that take any, by default the one that stands for a run."""
+    parser.add_argument(
+        "--split",
+        choices=["test", "validation", "train"],
+        help=f"{what} (default: test; validation, if there is no test split).",
+    )
+
+
+def moved_data_option(parser: argparse.ArgumentParser, whose: str) -> None:
+    """Adds ``--data``, for verbs that read the data of a finished run."""
+    parser.add_argument(
+        "--data", help=f"Where {whose} lies now, if it has moved; its digest is checked."
+    )
+
+
 def input_options(parser: argparse.ArgumentParser) -> None:
     """Adds the options that :func:`kerasseq.app.verbs.read_texts` reads."""
     parser.add_argument(
@@ -159,11 +175,7 @@ def evaluate_options(parser: argparse.ArgumentParser, task: Task) -> None:
     """Adds the options of ``evaluate``."""
     run_option(parser, task)
     download_option(parser)
-    parser.add_argument(
-        "--split",
-        choices=["test", "validation", "train"],
-        help="Split of the data (default: test; validation, if there is no test split).",
-    )
+    any_split_option(parser, "Split of the data")
     parser.add_argument(
         "--on", metavar="DATA", help="Other labelled data instead: a path or tfds:NAME."
     )
@@ -171,9 +183,7 @@ def evaluate_options(parser: argparse.ArgumentParser, task: Task) -> None:
     parser.add_argument("--encoding", help="Of that data, if it is not the run's own.")
     for name in task.reading_settings:
         parser.add_argument(f"--{name}", help="Of that data, if it is not the run's own.")
-    parser.add_argument(
-        "--data", help="Where the run's own data lies now, if it has moved; its digest is checked."
-    )
+    moved_data_option(parser, "the run's own data")
     parser.add_argument(
         "--errors",
         metavar="FILE",
@@ -185,14 +195,8 @@ def evaluate_options(parser: argparse.ArgumentParser, task: Task) -> None:
 def compare_options(parser: argparse.ArgumentParser, task: Task) -> None:
     """Adds the options of ``compare``."""
     parser.add_argument("runs", nargs="*", default=[], help="Two run folders.")
-    parser.add_argument(
-        "--split",
-        choices=["test", "validation", "train"],
-        help="Split to compare on (default: test; validation, if there is no test split).",
-    )
-    parser.add_argument(
-        "--data", help="Where the data of both lies now, if it has moved; its digest is checked."
-    )
+    any_split_option(parser, "Split to compare on")
+    moved_data_option(parser, "the data of both")
     download_option(parser)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from kerasseq.data.sources import EMBEDDED, named_splits
+from kerasseq.data.sources import EMBEDDED, named_splits, source_of
 from kerasseq.errors import UserError
 
 DATA_FOLDER = "KERASSEQ_DATA"
@@ -59,7 +59,7 @@ class Recipe:
             return EMBEDDED
         base = Path(folder or DATA_FOLDER)
         if parts := named_splits(self.data):
-            return ",".join(f"{split}={base / path}" for split, path in parts.items())
+            return source_of({split: base / path for split, path in parts.items()})
         return str(base / self.data)
 
     def check_data(self, source: str) -> None:

@@ -158,13 +158,13 @@ class Run:
                     f"{names}: for other data only; a run's own splits are scored as it was "
                     "trained on them"
                 )
-            self.trained.run.need_json(SUMMARY)  # what is wrong with the run comes first
+            trained = self.trained  # what is wrong with the run comes first
             split = split or reported_split(self.folder)
             figures = self.folder.read_json(f"evaluation/{split}.json")
             named = self._corpus is not None and self._data is None
             if figures is None or named:  # what was named must be what it is said to be
                 own = self.own_data(split)
-                figures = figures or self.trained.use.evaluate(own, split)
+                figures = figures or trained.use.evaluate(own, split)
             return self._kept(figures, split, f"{split} split")
 
     def errors(
@@ -360,7 +360,7 @@ class Run:
         """
         need_path("folder", folder)
         check_format(format)  # before anything is loaded
-        export_name(self.path, name)
+        name = export_name(self.path, name)
         with silence(self.quiet):
             return export_run(self._task, self.trained, Path(folder), format, name)
 

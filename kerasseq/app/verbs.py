@@ -115,17 +115,21 @@ def predict(task: Task, options: Namespace) -> None:
         model = ExportedModel(path)
     else:
         model = _run_of(task, options.run)
-    table = bool(options.file) and is_table(Path(options.file))
-    if options.output and not table:
+    if options.file and is_table(Path(options.file)):
+        _predict_table(task, model, options)
+        return
+    if options.output:
         raise UserError(
             f"--output is for a --file that is a table ({', '.join(SUFFIXES)}); without it "
             "results are printed, and --json prints all of them"
         )
-    if not table:
-        if options.column:
-            raise UserError(f"--column is for a --file that is a table ({', '.join(SUFFIXES)})")
-        _show_all(task, model.rows(read_texts(options)), options.json)
-        return
+    if options.column:
+        raise UserError(f"--column is for a --file that is a table ({', '.join(SUFFIXES)})")
+    _show_all(task, model.rows(read_texts(options)), options.json)
+
+
+def _predict_table(task: Task, model: Run | ExportedModel, options: Namespace) -> None:
+    """Predicts for a column of a table, and prints the results or writes them beside the rows."""
     if options.texts:
         raise UserError("give texts or --file, not both")
     column = options.column or _text_column(task, model, options.file)

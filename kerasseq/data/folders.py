@@ -67,11 +67,11 @@ def split_of(name: str) -> str | None:
 
 
 def split_files(path: Path, files: Iterable[Path]) -> dict[str, Path]:
-    """Which file of a folder is which split, by the words in its name.
+    """Which file, or folder, of a folder is which split, by the words in its name.
 
     Args:
         path: the folder.
-        files: those of its files that may be a split.
+        files: those of its files, or of the folders in it, that may be a split.
 
     Raises:
         UserError: if two could be the same split.
@@ -80,8 +80,9 @@ def split_files(path: Path, files: Iterable[Path]) -> dict[str, Path]:
     for file in files:
         split = split_of(file.name)
         if split in chosen:
+            first, second = (f"{one.name}{'/' * one.is_dir()}" for one in (chosen[split], file))
             raise UserError(
-                f"{path}: both {chosen[split].name} and {file.name} could be the {split} split; "
+                f"{path}: both {first} and {second} could be the {split} split; "
                 "leave one of them there, or name the files: --data train=FILE,test=FILE"
             )
         if split:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,7 +17,14 @@ EMBEDDED, TFDS = "embedded", "tfds:"
 
 def is_path(source: str) -> bool:
     """Whether a source is one file or folder."""
-    return source != EMBEDDED and not source.startswith(TFDS) and not named_splits(source)
+    return paths_of(source) == [source]
+
+
+def paths_of(source: str) -> list[str]:
+    """The files and folders that a source names: none, if it is no path."""
+    if source == EMBEDDED or source.startswith(TFDS):
+        return []
+    return list(named_splits(source).values()) or [source]
 
 
 def read_source(
@@ -61,6 +68,11 @@ def named_splits(source: str) -> dict[str, str]:
     if len(found) < len(parts):
         raise UserError(f"{source}: a split is named twice")
     return found
+
+
+def source_of(parts: Mapping[str, str | Path]) -> str:
+    """The one name of a file for each split, which :func:`named_splits` takes apart."""
+    return ",".join(f"{split}={path}" for split, path in parts.items())
 
 
 def _joined(source: str, parts: dict[str, Corpus[E]]) -> Corpus[E]:

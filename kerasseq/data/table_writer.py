@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kerasseq.data.folders import suffix
-from kerasseq.data.sources import named_splits
+from kerasseq.data.sources import paths_of
 from kerasseq.data.tables import SUFFIXES, is_table
 from kerasseq.errors import UserError
 from kerasseq.storage import replacing
@@ -21,8 +21,8 @@ def write_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
     """Writes rows to a table, whole or not at all, one by one (Parquet: all at once).
 
     In CSV and TSV a list of words becomes the words with blanks between them, and any other value
-    of JSON stays JSON. A text may have line
-    ends in any format but TSV, where it may have neither these nor tabs.
+    of JSON stays JSON. A text may have line ends in any format but TSV, where it may have neither
+    these nor tabs.
 
     Args:
         path: its suffix is one of :data:`kerasseq.data.tables.SUFFIXES` (``.gz`` too, but not of
@@ -49,7 +49,7 @@ def write_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
             return _write_delimited(out, list(first or ()), every, path)
 
 
-def check_table(path: Path, inputs: Iterable[str | None] = ()) -> None:
+def check_table(path: Path, inputs: Iterable[str] = ()) -> None:
     """Makes sure that a table can be written to a path.
 
     Args:
@@ -66,10 +66,9 @@ def check_table(path: Path, inputs: Iterable[str | None] = ()) -> None:
         )
     if not path.absolute().parent.is_dir():
         raise UserError(f"{path}: there is no folder {path.parent}")
-    for source in filter(None, inputs):
-        for name in named_splits(source).values() or [source]:
-            if path.exists() and Path(name).exists() and path.samefile(name):
-                raise UserError(f"{path} would be replaced, and it is read: give another name")
+    for name in itertools.chain.from_iterable(map(paths_of, inputs)):
+        if path.exists() and Path(name).exists() and path.samefile(name):
+            raise UserError(f"{path} would be replaced, and it is read: give another name")
 
 
 def _write_delimited(

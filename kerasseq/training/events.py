@@ -9,7 +9,7 @@ import keras
 
 from kerasseq.errors import UserError
 
-CHANGERS = ("LearningRateScheduler", "ReduceLROnPlateau")
+CHANGERS = (keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau)
 MONITORS = (keras.callbacks.EarlyStopping, keras.callbacks.ModelCheckpoint)
 
 
@@ -26,7 +26,7 @@ def check_callbacks(callbacks: Any) -> None:
             f"callbacks must be a list of keras.callbacks.Callback objects, got {callbacks!r:.200}"
         )
     for one in callbacks:
-        if isinstance(one, tuple(getattr(keras.callbacks, name) for name in CHANGERS)):
+        if isinstance(one, CHANGERS):
             raise UserError(
                 f"callbacks: {type(one).__name__} sets the learning rate, and callbacks observe; "
                 "the settings training.learning_rate, warmup and decay do that, and are repeated "

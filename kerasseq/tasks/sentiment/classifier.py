@@ -16,7 +16,7 @@ from kerasseq.export.elementary import Elementary
 from kerasseq.export.serving import Serving, text_signature
 from kerasseq.tasks.sentiment.data import Assets, LabelledData, encode_text
 from kerasseq.tasks.sentiment.export import TextClassifier, elementary
-from kerasseq.tasks.sentiment.report import log_loss, report
+from kerasseq.tasks.sentiment.report import log_loss, nll, report
 from kerasseq.tasks.sentiment.settings import SentimentSettings
 
 BLOCK, BATCH, MULTIPLE = 256, 128, 8
@@ -84,10 +84,9 @@ class Classifier(Use[LabelledData]):
     def outcome(self, data: LabelledData, split: str) -> Outcome:
         """Which examples are right, and the log-loss of each."""
         part = data.splits[split]
-        shares = self.probabilities(part.sequences).astype(np.float64)
+        shares = self.probabilities(part.sequences)
         right = (shares.argmax(axis=1) == part.labels).astype(np.float64)
-        true = shares[np.arange(len(right)), part.labels]
-        ones, loss = np.ones(len(right)), -np.log(np.maximum(true, 1e-12))
+        ones, loss = np.ones(len(right)), nll(shares, part.labels)
         metrics = [Metric("accuracy", "max", right, ones), Metric("log-loss", "min", loss, ones)]
         return Outcome("examples", metrics)
 

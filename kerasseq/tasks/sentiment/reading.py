@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -52,7 +53,7 @@ def read_path(
     if is_archive(path):
         return read_archive(path, encoding)
     if is_table(path):
-        notes = Notes([], Counter())
+        notes = Notes()
         rows = list(table_examples(path, columns, encoding, form, notes))
         return Corpus(str(path), {WHOLE: rows}, notes.lines())
     if suffix(path) == ".txt" and (found := fasttext_examples(path, encoding)) is not None:
@@ -63,11 +64,12 @@ def read_path(
     )
 
 
-class Notes(NamedTuple):
+@dataclass(frozen=True)
+class Notes:
     """What is said of tables: forms that were found, and conversions that were counted."""
 
-    found: list[str]
-    counts: Counter[str]
+    found: list[str] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
 
     def lines(self) -> list[str]:
         """For a data report."""
@@ -126,7 +128,7 @@ def _read_folder(
             f"{path}: neither folders of classes with .txt files (train/CLASS/*.txt, or "
             f"CLASS/*.txt), nor a table with train, dev or test in its name ({', '.join(SUFFIXES)})"
         )
-    notes = Notes([], Counter())
+    notes = Notes()
     splits = {
         split: list(table_examples(file, columns, encoding, form, notes))
         for split, file in files.items()
@@ -155,18 +157,10 @@ class Document(NamedTuple):
 
 def _of_class_folders(path: Path, encoding: str) -> Corpus[LabelledText]:
     """Every folder of classes is used, whatever its class; what is not used is noted."""
-    top = sorted(entry for entry in path.iterdir() if entry.is_dir())
-    by_split = {entry: split_of(entry.name) for entry in top if not entry.name.startswith(".")}
-    named = {entry: split for entry, split in by_split.items() if split}
-    classes = dict.fromkeys(by_split) if not named else {}
-    notes = unused_notes(path, [*named, *classes])
-    chosen: dict[str, Path] = {}
-    for entry, split in named.items():
-        if split in chosen:
-            raise UserError(
-                f"{path}: both {chosen[split].name}/ and {entry.name}/ could be the {split} split"
-            )
-        chosen[split] = entry
+    top = [e for e in sorted(path.iterdir()) if e.is_dir() and not e.name.startswith(".")]
+    chosen = split_files(path, top)
+    notes = unused_notes(path, chosen.values() or top)
+    for entry in chosen.values():
         folders = [folder for folder in sorted(entry.iterdir()) if folder.is_dir()]
         for note in unused_notes(entry, folders, "beside the folders of classes"):
             notes.append(f"{entry.name}/: {note}")

@@ -14,10 +14,15 @@ from kerasseq.evaluation.classification import (
 )
 
 
-def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Mean negative log-probability of the true class, in nats."""
+def nll(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Negative log-probability of the true class of each example, in nats, float64 ``[N]``."""
     true = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    return float(-np.mean(np.log(np.maximum(true, 1e-12))))
+    return -np.log(np.maximum(true, 1e-12))
+
+
+def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """The mean of :func:`nll`."""
+    return float(nll(probabilities, labels).mean())
 
 
 def report(probabilities: np.ndarray, labels: np.ndarray, names: list[str]) -> dict[str, Any]:
