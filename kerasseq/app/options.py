@@ -180,7 +180,6 @@ def evaluate_options(parser: argparse.ArgumentParser, task: Task) -> None:
         "--on", metavar="DATA", help="Other labelled data instead: a path or tfds:NAME."
     )
     limit_option(parser, "Examples of that data, at most (default: all).")
-    parser.add_argument("--encoding", help="Of that data, if it is not the run's own.")
     for name in task.reading_settings:
         parser.add_argument(f"--{name}", help="Of that data, if it is not the run's own.")
     moved_data_option(parser, "the run's own data")

@@ -35,6 +35,7 @@ from kerasseq.storage import write_json
 from kerasseq.training import devices
 from kerasseq.training.progress import note, say, silence
 from kerasseq.training.run_folder import DATA, SUMMARY, RunFolder
+from kerasseq.training.settings import FORM
 
 if TYPE_CHECKING:
     import keras
@@ -289,10 +290,10 @@ class Run:
         if key and self._other and self._other[0] == key:
             return self._other[1]
         settings, assets = self.settings, self.trained.assets
-        if "encoding" in reading and not is_named(source):
-            raise UserError("encoding is for files, and the data is in memory")
+        if not is_named(source) and (of_files := sorted(set(reading) & set(FORM))):
+            raise UserError(f"{', '.join(of_files)}: for files, and the data is in memory")
         by = replace(settings, reading)
-        own = set(reading) & set(self._task.reading_settings)
+        own = set(reading) - set(FORM)
         corpus = self._read(by, source, None if own else assets)
         corpus = self._task.as_trained(settings, by, corpus, assets)
         corpus = limited(corpus, limit, settings.seed, self._task.running_text)
@@ -304,7 +305,7 @@ class Run:
         return data
 
     def _check_reading(self, reading: Mapping[str, Any]) -> None:
-        known = ("encoding", *self._task.reading_settings)
+        known = self._task.reading_settings
         for name, value in reading.items():
             if name not in known:
                 raise UserError(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 from kerasseq.errors import UserError
-from kerasseq.training.settings import TaskSettings
+from kerasseq.training.settings import FORM, TaskSettings
 
 if TYPE_CHECKING:  # tensorflow takes seconds to import, and --help needs none of it
     import argparse
@@ -163,11 +163,12 @@ class Task(ABC, Generic[S, D, A]):
     """Validation metrics, and which way is better."""
     search_space: ClassVar[Mapping[str, Any]] = {}
     """Settings to tune, by dotted name; see :mod:`kerasseq.tuning.space`."""
-    data_settings: ClassVar[tuple[str, ...]] = ("data", "encoding", "limit", "seed", "device")
+    data_settings: ClassVar[tuple[str, ...]] = ("data", *FORM, "limit", "seed", "device")
     """Settings, and groups of them, that :meth:`read` and :meth:`prepare` take, and the machine's:
     they are the same in all trials of a sweep, which prepares the data once."""
-    reading_settings: ClassVar[tuple[str, ...]] = ()
-    """Those of them by which other labelled data may be read in its own way: its columns."""
+    reading_settings: ClassVar[tuple[str, ...]] = FORM
+    """Those of them by which other labelled data may be read in its own way: its encoding, its
+    form, its columns."""
     running_text: ClassVar[bool] = False
     """Whether a corpus is text whose examples, its lines, follow each other."""
     verbs: ClassVar[tuple[Verb, ...]] = ()

@@ -62,7 +62,7 @@ def train(task: Task, options: Namespace, corpus: list[Any]) -> None:
 def evaluate(task: Task, options: Namespace) -> None:
     """Reports on a split of the run's data, or on other labelled data."""
     run = _run_of(task, options.run, options.download)
-    reading = {n: getattr(options, n) for n in ("encoding", *task.reading_settings)}
+    reading = {n: getattr(options, n) for n in task.reading_settings}
     reading = {name: value for name, value in reading.items() if value is not None}
     if options.data:
         if options.on:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kerasseq.config import Settings, group, setting
+from kerasseq.data.tables import TableFormat
 from kerasseq.training.devices import DeviceSettings
 from kerasseq.training.schedule import Decay
 
@@ -51,6 +52,10 @@ class TrainingSettings(Settings):
     """Steps between checkpoints; a killed run loses at most these."""
 
 
+FORM = ("encoding", "delimiter", "quoting", "header")
+"""Settings of how files are written."""
+
+
 @dataclass(frozen=True)
 class TaskSettings(Settings):
     """What every task's settings have."""
@@ -59,6 +64,13 @@ class TaskSettings(Settings):
     """Where the data is: embedded (a corpus inside a Python package), a path, or tfds:NAME."""
     encoding: str = "utf-8"
     """Encoding of text files."""
+    delimiter: str = ""
+    """Between the fields of a table; empty: a comma, of a .tsv a tab, or what the header shows."""
+    quoting: Literal["auto", "double", "none"] = "auto"
+    """Whether fields may stand in double quotes; auto: not between tabs, but where a field ends as
+    it begins."""
+    header: Literal["first", "none"] = "first"
+    """Whether the first row of a table names the columns; none: they are numbers, from 1."""
     limit: int = setting(0, ge=0)
     """Examples of each split that the data has, at most, drawn by the seed, to try something out;
     of running text its first lines. A split that is missing is cut from them. 0 takes all."""
@@ -66,3 +78,7 @@ class TaskSettings(Settings):
     """The one seed: of splits, initial weights, order of batches and dropout."""
     device: DeviceSettings = group(DeviceSettings)
     training: TrainingSettings = group(TrainingSettings)
+
+    def table_format(self) -> TableFormat:
+        """How tables are written."""
+        return TableFormat(self.delimiter, self.quoting, self.header)

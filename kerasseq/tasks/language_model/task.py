@@ -67,7 +67,7 @@ class LanguageModel(Task[LanguageModelSettings, TextData, Assets]):
         "text",
         "init_from",
     )
-    reading_settings = ("text_column",)
+    reading_settings = (*Task.reading_settings, "text_column")
     search_space = {
         "training.learning_rate": Range(5e-4, 1e-2, log=True),
         "model.cell": Choice(("gru", "lstm")),

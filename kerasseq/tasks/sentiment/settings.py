@@ -80,12 +80,6 @@ class SentimentSettings(TaskSettings):
     """Column of the texts in a CSV, TSV, JSON lines or TFDS source."""
     label_column: str = "label"
     """Column of the labels."""
-    delimiter: str = ""
-    """Between the fields of a table; empty: a comma, of a .tsv a tab, or what the header shows."""
-    quoting: Literal["auto", "double", "none"] = "auto"
-    """Whether fields may stand in double quotes; auto: not between tabs."""
-    header: Literal["first", "none"] = "first"
-    """Whether the first row of a table names the columns; none: they are numbers, from 1."""
     held_out: float = setting(0.1, gt=0, lt=0.5)
     """Share of the validation split, and of the test split where the data has none."""
     label_smoothing: float = setting(0.05, ge=0, lt=1)

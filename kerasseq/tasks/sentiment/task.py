@@ -52,7 +52,7 @@ class Prediction:
     cut: bool
 
 
-_READING = ("text_column", "label_column", "delimiter", "quoting", "header")
+_COLUMNS = ("text_column", "label_column")
 
 
 class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
@@ -65,8 +65,8 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
     assets_class = Assets
     prediction_class = Prediction
     goals = {"accuracy": "max", "loss": "min"}
-    data_settings = (*Task.data_settings, "held_out", "text", *_READING)
-    reading_settings = _READING
+    data_settings = (*Task.data_settings, "held_out", "text", *_COLUMNS)
+    reading_settings = (*Task.reading_settings, *_COLUMNS)
     search_space = {
         "training.learning_rate": Range(5e-4, 1e-2, log=True),
         "model.cell": Choice(("gru", "lstm")),
@@ -80,7 +80,7 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
 
     def check(self, settings: SentimentSettings) -> None:
         defaults = SentimentSettings()
-        given = [n for n in _READING if getattr(settings, n) != getattr(defaults, n)]
+        given = [n for n in _COLUMNS if getattr(settings, n) != getattr(defaults, n)]
         if settings.data == EMBEDDED and given:
             raise UserError(
                 f"{', '.join(given)} and no data: the embedded reviews have no such columns; name "
@@ -95,17 +95,18 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
         assets: Assets | None = None,
     ) -> Corpus[LabelledText]:
         from kerasseq.data.packaged import imdb_reviews
-        from kerasseq.data.tables import TableFormat
         from kerasseq.tasks.sentiment.reading import Columns, read_path
         from kerasseq.tasks.sentiment.tfds import read_tfds
 
         columns = Columns(settings.text_column, settings.label_column)
-        form = TableFormat(settings.delimiter, settings.quoting, settings.header)
+        form = settings.table_format()
         return read_source(
             source,
             embedded=imdb_reviews,
             tfds=partial(read_tfds, columns=columns, download=download),
-            path=partial(read_path, columns=columns, encoding=settings.encoding, form=form),
+            path=partial(
+                read_path, columns=columns, encoding=settings.encoding, form=settings.table_format()
+            ),
         )
 
     def from_memory(

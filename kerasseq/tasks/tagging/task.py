@@ -63,7 +63,7 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
     run_class = "kerasseq.tasks.tagging.run:TaggingRun"
     goals = {"accuracy": "max", "unseen": "max", "f1": "max"}
     data_settings = (*Task.data_settings, "held_out", "column", "words")
-    reading_settings = ("column",)
+    reading_settings = (*Task.reading_settings, "column")
     search_space = {
         "training.learning_rate": Range(1e-3, 1e-2, log=True),
         "model.output": Choice(("softmax", "crf")),

@@ -62,7 +62,7 @@ class Translation(Task[TranslationSettings, PairData, Assets]):
     run_class = "kerasseq.tasks.translation.run:TranslationRun"
     goals = {"bleu": "max", "perplexity": "min", "loss": "min"}
     data_settings = (*Task.data_settings, "source", "target", "held_out", "text")
-    reading_settings = ("source", "target")
+    reading_settings = (*Task.reading_settings, "source", "target")
     search_space = {
         "training.learning_rate": Range(3e-4, 5e-3, log=True),
         "model.cell": Choice(("gru", "lstm")),
