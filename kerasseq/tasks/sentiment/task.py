@@ -104,9 +104,7 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
             source,
             embedded=imdb_reviews,
             tfds=partial(read_tfds, columns=columns, download=download),
-            path=partial(
-                read_path, columns=columns, encoding=settings.encoding, form=settings.table_format()
-            ),
+            path=partial(read_path, columns=columns, encoding=settings.encoding, form=form),
         )
 
     def from_memory(
