@@ -148,7 +148,7 @@ def _joined(data: Any) -> Any:
             f"data: {', '.join(map(str, files.values()))} are taken for files, the others are not: "
             "give a file for each split, or rows for each"
         )
-    return source_of({str(split): path for split, path in files.items()})
+    return source_of({str(split): [path] for split, path in files.items()})
 
 
 def _check_named(data: str) -> None:

@@ -59,7 +59,7 @@ class Recipe:
             return EMBEDDED
         base = Path(folder or DATA_FOLDER)
         if parts := named_splits(self.data):
-            return source_of({split: base / path for split, path in parts.items()})
+            return source_of({s: [base / path for path in paths] for s, paths in parts.items()})
         return str(base / self.data)
 
     def check_data(self, source: str) -> None:

@@ -15,6 +15,9 @@ from kerasseq.errors import UserError
 
 E = TypeVar("E")
 
+_LONG = 1000
+"""Characters of a line that is more than one sentence."""
+
 ADVICE = "held_out is its share, or give a file for it"
 """Where a split would be empty."""
 
@@ -206,37 +209,78 @@ def by_position(shares: Mapping[str, float], unit: Literal["lines", "characters"
     Args:
         shares: of the text's characters, for each split that may be missing.
         unit: ``characters`` cuts exactly there; ``lines`` after the next line end, or after the
-            next blank if the text is one line.
+            next blank, if the text is one line; a long line that would take more than half of the
+            split is cut at a blank too, which is noted.
+
+    Raises:
+        UserError: if a long line has no blank.
     """
 
     def rule(
         lines: Sequence[str], missing: Sequence[str], notes: list[str]
     ) -> dict[str, Sequence[str]]:
         parts: dict[str, Sequence[str]] = {}
-        length, kept = sum(map(len, lines)), 1.0
-        after = "blank" if unit == "lines" and len(lines) == 1 else unit
+        length, kept, one = sum(map(len, lines)), 1.0, len(lines) == 1
         for name in reversed(missing):
             kept -= shares[name]
-            lines, parts[name] = _cut_at(lines, max(0, int(length * kept)), after)
+            at = max(0, int(length * kept))
+            if unit == "characters":
+                lines, parts[name] = _cut_at(lines, at)
+                continue
+            lines, parts[name] = _cut_at(
+                lines, _end(lines, at, length * shares[name] / 2, one, notes)
+            )
         return {**parts, "train": lines}
 
     return rule
 
 
-def _cut_at(lines: Sequence[str], at: int, unit: str) -> tuple[Sequence[str], Sequence[str]]:
-    """Lines before and after a position: exactly there, or at the first start of a line, or after
-    the first blank, that does not stand before it."""
+def _end(lines: Sequence[str], at: int, near: float, one: bool, notes: list[str]) -> int:
+    """The position of the first start of a line, or after the first blank if that is far, that does
+    not stand before a position.
+
+    Args:
+        lines: of a text, with their ends.
+        at: the position.
+        near: characters to a line end that is near enough.
+        one: whether the whole text is one line.
+        notes: gets that a line is cut.
+
+    Raises:
+        UserError: if there is no blank, either.
+    """
     ends = np.cumsum([len(line) for line in lines], dtype=np.int64)
     number = int(np.searchsorted(ends, at, side="right"))  # the line that holds the position
+    if number == len(lines):
+        return at
+    line = lines[number]
+    end, long = int(ends[number]), len(line) > _LONG
+    start = end - len(line)
+    if at == start:
+        return at
+    if not one and not (long and (end - at > near or number + 1 == len(lines))):
+        return end
+    blank = re.compile(r"\s").search(line, at - start - 1)
+    if not long:
+        return start + blank.end() if blank else end
+    if not blank or blank.end() == len(line):
+        raise UserError(
+            f"line {number + 1:,} has {len(line):,} characters and no blank to cut it at: "
+            "--text.level char reads characters"
+        )
+    if not one:
+        notes.append(f"line {number + 1:,} has {len(line):,} characters, and is cut at a blank")
+    return start + blank.end()
+
+
+def _cut_at(lines: Sequence[str], at: int) -> tuple[Sequence[str], Sequence[str]]:
+    """Lines before and after a position."""
+    ends = np.cumsum([len(line) for line in lines], dtype=np.int64)
+    number = int(np.searchsorted(ends, at, side="right"))
     if number == len(lines):
         return lines, []
     line = lines[number]
     inside = at - int(ends[number] - len(line))
-    if inside and unit == "lines":
-        inside = len(line)
-    if inside and unit == "blank":
-        blank = re.compile(r"\s").search(line, inside - 1)
-        inside = blank.end() if blank else len(line)
     head, tail = line[:inside], line[inside:]
     before, after = lines[:number], lines[number + 1 :]
     return [*before, *([head] if head else [])], [*([tail] if tail else []), *after]

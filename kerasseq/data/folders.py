@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from kerasseq.errors import UserError
@@ -17,6 +17,8 @@ _SPLIT_WORD = {
     split: re.compile(rf"(?:{names})(?:19|20)?\d{{0,2}}") for split, names in _SPLITS.items()
 }
 
+_SHARD = re.compile(r"-(?P<number>\d{1,6})-of-(?P<count>\d{1,6})(?:-[0-9a-f]+)?(?=\.|$)")
+
 ARCHIVES = (".tar.gz", ".tgz")
 
 SHOWN = 5
@@ -25,17 +27,21 @@ SHOWN = 5
 
 def is_archive(path: Path) -> bool:
     """Whether a file's name is that of a compressed archive."""
-    return path.name.endswith(ARCHIVES)
+    return path.name.lower().endswith(ARCHIVES)
 
 
 def suffix(file: Path) -> str:
     """The suffix of a file's name: ``.csv`` of ``reviews.csv.gz`` too."""
-    return Path(file.name.removesuffix(".gz")).suffix
+    return Path(_unpacked(file)).suffix
 
 
 def stem(file: Path) -> str:
     """The name without that suffix."""
-    return Path(file.name.removesuffix(".gz")).stem
+    return Path(_unpacked(file)).stem
+
+
+def _unpacked(file: Path) -> str:
+    return file.name[:-3] if file.suffix.lower() == ".gz" else file.name
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -66,28 +72,70 @@ def split_of(name: str) -> str | None:
     return None
 
 
-def split_files(path: Path, files: Iterable[Path]) -> dict[str, Path]:
-    """Which file, or folder, of a folder is which split, by the words in its name.
+def split_files(path: Path, files: Iterable[Path]) -> dict[str, list[Path]]:
+    """Which files, or folders, of a folder are which split, by the words in their names.
+
+    Shards of one file, ``train-00000-of-00003.parquet``, are one split, in their order.
 
     Args:
         path: the folder.
         files: those of its files, or of the folders in it, that may be a split.
 
     Raises:
-        UserError: if two could be the same split.
+        UserError: if two could be the same split, or a shard is missing.
     """
-    chosen: dict[str, Path] = {}
-    for file in files:
-        split = split_of(file.name)
+    chosen: dict[str, list[Path]] = {}
+    for whole in _sharded(path, files):
+        split = split_of(whole[0].name)
         if split in chosen:
-            first, second = (f"{one.name}{'/' * one.is_dir()}" for one in (chosen[split], file))
+            first, second = (
+                f"{one.name}{'/' * one.is_dir()}" for one in (chosen[split][0], whole[0])
+            )
             raise UserError(
-                f"{path}: both {first} and {second} could be the {split} split; "
-                "leave one of them there, or name the files: --data train=FILE,test=FILE"
+                f"{path}: both {first} and {second} could be the {split} split; leave one of them "
+                "there, or name the files: --data train=FILE,test=FILE (train=FILE,train=FILE "
+                "joins two)"
             )
         if split:
-            chosen[split] = file
+            chosen[split] = whole
     return chosen
+
+
+def _sharded(path: Path, files: Iterable[Path]) -> Iterator[list[Path]]:
+    """Files one by one, but the shards of one file together.
+
+    Raises:
+        UserError: if a shard is missing.
+    """
+    shards: dict[tuple[str, int], dict[int, Path]] = {}
+    for file in files:
+        match = _SHARD.search(file.name)
+        if not match:
+            yield [file]
+            continue
+        key = file.name[: match.start()] + suffix(file), int(match["count"])
+        shards.setdefault(key, {})[int(match["number"])] = file
+    for (_, count), parts in shards.items():
+        if sorted(parts) != list(range(count)):
+            missing = next((n for n in range(count) if n not in parts), len(parts))
+            name = next(iter(parts.values())).name
+            raise UserError(
+                f"{path}: {name} is one of {count} shards, of which {len(parts)} are there; "
+                f"number {missing} is missing"
+            )
+        yield [parts[number] for number in range(count)]
+
+
+def single_files(chosen: Mapping[str, Sequence[Path]]) -> dict[str, Path]:
+    """The file of each split, for formats that are never in several.
+
+    Raises:
+        UserError: if a split is.
+    """
+    for split, files in chosen.items():
+        if len(files) > 1:
+            raise UserError(f"{files[0]}: the {split} split has {len(files)} files, expected one")
+    return {split: files[0] for split, files in chosen.items()}
 
 
 def unused_notes(
@@ -102,7 +150,7 @@ def unused_notes(
     """
     if not path.is_dir():
         return []
-    kept = set(used)
+    kept = {one for file in used for one in (file, file.parent)}  # a folder may be a split
     rest = sorted(entry for entry in path.iterdir() if entry not in kept)
     hidden = [entry for entry in rest if entry.name.startswith(".")]
     files = [entry for entry in rest if entry not in hidden and not entry.is_dir()]

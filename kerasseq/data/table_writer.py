@@ -12,9 +12,11 @@ from typing import Any
 
 from kerasseq.data.folders import suffix
 from kerasseq.data.sources import paths_of
-from kerasseq.data.tables import SUFFIXES, is_table
 from kerasseq.errors import UserError
 from kerasseq.storage import replacing
+
+WRITTEN = (".csv", ".tsv", ".jsonl", ".parquet")
+"""Suffixes of tables that are written."""
 
 
 def write_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
@@ -25,8 +27,7 @@ def write_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
     these nor tabs.
 
     Args:
-        path: its suffix is one of :data:`kerasseq.data.tables.SUFFIXES` (``.gz`` too, but not of
-            Parquet).
+        path: its suffix is one of :data:`WRITTEN` (``.gz`` too, but not of Parquet).
         rows: with the same fields; those of the first row come first.
 
     Returns:
@@ -35,13 +36,13 @@ def write_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
     Raises:
         UserError: if a field cannot be held by the format.
     """
-    kind, stream = suffix(path), iter(rows)
+    kind, stream = suffix(path).lower(), iter(rows)
     first = next(stream, None)
     every = itertools.chain([] if first is None else [first], stream)
     with replacing(path) as temporary:
         if kind == ".parquet":
             return _write_parquet(temporary, list(every))
-        opened = gzip.open if path.suffix == ".gz" else open
+        opened = gzip.open if path.suffix.lower() == ".gz" else open
         with opened(temporary, "wt", encoding="utf-8", newline="") as out:
             if kind == ".jsonl":
                 lines = (json.dumps(row, ensure_ascii=False, default=str) for row in every)
@@ -60,10 +61,8 @@ def check_table(path: Path, inputs: Iterable[str] = ()) -> None:
         UserError: if the name is no table's, or there is no such folder, or it would replace what
             the command reads.
     """
-    if not is_table(path) or path.name.endswith(".parquet.gz"):
-        raise UserError(
-            f"{path}: a table ends in {', '.join(SUFFIXES)} (or .gz of the first three)"
-        )
+    if suffix(path).lower() not in WRITTEN or path.name.lower().endswith(".parquet.gz"):
+        raise UserError(f"{path}: a table ends in {', '.join(WRITTEN)} (or .gz of the first three)")
     if not path.absolute().parent.is_dir():
         raise UserError(f"{path}: there is no folder {path.parent}")
     for name in itertools.chain.from_iterable(map(paths_of, inputs)):
@@ -74,7 +73,7 @@ def check_table(path: Path, inputs: Iterable[str] = ()) -> None:
 def _write_delimited(
     out: Any, names: list[str], rows: Iterable[Mapping[str, Any]], path: Path
 ) -> int:
-    tabs = suffix(path) == ".tsv"
+    tabs = suffix(path).lower() == ".tsv"
     if tabs:  # quotes are plain characters there, as in reading
         how: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE, "quotechar": None}
     else:

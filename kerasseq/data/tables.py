@@ -1,43 +1,28 @@
-"""Rows of tables: CSV, TSV, JSON lines and Parquet, one by one, each with its place."""
+"""Rows of tables, one by one, each with its place: one reader for every task."""
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
-import json
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from kerasseq.data.folders import suffix
-from kerasseq.data.reading import decode, open_lines
+from kerasseq.data.delimited import TableFormat, delimited_rows
+from kerasseq.data.fields import kind_of
+from kerasseq.data.folders import files_in, split_files, split_of, suffix
+from kerasseq.data.reading import ended_lines
+from kerasseq.data.records import arrow_rows, json_rows
 from kerasseq.errors import UserError
 
-SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
+_DELIMITERS = {".csv": ",", ".tsv": "\t"}
+_JSON = (".jsonl", ".ndjson", ".json")
+_ARROW = (".parquet", ".feather", ".arrow")
+SUFFIXES = (*_DELIMITERS, *_JSON, *_ARROW)
 
 
 def is_table(path: Path) -> bool:
     """Whether a file's suffix is that of a table (``.gz`` too)."""
     return suffix(path).lower() in SUFFIXES
-
-
-class TableFormat(NamedTuple):
-    """How a delimited table is written, where its suffix and its header do not say it.
-
-    Attributes:
-        delimiter: between fields; empty: a comma, of ``.tsv`` a tab, or the one of ``;``, tab and
-            ``|`` by which the header has the columns.
-        quoting: ``double`` for fields in double quotes, ``none`` where quotes are plain characters;
-            ``auto``: the latter between tabs.
-        header: ``first`` for names in the first row, ``none`` if it is a row like the others: then
-            columns are called by their numbers, from 1.
-    """
-
-    delimiter: str = ""
-    quoting: str = "auto"
-    header: str = "first"
 
 
 def table_rows(
@@ -50,11 +35,12 @@ def table_rows(
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The rows of a table, each with its place, made sure to have some columns.
 
-    A column is called by its name; by its number, from 1, if none has that name; or, of JSON lines,
-    by a path into its objects, ``data.text``.
+    A column is called by its name; by its number, from 1, if none has that name; of JSON, by a path
+    into its objects, ``data.text``; or it is several texts, joined by a blank, ``title+body``.
 
     Args:
-        path: a file whose suffix is one of :data:`SUFFIXES` (``.gz`` too).
+        path: a file whose suffix is one of :data:`SUFFIXES` (``.gz`` too); of another one, it is
+            read as CSV.
         columns: that every row must have a value of.
         encoding: of the file.
         hint: what to do if a column is missing.
@@ -64,31 +50,40 @@ def table_rows(
     Raises:
         UserError: naming the file and the row, if a column or a value is missing.
     """
-    number, rows = 0, _rows(path, columns, encoding, form, [] if notes is None else notes, hint)
-    for number, row in rows:
-        for column in columns:
-            if column not in row:
-                row = {**row, column: _found(row, column, path, number, hint)}
-            if row[column] is None:
-                raise UserError(f"{path}:{number}: no value in column {column!r}")
-        yield f"{path}:{number}", row
-    if not number:
+    notes = [] if notes is None else notes
+    rows = _rows(path, columns, encoding, form, notes, hint)
+    first = next(rows, None)
+    if first is None:
         raise UserError(f"{path} has a header but no rows")
+    if unused := _unused(first[1], columns):
+        notes.append(f"{path.name}: columns not used: {', '.join(unused)}")
+    for number, row in itertools.chain([first], rows):
+        where = f"{path}:{number}"
+        added = {c: _found(row, c, where, hint) for c in columns if c not in row}
+        row = {**row, **added} if added else row
+        for column in columns:
+            if row[column] is None:
+                raise UserError(f"{where}: no value in column {column!r}")
+        yield where, row
 
 
-def _found(row: Mapping[str, Any], column: str, path: Path, number: int, hint: str) -> Any:
-    """The value of a column that is no name: its number, or a path into an object."""
-    if column.isdecimal() and 1 <= int(column) <= len(row):
-        return list(row.values())[int(column) - 1]
-    value: Any = row
-    for part in column.split("."):
-        if not isinstance(value, Mapping) or part not in value:
-            raise UserError(
-                f"{path}:{number}: no column {column!r}; it has {', '.join(map(repr, row))} "
-                f"({hint})"
-            )
-        value = value[part]
-    return value
+def split_tables(path: Path) -> dict[str, list[Path]]:
+    """The tables of a folder by split: files named after one, or all files of folders that are.
+
+    Raises:
+        UserError: if two could be the same split, or a shard is missing.
+    """
+    tables = [file for file in files_in(path) if is_table(file)]
+    folders = [
+        folder
+        for folder in sorted(path.iterdir())
+        if folder.is_dir() and split_of(folder.name) and any(map(is_table, files_in(folder)))
+    ]
+    chosen = split_files(path, [*tables, *folders])
+    return {
+        split: [file for file in files_in(one[0]) if is_table(file)] if one[0].is_dir() else one
+        for split, one in chosen.items()
+    }
 
 
 def _rows(
@@ -98,135 +93,60 @@ def _rows(
     form: TableFormat,
     notes: list[str],
     hint: str,
-) -> Iterator[tuple[int, dict]]:
+) -> Iterator[tuple[int, dict[str, Any]]]:
     """The rows of a table, each with its number."""
     kind = suffix(path).lower()
-    if kind == ".parquet":
-        return _parquet_rows(path)
-    with open_lines(path) as stream:
-        content = decode(stream.read(), encoding, str(path))
-    if not content.strip():
-        raise UserError(f"{path} is empty")
-    if kind == ".jsonl":
-        return _json_rows(content, path)
-    delimiter = form.delimiter.replace("\\t", "\t") or _delimiter(
-        content, "\t" if kind == ".tsv" else ",", columns, form, path, notes, hint
-    )
-    return delimited_rows(content, path, form._replace(delimiter=delimiter))
-
-
-def _delimiter(
-    content: str,
-    usual: str,
-    columns: Sequence[str],
-    form: TableFormat,
-    path: Path,
-    notes: list[str],
-    hint: str,
-) -> str:
-    """The delimiter by which the first row has all columns: the usual one, if that does it.
-
-    Raises:
-        UserError: if none does.
-    """
-    line = content.lstrip().splitlines()[0]
-
-    def lacking(delimiter: str) -> tuple[list[str], list[str]]:
-        names = [name.strip() for name in next(csv.reader([line], delimiter=delimiter), [])]
-        numbers = [str(number) for number in range(1, len(names) + 1)]
-        names = numbers if form.header == "none" else names
-        return [column for column in columns if column not in {*names, *numbers}], names
-
-    for delimiter in sorted(",;\t|", key=lambda one: one != usual):
-        if not lacking(delimiter)[0]:
-            if delimiter != usual:
-                shown = "a tab" if delimiter == "\t" else repr(delimiter)
-                notes.append(f"{path.name}: its fields are separated by {shown}")
-            return delimiter
-    missing, names = lacking(usual)
-    raise UserError(
-        f"{path}: no column {missing[0]!r}; it has {', '.join(map(repr, names))} ({hint})"
+    if kind in _ARROW or kind in _JSON:
+        form.refuse(path)
+    if kind in _ARROW:
+        return arrow_rows(path, kind)
+    if kind in _JSON:
+        return json_rows(ended_lines(path, encoding, notes), path, notes)
+    said = iter([notes])  # the file is read more than once, and its notes are taken once
+    return delimited_rows(
+        lambda: ended_lines(path, encoding, next(said, None)),
+        path,
+        _DELIMITERS.get(kind, ","),
+        columns,
+        form,
+        notes,
+        hint,
     )
 
 
-def _parquet_rows(path: Path) -> Iterator[tuple[int, dict]]:
-    """The rows of a Parquet file."""
-    import pyarrow
-    from pyarrow import parquet
-
-    try:
-        number = itertools.count(1)
-        for batch in parquet.ParquetFile(path).iter_batches():
-            for row in batch.to_pylist():
-                yield next(number), row
-    except pyarrow.ArrowException as error:
-        raise UserError(f"{path} cannot be read as Parquet: {error}") from None
+def _unused(row: Mapping[str, Any], columns: Sequence[str]) -> list[str]:
+    """The names of a row's fields that no column is made of."""
+    names = list(row)
+    used: set[str] = set()
+    for column in columns:
+        for part in [column] if column in row else column.split("+"):
+            number = part not in row and part.isdecimal() and 1 <= int(part) <= len(names)
+            used.add(names[int(part) - 1] if number else part)
+            used.add(part.partition(".")[0])
+    return [name for name in names if name not in used]
 
 
-def delimited_rows(content: str, path: Path, form: TableFormat) -> Iterator[tuple[int, dict]]:
-    """The rows of a CSV or TSV text, each with its line number; ``form`` has a delimiter."""
-    csv.field_size_limit(2**31 - 1)
-    lines = io.StringIO(content, newline="")
-    if "\r" in content and "\n" not in content:  # as old spreadsheets write
-        lines = io.StringIO(content.replace("\r", "\n"), newline="")
-    # quotes are plain characters in the TSV files of the field (SST-2, GLUE)
-    plain = form.quoting == "none" or (form.quoting == "auto" and form.delimiter == "\t")
-    how: dict[str, Any] = {"quoting": csv.QUOTE_NONE} if plain else {"strict": True}
-    rows = csv.reader(lines, delimiter=form.delimiter, **how)
-    names: list[str] | None = None
-    try:
-        for row in rows:
-            if not row:
-                continue
-            if names is None:
-                if form.header == "none":
-                    names = [str(number) for number in range(1, len(row) + 1)]
-                else:
-                    names = _header(row, path)
-                    continue
-            extra = row[len(names) :]  # empty ones: delimiters at the end, as spreadsheets write
-            if any(extra):
-                raise UserError(
-                    f"{path}:{rows.line_num}: {len(row)} fields, but the header has {len(names)}; "
-                    f"a field that holds {form.delimiter!r} needs quotes around it"
-                )
-            yield rows.line_num, dict(itertools.zip_longest(names, row[: len(names)]))
-    except csv.Error as error:
-        raise UserError(f"{path}:{rows.line_num}: {error}") from None
+def _found(row: Mapping[str, Any], column: str, where: str, hint: str) -> Any:
+    """The value of a column that is no name: its number, a path, or several joined."""
+    if "+" in column and all(map(str.strip, column.split("+"))):
+        parts = [(one, _part(row, one, where, hint)) for one in column.split("+")]
+        for name, value in parts:
+            if not isinstance(value, str):
+                raise UserError(f"{where}: {name} is {kind_of(value)}, expected a text to join")
+        return " ".join(value for _, value in parts if value.strip())
+    return _part(row, column, where, hint)
 
 
-def _header(row: list[str], path: Path) -> list[str]:
-    """The names of the columns; those without a name, at the end or an index, have their number.
-
-    Raises:
-        UserError: if two have one name.
-    """
-    names = [name.strip() for name in row]
-    while names and not names[-1]:  # delimiters at the end
-        names.pop()
-    names = [name or str(number) for number, name in enumerate(names, start=1)]
-    if twice := [name for name, count in Counter(names).items() if count > 1]:
-        raise UserError(f"{path}: two columns are called {twice[0]!r}")
-    return names
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        twice = next(name for name, count in Counter(k for k, _ in pairs).items() if count > 1)
-        raise ValueError(f"two values are called {twice!r}")
-    return found
-
-
-def _json_rows(content: str, path: Path) -> Iterator[tuple[int, dict]]:
-    for number, line in enumerate(content.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line, object_pairs_hook=_object)
-            json.dumps(row, ensure_ascii=False).encode()  # half a surrogate pair is no text
-        except (ValueError, RecursionError) as error:
-            raise UserError(f"{path}:{number}: not JSON: {error}") from None
-        if not isinstance(row, dict):
-            raise UserError(f"{path}:{number}: expected a JSON object, got {line[:40]}")
-        yield number, row
+def _part(row: Mapping[str, Any], column: str, where: str, hint: str) -> Any:
+    if column in row:
+        return row[column]
+    if column.isdecimal() and 1 <= int(column) <= len(row):
+        return list(row.values())[int(column) - 1]
+    value: Any = row
+    for part in column.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            raise UserError(
+                f"{where}: no column {column!r}; it has {', '.join(map(repr, row))} ({hint})"
+            )
+        value = value[part]
+    return value

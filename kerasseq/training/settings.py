@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kerasseq.config import Settings, group, setting
-from kerasseq.data.tables import TableFormat
+from kerasseq.data.delimited import TableFormat
 from kerasseq.training.devices import DeviceSettings
 from kerasseq.training.schedule import Decay
 
@@ -67,10 +67,10 @@ class TaskSettings(Settings):
     delimiter: str = ""
     """Between the fields of a table; empty: a comma, of a .tsv a tab, or what the header shows."""
     quoting: Literal["auto", "double", "none"] = "auto"
-    """Whether fields may stand in double quotes; auto: not between tabs, but where a field ends as
-    it begins."""
-    header: Literal["first", "none"] = "first"
-    """Whether the first row of a table names the columns; none: they are numbers, from 1."""
+    """Whether fields may stand in double quotes; auto: yes, but between tabs as the file shows."""
+    header: Literal["auto", "first", "none"] = "auto"
+    """Whether the first row of a table names the columns; none: they are numbers, from 1; auto: it
+    does, if a column is asked for by name."""
     limit: int = setting(0, ge=0)
     """Examples of each split that the data has, at most, drawn by the seed, to try something out;
     of running text its first lines. A split that is missing is cut from them. 0 takes all."""

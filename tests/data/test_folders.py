@@ -5,6 +5,7 @@ import pytest
 from kerasseq.data.folders import (
     files_in,
     is_archive,
+    single_files,
     split_files,
     split_of,
     stem,
@@ -78,13 +79,27 @@ def test_every_split_is_one_file():
     folder = Path("folder")
     files = [folder / name for name in ("train.csv", "notes.csv", "x-dev.csv", "test.csv.gz")]
     chosen = split_files(folder, files)
-    assert {split: file.name for split, file in chosen.items()} == {
-        "train": "train.csv", "validation": "x-dev.csv", "test": "test.csv.gz",
+    assert {split: [file.name for file in part] for split, part in chosen.items()} == {
+        "train": ["train.csv"], "validation": ["x-dev.csv"], "test": ["test.csv.gz"],
     }  # fmt: skip
     for more, split in (("val.csv", "validation"), ("train.jsonl", "train")):
         with pytest.raises(UserError, match=f"{more} could be the {split} split; leave one of"):
             split_files(folder, [*files, folder / more])
     assert split_files(folder, files[1:2]) == {}
+
+
+def test_shards_are_one_file_in_their_order():
+    folder = Path("folder")
+    shards = [folder / f"train-{n:05}-of-00003.parquet" for n in (2, 0, 1)]
+    test = [folder / "test-00000-of-00001-4a5b6c.parquet"]
+    assert split_files(folder, [*shards, *test]) == {"train": sorted(shards), "test": test}
+    with pytest.raises(UserError, match="one of 3 shards, of which 2 are there; number 1 is"):
+        split_files(folder, shards[:2])
+    with pytest.raises(UserError, match="could be the train split"):
+        split_files(folder, [*shards, folder / "train.csv"])
+    assert single_files({"test": test}) == {"test": test[0]}
+    with pytest.raises(UserError, match="the train split has 3 files, expected one"):
+        single_files({"train": shards})
 
 
 def test_what_is_not_used_is_named(tmp_path):

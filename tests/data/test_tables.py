@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kerasseq.data.delimited import TableFormat, parsed_rows
 from kerasseq.data.table_writer import check_table, write_table
-from kerasseq.data.tables import TableFormat, delimited_rows, table_rows
+from kerasseq.data.tables import table_rows
 from kerasseq.errors import UserError
 
 HERE = Path("here.csv")
@@ -19,6 +20,10 @@ def write(path, content):
     content = content.encode() if isinstance(content, str) else content
     path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
     return path
+
+
+def parsed(text, form):
+    return parsed_rows(io.StringIO(text, newline=""), HERE, form)
 
 
 def read(path, *columns, encoding="utf-8"):
@@ -44,12 +49,10 @@ def test_rows_have_their_places(tmp_path, kind, content, lines, end):
 
 
 def test_a_quote_of_a_tsv_file_is_a_plain_character():
-    assert list(delimited_rows('a\tb\n"x\ty"\n', HERE, TableFormat("\t"))) == [
+    assert list(parsed('a\tb\n"x\ty"\n', TableFormat("\t", "none"))) == [
         (2, {"a": '"x', "b": 'y"'})
     ]
-    assert list(delimited_rows('a,b\n"x,y",z\n', HERE, TableFormat(","))) == [
-        (2, {"a": "x,y", "b": "z"})
-    ]
+    assert list(parsed('a,b\n"x,y",z\n', TableFormat(","))) == [(2, {"a": "x,y", "b": "z"})]
 
 
 @pytest.mark.parametrize(
@@ -59,7 +62,7 @@ def test_a_quote_of_a_tsv_file_is_a_plain_character():
         ("a.jsonl", "\n \n", " is empty"),
         ("a.csv", "a,b\n", " has a header but no rows"),
         ("a.csv", "a,c\n1,2\n", ": no column 'b'; it has 'a', 'c' (choose others)"),
-        ("a.csv", "a,b\n1,2\n3\n", ":3: no value in column 'b'"),
+        ("a.csv", "a,b\n1,2\n3\n", ":3: 1 field, but the header has 2"),
         ("a.jsonl", '{"a": 1, "b": null}', ":1: no value in column 'b'"),
         ("a.jsonl", '{"a": 1, "b": 2}\n{"a": 1}', ":2: no column 'b'; it has 'a' (choose others)"),
         ("a.jsonl", '{"a": 1, "b": 2}\n{', ":2: not JSON: "),
@@ -83,8 +86,10 @@ def test_rows_before_a_bad_one_are_given(tmp_path):
 def test_another_encoding(tmp_path):
     path = write(tmp_path / "a.csv", "ä\nß\n".encode("utf-16"))
     assert read(path, "ä", encoding="utf-16") == [(f"{path}:2", {"ä": "ß"})]
-    with pytest.raises(UserError, match="is not utf-8: byte 0xff at offset 0"):
-        read(path, "ä")
+    assert [row for _, row in read(path, "ä")] == [{"ä": "ß"}]  # its mark says it
+    path = write(tmp_path / "a.csv", b"text\nfine\ncaf\xe9\n")
+    with pytest.raises(UserError, match=r"a\.csv:3 is not utf-8: byte 0xe9 at offset 3; if"):
+        read(path, "text")
 
 
 cells = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
@@ -95,16 +100,14 @@ words = st.text(st.characters(exclude_categories=["Cs", "Cc", "Z"]))
 def test_csv_and_json_are_read_as_written(rows):
     text = io.StringIO(newline="")
     csv.writer(text, quoting=csv.QUOTE_ALL).writerows([("a", "b"), *rows])
-    read = [
-        (row["a"], row["b"]) for _, row in delimited_rows(text.getvalue(), HERE, TableFormat(","))
-    ]
+    read = [(row["a"], row["b"]) for _, row in parsed(text.getvalue(), TableFormat(","))]
     assert read == rows
 
 
 @given(st.lists(st.tuples(words, words), min_size=1))
 def test_tsv_is_read_as_written(rows):
     text = "a\tb\n" + "".join(f"{first}\t{second}\n" for first, second in rows)
-    read = [(row["a"], row["b"]) for _, row in delimited_rows(text, HERE, TableFormat("\t"))]
+    read = [(row["a"], row["b"]) for _, row in parsed(text, TableFormat("\t", "none"))]
     assert read == rows
 
 
@@ -199,7 +202,7 @@ def test_the_header_shows_the_delimiter(tmp_path, delimiter, shown):
     assert notes == [f"a.CSV: its fields are separated by {shown}"]
     with pytest.raises(UserError, match="no column 'body'; it has"):
         told(path, "body")
-    assert told(path, "text", delimiter=delimiter)[1] == []
+    assert told(path, "text", delimiter=delimiter)[1] == ["a.CSV: columns not used: label"]
 
 
 def test_a_table_without_a_header_has_numbers(tmp_path):
@@ -212,7 +215,7 @@ def test_a_table_without_a_header_has_numbers(tmp_path):
 
 def test_columns_by_number_and_by_path(tmp_path):
     path = write(tmp_path / "a.csv", "id,body\n7,fine\n")
-    ((row,), _) = told(path, "2")
+    ((row,), _) = told(path, "2", header="first")
     assert row == {"id": "7", "body": "fine", "2": "fine"}
     path = write(tmp_path / "a.jsonl", '{"data": {"text": "a", "more": {"label": 1}}}\n')
     ((row,), _) = told(path, "data.text", "data.more.label")

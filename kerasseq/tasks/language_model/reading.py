@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from kerasseq.data.corpus import WHOLE, Corpus, ordered
+from kerasseq.data.delimited import TableFormat
+from kerasseq.data.fields import noted, text_of
 from kerasseq.data.folders import files_in, shown_names, split_files, split_of, suffix, unused_notes
-from kerasseq.data.reading import decode, open_lines, reader
+from kerasseq.data.reading import ended_lines, reader
+from kerasseq.data.tables import is_table, split_tables, table_rows
 from kerasseq.errors import UserError
 
 _SUFFIXES = (".txt", ".tokens", ".raw", ".text")
@@ -22,7 +27,12 @@ _FOOTER = re.compile(
 
 
 @reader
-def read_path(path: Path, encoding: str) -> Corpus[str]:
+def read_path(
+    path: Path,
+    encoding: str,
+    column: str = "text",
+    form: TableFormat = TableFormat(),  # noqa: B008 (a constant)
+) -> Corpus[str]:
     """Reads running text from a file or folder, as lines with their ends.
 
     A header and footer of Project Gutenberg is left out, CRLF becomes a line feed, and a byte
@@ -32,8 +42,10 @@ def read_path(path: Path, encoding: str) -> Corpus[str]:
         path: a text file of any name (also ``.gz``); a folder with ``train`` and maybe ``valid``
             and ``test`` in its files' names (``ptb.train.txt``, ``wiki.valid.tokens.gz``); or a
             folder of books (``.txt``, ``.tokens``, ``.raw`` or ``.text``, also ``.gz``), which
-            are joined in the order of their names.
+            are joined in the order of their names; or a table, whose rows are texts, one after
+            the other, or a folder of tables.
         encoding: of the files.
+        column, form: of a table.
 
     Returns:
         The splits that the source has; a file alone and books are the split ``all``.
@@ -43,34 +55,64 @@ def read_path(path: Path, encoding: str) -> Corpus[str]:
             file is which split.
     """
     if path.is_dir():
-        return _read_folder(path, encoding)
+        return _read_folder(path, encoding, column, form)
     notes: list[str] = []
+    if is_table(path):
+        return Corpus(
+            str(path), {WHOLE: list(_table_lines(path, encoding, column, form, notes))}, notes
+        )
+    form.refuse(path)
     return Corpus(str(path), {WHOLE: list(read_lines(path, encoding, notes))}, notes)
 
 
-def _read_folder(path: Path, encoding: str) -> Corpus[str]:
+def _table_lines(
+    path: Path, encoding: str, column: str, form: TableFormat, notes: list[str]
+) -> Iterator[str]:
+    """The texts of a table as lines."""
+    counts: Counter[str] = Counter()
+    hint = "text_column names it"
+    for where, row in table_rows(path, [column], encoding, hint, form, notes):
+        text = text_of(row[column], where, column, counts).replace("\r\n", "\n")
+        yield from lines_of(text if text.endswith("\n") else text + "\n")
+    notes += noted(counts)
+
+
+def _read_folder(path: Path, encoding: str, column: str, form: TableFormat) -> Corpus[str]:
     files = files_in(path)
     chosen = split_files(path, filter(_may_be_split, files))
-    texts = [file for file in files if suffix(file) in _SUFFIXES]
+    tables = {} if chosen else split_tables(path)
     notes: list[str] = []
+    if tables:
+        splits = {
+            split: [
+                line for one in parts for line in _table_lines(one, encoding, column, form, notes)
+            ]
+            for split, parts in ordered(tables).items()
+        }
+        used = itertools.chain.from_iterable(tables.values())
+        return Corpus(str(path), splits, [*notes, *unused_notes(path, used)])
+    form.refuse(path)
+    texts = [file for file in files if suffix(file).lower() in _SUFFIXES]
     if chosen:
-        if "train" not in chosen and set(texts) - set(chosen.values()):
-            split, file = next(iter(chosen.items()))
+        files_of = list(itertools.chain.from_iterable(chosen.values()))
+        if "train" not in chosen and set(texts) - set(files_of):
+            split, (file, *_) = next(iter(chosen.items()))
             raise UserError(
                 f"{path}: {file.name} is taken for the {split} split, but no text file has train "
                 "in its name"
             )
-        left_out = [file for file in texts if file not in chosen.values()]
+        left_out = [file for file in texts if file not in files_of]
         if left_out and len(chosen) == 1 and "train" in chosen:
+            first = chosen["train"][0].name
             raise UserError(
-                f"{path}: {chosen['train'].name} is taken for the train split by its name, and the "
+                f"{path}: {first} is taken for the train split by its name, and the "
                 f"other texts for none ({shown_names(left_out)}): if they are books, rename the "
                 "first; if not, name them as valid or test, or leave them out"
             )
-        notes += unused_notes(path, chosen.values())
+        notes += unused_notes(path, files_of)
         splits = {
-            split: list(read_lines(file, encoding, notes))
-            for split, file in ordered(chosen).items()
+            split: [line for file in parts for line in read_lines(file, encoding, notes)]
+            for split, parts in ordered(chosen).items()
         }
         return Corpus(str(path), splits, notes)
     if not texts:
@@ -87,7 +129,7 @@ def _read_folder(path: Path, encoding: str) -> Corpus[str]:
 
 def _may_be_split(file: Path) -> bool:
     """Whether it is a text file by its suffix: ``ptb.valid.txt.gz``, ``wiki.valid``, ``valid``."""
-    end = suffix(file)
+    end = suffix(file).lower()
     return not end or end in _SUFFIXES or split_of(end[1:]) is not None
 
 
@@ -97,8 +139,7 @@ def read_lines(path: Path, encoding: str, notes: list[str]) -> Iterator[str]:
     Raises:
         UserError: if it is no text, or empty.
     """
-    with open_lines(path) as stream:
-        text = decode(stream.read(), encoding, str(path))
+    text = "".join(ended_lines(path, encoding, notes))
     if (place := text.find("\0")) >= 0:
         raise UserError(
             f"{path} is not a text file: NUL character at offset {place}; if it is in another "

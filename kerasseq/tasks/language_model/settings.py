@@ -117,7 +117,7 @@ class LanguageModelSettings(TaskSettings):
     """What is trained, on what."""
 
     text_column: str = "text"
-    """Feature of the text in a TFDS source."""
+    """Column of the text in a table or a TFDS source."""
     validation_share: float = setting(0.05, gt=0, lt=0.5)
     """Share of a text without splits that is the validation split: what stands before test."""
     test_share: float = setting(0.1, ge=0, lt=0.5)

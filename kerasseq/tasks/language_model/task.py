@@ -105,7 +105,12 @@ class LanguageModel(Task[LanguageModelSettings, TextData, Assets]):
             source,
             embedded=review_texts,
             tfds=partial(read_tfds, text_column=settings.text_column, download=download),
-            path=partial(read_path, encoding=settings.encoding),
+            path=partial(
+                read_path,
+                encoding=settings.encoding,
+                column=settings.text_column,
+                form=settings.table_format(),
+            ),
         )
 
     def from_memory(

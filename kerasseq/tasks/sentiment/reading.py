@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -9,11 +10,20 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from kerasseq.data.corpus import WHOLE, Corpus, ordered
+from kerasseq.data.delimited import TableFormat
 from kerasseq.data.examples import LabelledText
 from kerasseq.data.fields import label_of, noted, text_of
-from kerasseq.data.folders import files_in, is_archive, split_files, split_of, suffix, unused_notes
+from kerasseq.data.folders import (
+    files_in,
+    is_archive,
+    single_files,
+    split_files,
+    split_of,
+    suffix,
+    unused_notes,
+)
 from kerasseq.data.reading import archive_files, decode, reader, text_lines
-from kerasseq.data.tables import SUFFIXES, TableFormat, is_table, table_rows
+from kerasseq.data.tables import SUFFIXES, is_table, split_tables, table_rows
 from kerasseq.errors import UserError
 
 ACL_IMDB_CLASSES = {"neg": "negative", "pos": "positive"}
@@ -121,8 +131,7 @@ def _read_folder(
 ) -> Corpus[LabelledText]:
     if any(path.glob("*/*/*.txt")) or any(path.glob("*/*.txt")):
         return _of_class_folders(path, encoding)
-    tables = [file for file in files_in(path) if is_table(file)]
-    files = split_files(path, tables)
+    files = split_tables(path)
     if not files:
         raise UserError(
             f"{path}: neither folders of classes with .txt files (train/CLASS/*.txt, or "
@@ -130,10 +139,15 @@ def _read_folder(
         )
     notes = Notes()
     splits = {
-        split: list(table_examples(file, columns, encoding, form, notes))
-        for split, file in files.items()
+        split: [
+            example
+            for table in tables
+            for example in table_examples(table, columns, encoding, form, notes)
+        ]
+        for split, tables in files.items()
     }
-    return Corpus(str(path), splits, [*notes.lines(), *unused_notes(path, files.values())])
+    used = itertools.chain.from_iterable(files.values())
+    return Corpus(str(path), ordered(splits), [*notes.lines(), *unused_notes(path, used)])
 
 
 # -- folders of classes ----------------------------------------------------------------------------
@@ -158,7 +172,7 @@ class Document(NamedTuple):
 def _of_class_folders(path: Path, encoding: str) -> Corpus[LabelledText]:
     """Every folder of classes is used, whatever its class; what is not used is noted."""
     top = [e for e in sorted(path.iterdir()) if e.is_dir() and not e.name.startswith(".")]
-    chosen = split_files(path, top)
+    chosen = single_files(split_files(path, top))
     notes = unused_notes(path, chosen.values() or top)
     for entry in chosen.values():
         folders = [folder for folder in sorted(entry.iterdir()) if folder.is_dir()]
@@ -170,7 +184,7 @@ def _of_class_folders(path: Path, encoding: str) -> Corpus[LabelledText]:
             for folder in sorted(base.iterdir()):
                 if not folder.is_dir() or folder.name.startswith("."):
                     continue
-                files = [file for file in files_in(folder) if file.suffix == ".txt"]
+                files = [file for file in files_in(folder) if file.suffix.lower() == ".txt"]
                 for note in unused_notes(folder, files, "no .txt"):
                     notes.append(f"{folder.relative_to(path)}/: {note}")
                 for file in files:

@@ -21,7 +21,14 @@ from kerasseq.data.columns import (
 )
 from kerasseq.data.corpus import WHOLE, Corpus, ordered
 from kerasseq.data.examples import COLUMNS, TaggedSentence
-from kerasseq.data.folders import files_in, is_archive, split_files, suffix, unused_notes
+from kerasseq.data.folders import (
+    files_in,
+    is_archive,
+    single_files,
+    split_files,
+    suffix,
+    unused_notes,
+)
 from kerasseq.data.reading import archive_files, decoded_lines, open_lines, reader, text_lines
 from kerasseq.errors import UserError
 from kerasseq.tasks.tagging.iob import iob2, is_iob
@@ -127,7 +134,7 @@ def _read_folder(path: Path, encoding: str) -> Corpus[TaggedSentence]:
     if any(suffix(file) == ".conllu" for file in files):
         # releases of Universal Dependencies have the raw text beside it, as .txt
         files = [file for file in files if suffix(file) == ".conllu"]
-    chosen = split_files(path, (file for file in files if suffix(file) in _SUFFIXES))
+    chosen = single_files(split_files(path, (file for file in files if suffix(file) in _SUFFIXES)))
     if not chosen:
         raise UserError(
             f"{path}: no {', '.join(_SUFFIXES)} file (or .gz of one) with train, dev or test in "

@@ -10,7 +10,15 @@ from pathlib import Path
 
 from kerasseq.data.corpus import WHOLE, Corpus, ordered
 from kerasseq.data.examples import Pair
-from kerasseq.data.folders import files_in, split_files, split_of, stem, suffix, unused_notes
+from kerasseq.data.folders import (
+    files_in,
+    single_files,
+    split_files,
+    split_of,
+    stem,
+    suffix,
+    unused_notes,
+)
 from kerasseq.data.reading import reader, text_lines
 from kerasseq.errors import UserError
 from kerasseq.tasks.translation.cleaning import CLEANED
@@ -116,7 +124,7 @@ def has_tables(path: Path) -> bool:
 def _read_folder(path: Path, source: str, target: str, encoding: str) -> Corpus[Pair]:
     files = _files(path)
     if _are_tables(files):
-        tables = split_files(path, filter(is_table, files))
+        tables = single_files(split_files(path, filter(is_table, files)))
         return _read_tables(path, tables, source, target, encoding)
     languages = sorted({suffix(file)[1:] for file in files if suffix(file)} - {"tsv", "txt"})
     if not languages:
@@ -133,7 +141,7 @@ def _read_folder(path: Path, source: str, target: str, encoding: str) -> Corpus[
             )
     check_differ(str(path), source, target)
     chosen = [
-        split_files(path, (file for file in files if suffix(file)[1:] == language))
+        single_files(split_files(path, (file for file in files if suffix(file)[1:] == language)))
         for language in (source, target)
     ]
     splits: dict[str, list[Pair]] = {}

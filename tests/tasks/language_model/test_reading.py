@@ -58,8 +58,9 @@ def test_a_file_of_any_name(tmp_path, name):
 def test_another_encoding(tmp_path):
     path = write(tmp_path / "a.txt", "é\r\nß".encode("utf-16"))
     assert read_path(path, "utf-16").splits == {"all": ["é\n", "ß"]}
-    with pytest.raises(UserError, match=r"not utf-8: byte 0xff at offset 0.*--encoding"):
-        read_path(path, "utf-8")
+    corpus = read_path(path, "utf-8")
+    assert corpus.splits == {"all": ["é\n", "ß"]}
+    assert corpus.notes == ["a.txt: read as utf-16, by its byte order mark"]
     write(path, "e\n".encode("utf-16-le"))
     with pytest.raises(UserError, match=r"not a text file: NUL character at offset 1.*--encoding"):
         read_path(path, "utf-8")

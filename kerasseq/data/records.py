@@ -1,0 +1,121 @@
+"""Rows of files whose values have types: JSON lines and arrays, Parquet, Arrow and Feather."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from kerasseq.data.reading import open_bytes
+from kerasseq.errors import UserError
+
+Rows = Iterator[tuple[int, dict[str, Any]]]
+
+_BATCH = 4096
+"""Rows of a Parquet file that are in memory at a time."""
+
+
+def json_rows(lines: Iterable[str], path: Path, notes: list[str]) -> Rows:
+    """The objects of a file, one a line or in one array, each with its line or its place.
+
+    Raises:
+        UserError: naming the line, if it is none.
+    """
+    numbered = ((number, line) for number, line in enumerate(lines, start=1) if line.strip())
+    first = next(numbered, None)
+    if first is None:
+        raise UserError(f"{path} is empty")
+    if first[1].lstrip().startswith("[") and path.name.lower().removesuffix(".gz").endswith("json"):
+        notes.append(f"{path.name}: one array of objects")
+        yield from _array(itertools.chain([first], numbered), path)
+        return
+    for number, line in itertools.chain([first], numbered):
+        try:
+            row = _loaded(line)
+        except (ValueError, RecursionError) as error:
+            whole = number == 1 and line.strip() in ("{", "[")
+            more = " (expected an object a line, or one array of objects)" if whole else ""
+            raise UserError(f"{path}:{number}: not JSON: {error}{more}") from None
+        yield number, _checked(row, f"{path}:{number}", line)
+
+
+def _array(numbered: Iterable[tuple[int, str]], path: Path) -> Rows:
+    text = "".join(line for _, line in numbered)
+    try:
+        rows = _loaded(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not JSON: {error}") from None
+    if not rows:
+        raise UserError(f"{path} is empty")
+    for number, row in enumerate(rows, start=1):
+        yield number, _checked(row, f"{path}: row {number}", str(row))
+
+
+def _loaded(text: str) -> Any:
+    value = json.loads(text, object_pairs_hook=_object)
+    json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is no text
+    return value
+
+
+def _checked(row: Any, where: str, shown: str) -> dict[str, Any]:
+    if not isinstance(row, dict):
+        raise UserError(f"{where}: expected a JSON object, got {shown.strip()[:40]}")
+    return row
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(name for name, count in Counter(k for k, _ in pairs).items() if count > 1)
+        raise ValueError(f"two values are called {twice!r}")
+    return found
+
+
+def arrow_rows(path: Path, kind: str) -> Rows:
+    """The rows of a file of Arrow's, each with its number.
+
+    Args:
+        path: ``.gz`` too, which is read into memory.
+        kind: ``.parquet``, or the suffix of an Arrow or Feather file.
+
+    Raises:
+        UserError: if it is damaged.
+    """
+    import pyarrow
+    from pyarrow import parquet
+
+    packed = path.suffix.lower() == ".gz"
+    source: Any = io.BytesIO(open_bytes(path)) if packed else path
+    try:
+        if kind == ".parquet":
+            batches = parquet.ParquetFile(source).iter_batches(_BATCH)
+        else:
+            batches = _arrow_batches(source)
+        number = itertools.count(1)
+        for batch in batches:
+            for row in batch.to_pylist():
+                yield next(number), row
+    except (pyarrow.ArrowException, ValueError) as error:
+        name = "Parquet" if kind == ".parquet" else "Arrow"
+        raise UserError(f"{path} cannot be read as {name}: {error}") from None
+
+
+def _arrow_batches(source: Any) -> Iterator[Any]:
+    """The record batches of a file, in either form of Arrow's: file (Feather), or stream."""
+    import pyarrow
+    from pyarrow import ipc
+
+    opened = source if isinstance(source, io.BytesIO) else pyarrow.memory_map(str(source))
+    try:
+        reader = ipc.open_file(opened)
+        batches = (reader.get_batch(number) for number in range(reader.num_record_batches))
+    except pyarrow.ArrowInvalid:
+        opened.seek(0)
+        batches = iter(ipc.open_stream(opened))
+    for batch in batches:
+        for start in range(0, batch.num_rows, _BATCH):
+            yield batch.slice(start, _BATCH)
