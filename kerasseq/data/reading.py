@@ -141,7 +141,7 @@ def text_lines(path: Path, encoding: str, notes: list[str] | None = None) -> Ite
 def ended_lines(path: Path, encoding: str, notes: list[str] | None = None) -> Iterator[str]:
     """The lines of a text file (``.gz`` too) with their ends, one by one, as they are.
 
-    A byte order mark of UTF-16 or UTF-32 says the encoding. Where lines end with a carriage return
+    A byte order mark of UTF-16 or UTF-32 says the encoding, where UTF-8 was expected. Where lines end with a carriage return
     alone, as old spreadsheets write them, it becomes a line feed.
 
     Args:
@@ -156,7 +156,7 @@ def ended_lines(path: Path, encoding: str, notes: list[str] | None = None) -> It
     with open_lines(path) as stream:
         head = stream.peek(_BUFFER)
         marked = next((name for mark, name in _MARKS.items() if head.startswith(mark)), None)
-        if marked and not _WIDE_ENCODING.match(encoding):
+        if marked and encoding.lower() in ("utf-8", "utf8"):  # another one was asked for
             notes.append(f"{path.name}: read as {marked}, by its byte order mark")
             encoding = marked
         chunks: Iterable[bytes] = stream
