@@ -17,9 +17,10 @@ from kerasseq.errors import UserError
 HEAD = 2_000
 """Lines that tell the format of a file."""
 
+_MOST = 0.9
 _FORMATS = (
     "CoNLL-U (10 columns, separated by tabs), WORD TAG, WORD POS CHUNK, WORD POS CHUNK ENTITY or "
-    "other columns (a token a line), word/tag or word|pos|ner (a sentence a line), trees in brackets"
+    "other columns (a token a line), word/tag or word|pos|ner (a sentence a line), trees"
 )
 _DOCSTART = "-DOCSTART-"
 _BLANKS = re.compile(r"[ \t]+")
@@ -103,7 +104,7 @@ class ColumnFile:
             return False
         free_text = self.tabs and at_start and len(fields) == 1 and line[1:2] in (" ", "#")
         if (at_start or not fits) and (_comment(line) or free_text):
-            self.notes.count("comment lines skipped")
+            self.notes.count("comment lines skipped", int("global.columns" not in line))
             return True
         raise UserError(
             f"{at}: this line begins with # and has {len(fields)} columns, a token has "
@@ -139,9 +140,9 @@ def parse_columns(
 ) -> Iterator[TaggedSentence]:
     """Reads a token a line. The first lines tell what separates the columns, and what they are.
 
-    Tabs separate, if all of these lines have the same number of them; words may hold blanks then.
-    ``-DOCSTART-`` lines and comments are skipped and counted. ``#`` may be a word (CoNLL-2000 has
-    it).
+    Tabs separate, if nearly all of these lines have the same number of them; words may hold blanks
+    then. ``-DOCSTART-`` lines and comments are skipped and counted. ``#`` may be a word: CoNLL-2000
+    has it.
 
     Args:
         lines: with or without line ends.
@@ -197,8 +198,9 @@ def _sniffed(
     sure = [(number, line) for number, line in tokens if not line.startswith("#")] or tokens
     if not sure:
         return None
-    separators = {line.strip(" \r\n").rstrip(" \t").count("\t") for _, line in sure}
-    tabs = len(separators) == 1 and separators != {0}
+    counts = [line.strip(" \r\n").rstrip(" \t").count("\t") for _, line in sure]
+    # a line that is damaged does not turn a file of tabs into one of blanks: it is refused
+    tabs = counts[0] > 0 and counts.count(counts[0]) >= _MOST * len(counts)
     first, line = sure[0]
     file = ColumnFile(where, tabs, len(split_tabs(line) if tabs else split_blanks(line)), notes)
     if file.width == 1:

@@ -22,7 +22,8 @@ _NO_TAGS = {
 """Names of columns that are no tags of the word."""
 _SPAN = re.compile(r"[BIESUL]-(.+)")
 _CHUNKS = {
-    "ADJP", "ADVP", "CONJP", "INTJ", "LST", "NP", "PP", "PRT", "SBAR", "UCP", "VP", "NC", "PC", "VC",
+    "ADJP", "ADVP", "CONJP", "INTJ", "LST", "NP", "PP", "PRT", "SBAR", "UCP", "VP",
+    "NC", "PC", "VC",
 }  # fmt: skip
 _ENTITIES = re.compile(
     r"(?:PER|LOC|ORG|MISC|GPE|FAC|NORP|DATE|TIME|MONEY|PRODUCT|EVENT|CORP|CREATIVE|CW|GRP|GROUP)",
@@ -124,9 +125,10 @@ class Layout:
     def note(self, separator: str) -> str:
         """For a data report."""
         names = [
-            f"column {name}" if name.isdigit() else name.replace(_EITHER, "xpos or ner")
-            for name in self.fields
+            f"column {position}" if name.isdigit() or name == "word" else name
+            for position, name in enumerate(self.fields, start=1)
         ]
+        names = [name.replace(_EITHER, "xpos or ner") for name in names]
         names[self.word] = "word"
         title = f", as {self.title}" if self.title else ""
         return f"columns: {', '.join(names)} ({separator}{title})"

@@ -18,7 +18,7 @@ _BROWN_MARKS = re.compile(r"(?<=.)(?:-(?:HL?|TL?|NC?))+$")
 _RULE = re.compile(r"={5,}")
 _ALTERNATIVES = re.compile(r"[A-Z]+\$?(?:\|[A-Z]+\$?)+")
 _BRACKETS = ("[", "]")
-_JOINED = {"/": re.compile(r".+/[^/]+"), "|": re.compile(r"[^|]+(?:\|[^|]+){2,}")}
+_JOINED = {"/": re.compile(r".+/[^/]+"), "|": re.compile(r".+(?:\|[^|]+){2}")}
 
 
 def mark_of(lines: Sequence[str]) -> str:
