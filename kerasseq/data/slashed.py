@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from kerasseq.data.brackets import ESCAPE, ESCAPED
@@ -43,7 +44,7 @@ def parse_slashed(
 ) -> Iterator[TaggedSentence]:
     """Reads a sentence a line, ``word/tag word/tag``; the last slash of a token separates.
 
-    If every token has two marks or more, there are as many tags: ``word/pos/ner``. Files with
+    If most tokens have two marks or more, there are as many tags: ``word/pos/ner``. Files with
     brackets and rulers, ``[ The/DT cat/NN ]`` and ``=====``, are the Penn Treebank's: a sentence
     goes on until an empty line there.
 
@@ -62,8 +63,9 @@ def parse_slashed(
     tokens = [token for line in head for token in split_blanks(line)]
     penn = mark == "/" and any(token in _BRACKETS or _RULE.fullmatch(token) for token in tokens)
     parts = [split for token in tokens if (split := _parts(token, mark))]
-    tags = min(map(len, parts), default=2) - 1
-    layout = _layout([_joined(split, tags, mark) for split in parts], tags).asked(asked, where)
+    tags = _number_of_tags(parts)
+    rows_of_head = [_joined(split, tags, mark) for split in parts if len(split) > tags]
+    layout = _layout(rows_of_head, tags).asked(asked, where)
     if tags > 1 or asked.column.isdigit():
         notes.say(layout.note(f"joined by {mark}"))
     rows: list[list[str]] = []
@@ -94,6 +96,12 @@ def _parts(token: str, mark: str) -> list[str]:
         tags -= 1  # the word is a mark: //in
     word = mark.join(pieces[: len(pieces) - tags])
     return [word, *pieces[len(pieces) - tags :]] if tags > 0 and word else []
+
+
+def _number_of_tags(parts: Sequence[Sequence[str]]) -> int:
+    """What most tokens have; a word may hold marks, and a token may be damaged."""
+    counts = Counter(len(split) - 1 for split in parts)
+    return min(counts, key=lambda tags: (-counts[tags], tags), default=1)
 
 
 def _joined(parts: list[str], tags: int, mark: str) -> list[str]:

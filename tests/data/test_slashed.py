@@ -27,7 +27,7 @@ def test_wikiner():
     assert sentence.words == ["Ann", "saw", "|"]
     assert sentence.columns["ner"] == sentence.columns["3"] == ["I-PER", "O", "O"]
     assert notes == ["columns: word, xpos, ner (joined by |, as CoNLL-2002)"]
-    with pytest.raises(UserError, match=r"here:2: 'b|N' is not of the form word|tag|tag"):
+    with pytest.raises(UserError, match=r"here:2: 'b\|N' is not of the form word\|tag\|tag"):
         read(*lines, "b|N", mark="|")
 
 
