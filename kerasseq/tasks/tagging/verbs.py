@@ -65,7 +65,7 @@ def tag(task: Task, options: Namespace) -> None:
     show = {"table": _table, "json": _json, "conllu": _conllu(column)}[options.output]
     for item, answer in answered:
         # CoNLL-U has no empty sentences, but comments
-        if answer["tokens"] or item.source or options.output != "conllu":
+        if answer["tokens"] or item.source is not None or options.output != "conllu":
             say(show(item, answer))
 
 
@@ -124,7 +124,7 @@ def _json(item: Item, answer: Mapping[str, Any]) -> str:
 def _conllu(column: str) -> Callable[[Item, Mapping[str, Any]], str]:
     def show(item: Item, answer: Mapping[str, Any]) -> str:
         shares = [f"TagProbability={share:.4f}" for share in answer["probabilities"]]
-        if item.source:
+        if item.source is not None:
             lines = item.source.with_column(column, answer["tags"], shares)
         else:
             text = None if item.words is not None else item.text

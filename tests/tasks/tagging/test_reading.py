@@ -7,9 +7,12 @@ import pytest
 from kerasseq.data import conllu
 from kerasseq.data.corpus import Corpus
 from kerasseq.data.examples import TaggedSentence
+from kerasseq.data.layouts import Asked
 from kerasseq.errors import UserError
 from kerasseq.tasks.tagging.data import cut_corpus
 from kerasseq.tasks.tagging.reading import read_path, with_column
+from kerasseq.tasks.tagging.settings import TaggingSettings
+from kerasseq.tasks.tagging.task import PosTagging
 from tests.tasks.conftest import benchmark
 
 CONLLU = """# newdoc id = made-up
@@ -98,6 +101,45 @@ def test_a_folder_keeps_its_splits(tmp_path):
         "test": "xy_test-ud-test",
     }
     assert corpus.notes[0] == "3 multi-word tokens skipped (their words are kept)"
+
+
+def test_suffixes_in_any_case_and_splits_as_suffixes(tmp_path):
+    write(tmp_path / "ESP.TRAIN", CHUNKED)
+    write(tmp_path / "esp.dev.gz", CHUNKED, compress=True)
+    write(tmp_path / "emerging.test.annotated", CHUNKED)
+    write(tmp_path / "train.md", "not data")
+    assert sizes(read_path(tmp_path, "utf-8")) == {
+        "train": (2, 3), "validation": (2, 3), "test": (2, 3)
+    }  # fmt: skip
+    upper = write(tmp_path / "A.CONLLU", CONLLU)
+    assert words(read_path(upper, "utf-8").splits["all"])[1] == ["Oui"]
+    assert words(read_path(write(tmp_path / "notes.anything", CHUNKED), "utf-8").splits["all"]) == [
+        ["The", "end"], ["Yes"]
+    ]  # fmt: skip
+
+
+def test_a_column_by_its_number_or_by_the_name_in_the_file(tmp_path):
+    path = write(tmp_path / "a.txt", "a X B-thing\nb Y O\n")
+    with pytest.raises(UserError, match=r"no column 'ner'; it has xpos, 3 .*: --column 3 takes"):
+        with_column(read_path(path, "utf-8"), "ner")
+    corpus = with_column(read_path(path, "utf-8", Asked("3")), "3")
+    assert corpus.splits["all"][0].columns["3"] == ["B-thing", "O"]
+    path = write(tmp_path / "a.cupt", "# global.columns = ID FORM PARSEME:MWE\n1\ta\t*\n")
+    corpus = with_column(read_path(path, "utf-8"), "parseme:mwe")
+    assert corpus.splits["all"][0].columns == {"parseme:mwe": ["*"]}
+
+
+def test_the_setting_word_column(tmp_path):
+    path = write(tmp_path / "a.txt", "DT The\nNN end\n")
+    settings = TaggingSettings(column="1", word_column="2")
+    (sentence,) = PosTagging().read(settings, str(path), download=False).splits["all"]
+    assert (sentence.words, sentence.columns["1"]) == (["The", "end"], ["DT", "NN"])
+    brown = write(tmp_path / "ca01", "a/at\n")
+    for source in (str(brown), "embedded"):
+        with pytest.raises(UserError, match=r"no columns to choose .* leave --word_column out"):
+            PosTagging().read(settings, source, download=False)
+    with pytest.raises(UserError, match="column is empty"):
+        TaggingSettings(column="")
 
 
 def test_plain_names_of_splits(tmp_path):
