@@ -10,8 +10,9 @@ from kerasseq.errors import UserError
 
 _SPLITS = {
     "train": r"train(?:ing)?|trn",
-    "validation": r"(?:news)?(?:dev(?:el(?:opment)?)?|valid(?:ation)?|val)|eval(?:uation)?",
-    "test": r"(?:news)?test(?:ing)?|tst",
+    "validation": r"(?:news)?(?:dev(?:el(?:opment)?)?|valid(?:ation)?|val)|eval(?:uation)?"
+    "|testa",  # CoNLL-2002 and 2003
+    "test": r"(?:news)?test(?:ing)?|tst|testb",
 }
 _SPLIT_WORD = {
     split: re.compile(rf"(?:{names})(?:19|20)?\d{{0,2}}") for split, names in _SPLITS.items()

@@ -141,8 +141,8 @@ def text_lines(path: Path, encoding: str, notes: list[str] | None = None) -> Ite
 def ended_lines(path: Path, encoding: str, notes: list[str] | None = None) -> Iterator[str]:
     """The lines of a text file (``.gz`` too) with their ends, one by one, as they are.
 
-    A byte order mark of UTF-16 or UTF-32 says the encoding, where UTF-8 was expected. Where lines end with a carriage return
-    alone, as old spreadsheets write them, it becomes a line feed.
+    A byte order mark of UTF-16 or UTF-32 says the encoding, where UTF-8 was expected. Where lines
+    end with a carriage return alone, as old spreadsheets write them, it becomes a line feed.
 
     Args:
         path: of the file.

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kerasseq.data.conllu import from_words, parse
+from kerasseq.data.layouts import Asked
 from kerasseq.errors import UserError
 
 
@@ -166,3 +167,36 @@ def test_a_note_takes_the_place_of_one_of_its_name():
     (one,) = sentences("1\tA\ta\tDET\tD\t_\t0\troot\t_\tP=0.5|SpaceAfter=No")
     line = one.with_column("upos", ["X"], ["P=0.9"])[0]
     assert line == "1\tA\ta\tX\tD\t_\t0\troot\t_\tSpaceAfter=No|P=0.9"
+
+
+def test_comments_alone_are_given_if_they_are_wanted():
+    lines = ["# alone", "", word(1, "a"), "", "# the end"]
+    assert [one.lines for one in sentences(*lines)] == [[word(1, "a")]]
+    given = list(parse(lines, "here", comments=True))
+    assert [one.lines for one in given] == [["# alone"], [word(1, "a")], ["# the end"]]
+    assert [len(one) for one in given] == [0, 1, 0]
+    assert given[0].with_column("upos", [], []) == ["# alone"]
+
+
+def test_blanks_at_the_end_of_a_field():
+    (sentence,) = sentences(word(1, "a ", "X ")[:-1] + "_ ")
+    assert (sentence.tagged().words, sentence.tagged().columns["upos"]) == (["a"], ["X"])
+    assert sentence.trimmed == 2
+    (line,) = sentence.with_column("upos", ["Y"], ["P=1"])
+    assert line.split("\t")[9] == "P=1"
+
+
+def test_the_words_may_be_in_another_column():
+    line = "# text = Cats", "1\tCats\tcat\tNOUN\t_\t_\t_\t_\t_\t_"
+    (sentence,) = sentences(*line)
+    lemmas = sentence.tagged(Asked("4", "lemma"))
+    assert (lemmas.words, lemmas.text, lemmas.columns["4"]) == (["cat"], None, ["NOUN"])
+
+
+def test_columns_by_name():
+    lines = ["# global.columns = ID FORM UPOS MISC X:Y", "1\ta\tX\tA=1\t*"]
+    (sentence,) = sentences(*lines)
+    assert sentence.tagged().columns == {"upos": ["X"], "x:y": ["*"]}
+    assert sentence.with_column("x:y", ["1"], ["P=1"])[1] == "1\ta\tX\tA=1|P=1\t1"
+    with pytest.raises(UserError, match="the file has no column FEATS to write to; it has ID, "):
+        sentence.with_column("feats", ["1"])

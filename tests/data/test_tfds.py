@@ -1,4 +1,5 @@
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -9,6 +10,8 @@ from kerasseq.errors import UserError
 from kerasseq.tasks.language_model.tfds import read_tfds as read_text
 from kerasseq.tasks.sentiment.reading import Columns
 from kerasseq.tasks.sentiment.tfds import read_tfds as read_labelled
+from kerasseq.tasks.tagging.settings import NerSettings
+from kerasseq.tasks.tagging.task import Ner
 from kerasseq.tasks.tagging.tfds import read_tfds as read_tagged
 from kerasseq.tasks.translation.tfds import read_tfds as read_parallel
 
@@ -238,6 +241,33 @@ def test_chunks_and_hidden_tags(tmp_path, monkeypatch):
         ("The", "end"): {"xpos": ["DT", "NN"], "chunk": ["B-NP", "I-NP"]},
         ("Yes",): {"xpos": ["_"], "chunk": ["O"]},
     }
+
+
+def test_entities_of_conll2003(tmp_path, monkeypatch):
+    """With the features, and the names of tags, that TFDS' own data set has."""
+    monkeypatch.setattr(tfds.core.constants, "DATA_DIR", str(tmp_path))
+    from tensorflow_datasets.core.dataset_builders.conll import conll_dataset_builder_utils
+
+    row = {"tokens": ["Ann", "ran"], "pos": ["NNP", "VBD"], "chunks": ["B-NP", "B-VP"]}
+    tfds.dataset_builders.AdhocBuilder(
+        name="tiny_conll",
+        version="1.0.0",
+        features=tfds.features.FeaturesDict(
+            conll_dataset_builder_utils.CONLL_2003_ORDERED_FEATURES
+        ),
+        split_datasets={"train": [(0, row | {"ner": ["B-PER", "O"]})],
+                        "dev": [(0, row | {"ner": ["B-ORG", "O"]})]},
+        data_dir=tmp_path,
+    ).download_and_prepare()  # fmt: skip
+    settings = NerSettings(data="tfds:tiny_conll")
+    corpus = Ner().read(settings, settings.data, download=False)
+    assert list(corpus.splits) == ["train", "validation"]
+    assert corpus.splits["train"][0].words == ["Ann", "ran"]
+    assert corpus.splits["train"][0].columns == {
+        "xpos": ["NNP", "VBD"], "chunk": ["B-NP", "B-VP"], "ner": ["B-PER", "O"],
+    }  # fmt: skip
+    with pytest.raises(UserError, match="tfds:tiny_conll: its sentences have no columns to choose"):
+        Ner().read(replace(settings, word_column="2"), settings.data, download=False)
 
 
 def test_a_set_without_tagged_sentences(data_dir):

@@ -5,72 +5,59 @@ from __future__ import annotations
 import io
 import itertools
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
-from kerasseq.data import conllu
-from kerasseq.data.columns import (
-    LAYOUTS,
-    parse_columns,
-    parse_slashed,
-    simplify_brown,
-    split_blanks,
-)
 from kerasseq.data.corpus import WHOLE, Corpus, ordered
-from kerasseq.data.examples import COLUMNS, TaggedSentence
+from kerasseq.data.examples import TaggedSentence
 from kerasseq.data.folders import (
     files_in,
     is_archive,
     single_files,
     split_files,
+    split_of,
+    stem,
     suffix,
     unused_notes,
 )
+from kerasseq.data.layouts import FREE, Asked
 from kerasseq.data.reading import archive_files, decoded_lines, open_lines, reader, text_lines
+from kerasseq.data.slashed import parse_slashed, simplify_brown
+from kerasseq.data.tagged_files import CONLLU, SUFFIXES, TaggedReader, check_free_word
 from kerasseq.errors import UserError
 from kerasseq.tasks.tagging.iob import iob2, is_iob
 
-Parser = Callable[[Iterable[str], str], Iterator[TaggedSentence]]
-
-_SUFFIXES = (".conllu", ".txt", ".conll", ".tsv", ".pos")
 _BROWN_FILE = re.compile(r"c[a-r][0-9]{2}")
-_FORMATS = (
-    "CoNLL-U (10 columns, separated by tabs), WORD TAG, WORD POS CHUNK or WORD POS CHUNK ENTITY "
-    "(a token a line), word/tag word/tag (a sentence a line)"
-)
-# in CoNLL-U alone; a CoNLL-2000 file may begin with the token "#"
-_COMMENT = re.compile(r"#\s*(?:newdoc|newpar|[\w.:]+(?:\s+\w+)?\s*=\s)")
-_SLASHED = re.compile(r".+/[^/]+")
 
 
 @reader
-def read_path(path: Path, encoding: str) -> Corpus[TaggedSentence]:
-    """Reads tagged sentences from a file or folder in one of the known layouts.
+def read_path(path: Path, encoding: str, asked: Asked = FREE) -> Corpus[TaggedSentence]:
+    """Reads tagged sentences from a file or folder in one of the known formats.
 
     Args:
-        path: a ``.conllu`` file, or a ``.txt``, ``.conll``, ``.tsv`` or ``.pos`` file whose first
-            line tells the format (each also ``.gz``); a folder of them with ``train`` and maybe
-            ``dev`` and ``test`` in their names; or the Brown corpus, unpacked or as ``.tar.gz``.
+        path: a ``.conllu`` file, or any other whose first lines tell the format (each also
+            ``.gz``); a folder of them with ``train`` and maybe ``dev`` and ``test`` in their names;
+            or the Brown corpus, unpacked or as ``.tar.gz``.
         encoding: of text files.
+        asked: columns that the settings name.
 
     Returns:
         The splits that the source has; a file alone and the Brown corpus are the split ``all``.
 
     Raises:
-        UserError: if the path is missing, damaged, or in no known layout.
+        UserError: if the path is missing, damaged, or in no known format.
     """
     if path.is_dir():
-        return _read_folder(path, encoding)
+        return _read_folder(path, encoding, asked)
     if is_archive(path):
+        check_free_word(asked, f"{path}: the files of the Brown corpus")
         return _read_brown_archive(path, encoding)
     if _BROWN_FILE.fullmatch(path.name):
+        check_free_word(asked, f"{path}: the files of the Brown corpus")
         return _brown_corpus(str(path), _brown_files([path]), encoding)
-    if suffix(path) in _SUFFIXES:
-        return _corpus(path, {WHOLE: path}, encoding)
-    raise UserError(f"{path}: not a {', '.join(_SUFFIXES)} file (or .gz of one), nor a .tar.gz")
+    return _corpus(path, {WHOLE: path}, encoding, asked)
 
 
 def with_column(corpus: Corpus[TaggedSentence], column: str) -> Corpus[TaggedSentence]:
@@ -84,9 +71,11 @@ def with_column(corpus: Corpus[TaggedSentence], column: str) -> Corpus[TaggedSen
         if column not in present:
             some = any(column in others for others in columns.values())
             where = f" in its {split} split" if some else ""
+            numbers = [name for name in present if name.isdigit()]
+            cure = f": --column {numbers[-1]} takes what has no name" if numbers else ""
             raise UserError(
                 f"{corpus.source} has no column {column!r}{where}; it has "
-                f"{', '.join(present) or 'none'} (the setting column chooses)"
+                f"{', '.join(present) or 'none'} (the setting column chooses{cure})"
             )
     sentences = itertools.chain.from_iterable(corpus.splits.values())
     if not is_iob({tag for sentence in sentences for tag in sentence.columns[column]}):
@@ -108,11 +97,11 @@ def with_column(corpus: Corpus[TaggedSentence], column: str) -> Corpus[TaggedSen
 def without_blank_columns(corpus: Corpus[TaggedSentence]) -> Corpus[TaggedSentence]:
     """The corpus without the columns in which every value is ``_``, which its notes name."""
     sentences = list(itertools.chain.from_iterable(corpus.splits.values()))
+    names = dict.fromkeys(name for sentence in sentences for name in sentence.columns)
     blank = [
         name
-        for name in COLUMNS
-        if any(name in sentence.columns for sentence in sentences)
-        and all(set(sentence.columns.get(name, ())) <= {"_"} for sentence in sentences)
+        for name in names
+        if all(set(sentence.columns.get(name, ())) <= {"_"} for sentence in sentences)
     ]
     if not blank:
         return corpus
@@ -126,82 +115,56 @@ def without_blank_columns(corpus: Corpus[TaggedSentence]) -> Corpus[TaggedSenten
     return Corpus(corpus.source, splits, [*corpus.notes, *notes])
 
 
-def _read_folder(path: Path, encoding: str) -> Corpus[TaggedSentence]:
+def _read_folder(path: Path, encoding: str, asked: Asked) -> Corpus[TaggedSentence]:
     files = files_in(path)
     brown = [file for file in files if _BROWN_FILE.fullmatch(file.name)]
     if brown:
+        check_free_word(asked, f"{path}: the files of the Brown corpus")
         return _brown_corpus(str(path), _brown_files(brown), encoding)
-    if any(suffix(file) == ".conllu" for file in files):
+    if any(_suffix(file) in CONLLU for file in files):
         # releases of Universal Dependencies have the raw text beside it, as .txt
-        files = [file for file in files if suffix(file) == ".conllu"]
-    chosen = single_files(split_files(path, (file for file in files if suffix(file) in _SUFFIXES)))
+        files = [file for file in files if _suffix(file) in CONLLU]
+    chosen = single_files(split_files(path, filter(_may_be_tagged, files)))
     if not chosen:
         raise UserError(
-            f"{path}: no {', '.join(_SUFFIXES)} file (or .gz of one) with train, dev or test in "
+            f"{path}: no {', '.join(SUFFIXES)} file (or .gz of one) with train, dev or test in "
             "its name, and no file of the Brown corpus (ca01 ... cr09)"
         )
-    corpus = _corpus(path, chosen, encoding)
+    corpus = _corpus(path, chosen, encoding, asked)
     return replace(corpus, notes=[*corpus.notes, *unused_notes(path, chosen.values())])
 
 
-def _corpus(source: Path, files: dict[str, Path], encoding: str) -> Corpus[TaggedSentence]:
-    skipped: Counter[str] = Counter()
+def _suffix(file: Path) -> str:
+    return suffix(file).lower()
+
+
+def _may_be_tagged(file: Path) -> bool:
+    """Whether a file of a folder is taken: by its suffix, or by a split as in ``esp.train``."""
+    last = _suffix(file).removeprefix(".") or stem(file)
+    return _suffix(file) in SUFFIXES or split_of(last) is not None
+
+
+def _corpus(
+    source: Path, files: dict[str, Path], encoding: str, asked: Asked
+) -> Corpus[TaggedSentence]:
+    tagged = TaggedReader(asked)
     splits = {
-        split: list(read_file(file, encoding, skipped)) for split, file in ordered(files).items()
+        split: list(read_file(file, encoding, tagged)) for split, file in ordered(files).items()
     }
-    notes = [f"{count:,} {what}" for what, count in skipped.items() if count]
-    return without_blank_columns(Corpus(str(source), splits, notes))
+    return without_blank_columns(Corpus(str(source), splits, tagged.notes.lines()))
 
 
-def read_file(path: Path, encoding: str, skipped: Counter[str]) -> Iterator[TaggedSentence]:
-    """The sentences of a file, one by one; what is skipped is counted.
+def read_file(path: Path, encoding: str, tagged: TaggedReader) -> Iterator[TaggedSentence]:
+    """The sentences of a file, one by one.
 
     Raises:
         UserError: if there is none, or a line is not of the file's format.
     """
-
-    def parse_conllu(lines: Iterable[str], where: str) -> Iterator[TaggedSentence]:
-        for sentence in conllu.parse(lines, where):
-            skipped["multi-word tokens skipped (their words are kept)"] += len(sentence.multiword)
-            skipped["empty nodes skipped"] += sentence.empty_nodes
-            yield sentence.tagged()
-
-    lines: Iterator[str] = text_lines(path, encoding)
-    parser: Parser = parse_conllu
-    if suffix(path) != ".conllu":
-        parser, lines = _sniffed(lines, str(path), parse_conllu)
     sentence = None
-    for sentence in parser(lines, str(path)):
+    for sentence in tagged.read(text_lines(path, encoding), str(path), _suffix(path)):
         yield sentence
     if sentence is None:
         raise UserError(f"{path} has no sentence")
-
-
-def _sniffed(
-    lines: Iterator[str], where: str, parse_conllu: Parser
-) -> tuple[Parser, Iterator[str]]:
-    """The parser for what the first line with a token looks like, and all lines."""
-    seen: list[str] = []
-    for line in lines:
-        seen.append(line)
-        fields = split_blanks(line)
-        if not fields or fields[0] == "-DOCSTART-" or _COMMENT.match(line):
-            continue
-        if line.count("\t") == conllu.FIELDS - 1:
-            parser = parse_conllu
-        elif all(_SLASHED.fullmatch(field) for field in fields):
-            parser = parse_slashed
-        elif len(fields) in LAYOUTS:
-            parser = parse_columns
-        elif len(fields) == conllu.FIELDS and fields[0][0].isdigit():
-            parser = parse_conllu  # blanks took the place of tabs
-        else:
-            raise UserError(
-                f"{where}:{len(seen)}: {len(fields)} columns, which is none of the formats known: "
-                f"{_FORMATS}"
-            )
-        return parser, itertools.chain(seen, lines)
-    raise UserError(f"{where} has no sentence")
 
 
 def _brown_files(files: list[Path]) -> Iterator[tuple[str, list[bytes]]]:

@@ -57,8 +57,12 @@ class ModelSettings(Settings):
 class TaggingSettings(TaskSettings):
     """What is trained, on what."""
 
-    column: Literal["upos", "xpos", "feats", "chunk", "ner"] = "upos"
-    """Column of tags that is predicted."""
+    column: str = "upos"
+    """Column of tags that is predicted: upos, xpos, feats, chunk, ner, another name that the file
+    gives to it, or its number from 1."""
+    word_column: str = ""
+    """Column of words, by a name that the file gives to it, or its number from 1; empty: what the
+    format says."""
     held_out: float = setting(0.1, gt=0, lt=0.5)
     """Share of the validation split, and of the test split where the data has none."""
     label_smoothing: float = setting(0.0, ge=0, lt=1)
@@ -70,6 +74,11 @@ class TaggingSettings(TaskSettings):
         TrainingSettings, epochs=16, learning_rate=4e-3, average=0.998, patience=5
     )
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.column:
+            raise UserError("column is empty: give the name of a column of tags, or its number")
+
 
 @dataclass(frozen=True)
 class NerSettings(TaggingSettings):
@@ -77,8 +86,8 @@ class NerSettings(TaggingSettings):
 
     data: str = ""
     """Where the data is: a path, or tfds:NAME; no package has a corpus of named entities."""
-    column: Literal["upos", "xpos", "feats", "chunk", "ner"] = "ner"
-    """Column of tags that is predicted."""
+    column: str = "ner"
+    """Column of tags that is predicted: ner, another name, or its number from 1."""
     model: ModelSettings = group(ModelSettings, output="crf")
     training: TrainingSettings = group(
         TrainingSettings, epochs=16, learning_rate=4e-3, average=0.998, patience=5, monitor="f1"

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from kerasseq.app.task import Task
 from kerasseq.data.corpus import Corpus
 from kerasseq.data.examples import TaggedSentence
-from kerasseq.data.sources import EMBEDDED, read_source
+from kerasseq.data.layouts import Asked
+from kerasseq.data.sources import EMBEDDED, paths_of, read_source
 from kerasseq.errors import UserError
 from kerasseq.tasks.tagging.data import (
     Assets,
@@ -62,8 +63,8 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
     prediction_class = Prediction
     run_class = "kerasseq.tasks.tagging.run:TaggingRun"
     goals = {"accuracy": "max", "unseen": "max", "f1": "max"}
-    data_settings = (*Task.data_settings, "held_out", "column", "words")
-    reading_settings = (*Task.reading_settings, "column")
+    data_settings = (*Task.data_settings, "held_out", "column", "word_column", "words")
+    reading_settings = (*Task.reading_settings, "column", "word_column")
     search_space = {
         "training.learning_rate": Range(1e-3, 1e-2, log=True),
         "model.output": Choice(("softmax", "crf")),
@@ -85,15 +86,19 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
         download: bool,
         assets: Assets | None = None,
     ) -> Corpus[TaggedSentence]:
+        from kerasseq.data.tagged_files import check_free_word
         from kerasseq.tasks.tagging.embedded import turkish_treebank
         from kerasseq.tasks.tagging.reading import read_path, with_column
         from kerasseq.tasks.tagging.tfds import read_tfds
 
+        asked = Asked(settings.column, settings.word_column)
+        if not paths_of(source):
+            check_free_word(asked, f"{source}: its sentences")
         corpus = read_source(
             source,
             embedded=turkish_treebank,
             tfds=partial(read_tfds, download=download),
-            path=partial(read_path, encoding=settings.encoding),
+            path=partial(read_path, encoding=settings.encoding, asked=asked),
         )
         return with_column(corpus, settings.column)
 

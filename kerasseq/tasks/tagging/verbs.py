@@ -57,13 +57,15 @@ def tag(task: Task, options: Namespace) -> None:
         trained = load_run(task, Path(options.run))
         column = trained.settings.column
         answered = _by_run(trained.use, items)
-    if options.output == "conllu" and column not in conllu.COLUMNS:
+    as_read = options.input == "conllu" and not column.isdigit()  # its header may name it
+    if options.output == "conllu" and column not in conllu.COLUMNS and not as_read:
         raise UserError(
             f"--output conllu has no place for the column {column!r}; give table or json"
         )
     show = {"table": _table, "json": _json, "conllu": _conllu(column)}[options.output]
     for item, answer in answered:
-        if answer["tokens"] or options.output != "conllu":  # CoNLL-U has no empty sentences
+        # CoNLL-U has no empty sentences, but comments
+        if answer["tokens"] or item.source is not None or options.output != "conllu":
             say(show(item, answer))
 
 
@@ -71,7 +73,9 @@ def _items(lines: Iterator[str], options: Namespace) -> Iterator[Item]:
     if options.input == "conllu":
         if options.texts:
             raise UserError("--input conllu reads a --file or standard input, no arguments")
-        for sentence in conllu.parse(lines, options.file or "standard input"):
+        where = options.file or "standard input"
+        # comments that stand alone come back with the rest; a table has no place for them
+        for sentence in conllu.parse(lines, where, comments=options.output == "conllu"):
             yield Item(words=sentence.tagged().words, source=sentence)
     elif options.input == "tokens":
         for line in lines:
@@ -120,7 +124,7 @@ def _json(item: Item, answer: Mapping[str, Any]) -> str:
 def _conllu(column: str) -> Callable[[Item, Mapping[str, Any]], str]:
     def show(item: Item, answer: Mapping[str, Any]) -> str:
         shares = [f"TagProbability={share:.4f}" for share in answer["probabilities"]]
-        if item.source:
+        if item.source is not None:
             lines = item.source.with_column(column, answer["tags"], shares)
         else:
             text = None if item.words is not None else item.text

@@ -7,9 +7,12 @@ import pytest
 from kerasseq.data import conllu
 from kerasseq.data.corpus import Corpus
 from kerasseq.data.examples import TaggedSentence
+from kerasseq.data.layouts import Asked
 from kerasseq.errors import UserError
 from kerasseq.tasks.tagging.data import cut_corpus
 from kerasseq.tasks.tagging.reading import read_path, with_column
+from kerasseq.tasks.tagging.settings import TaggingSettings
+from kerasseq.tasks.tagging.task import PosTagging
 from tests.tasks.conftest import benchmark
 
 CONLLU = """# newdoc id = made-up
@@ -77,9 +80,8 @@ def test_the_first_word_may_be_a_number_sign(tmp_path):
 
 def test_another_encoding(tmp_path):
     path = write(tmp_path / "a.txt", "für\tAPPR\n\nÄhre\tNN\n".encode("utf-16"))
-    with pytest.raises(UserError, match=r"a.txt:1 is not utf-8: byte 0xff .* --encoding"):
-        read_path(path, "utf-8")
-    assert words(read_path(path, "utf-16").splits["all"]) == [["für"], ["Ähre"]]
+    for encoding in ("utf-8", "utf-16"):  # its byte order mark says it
+        assert words(read_path(path, encoding).splits["all"]) == [["für"], ["Ähre"]]
     path = write(path, "für\tAPPR\n".encode("latin-1"))
     assert words(read_path(path, "latin-1").splits["all"]) == [["für"]]
     with pytest.raises(UserError, match="unknown encoding 'klingon'"):
@@ -98,6 +100,45 @@ def test_a_folder_keeps_its_splits(tmp_path):
         "test": "xy_test-ud-test",
     }
     assert corpus.notes[0] == "3 multi-word tokens skipped (their words are kept)"
+
+
+def test_suffixes_in_any_case_and_splits_as_suffixes(tmp_path):
+    write(tmp_path / "ESP.TRAIN", CHUNKED)
+    write(tmp_path / "esp.dev.gz", CHUNKED, compress=True)
+    write(tmp_path / "emerging.test.annotated", CHUNKED)
+    write(tmp_path / "train.md", "not data")
+    assert sizes(read_path(tmp_path, "utf-8")) == {
+        "train": (2, 3), "validation": (2, 3), "test": (2, 3)
+    }  # fmt: skip
+    upper = write(tmp_path / "A.CONLLU", CONLLU)
+    assert words(read_path(upper, "utf-8").splits["all"])[1] == ["Oui"]
+    assert words(read_path(write(tmp_path / "notes.anything", CHUNKED), "utf-8").splits["all"]) == [
+        ["The", "end"], ["Yes"]
+    ]  # fmt: skip
+
+
+def test_a_column_by_its_number_or_by_the_name_in_the_file(tmp_path):
+    path = write(tmp_path / "a.txt", "a X B-thing\nb Y O\n")
+    with pytest.raises(UserError, match=r"no column 'ner'; it has xpos, 3 .*: --column 3 takes"):
+        with_column(read_path(path, "utf-8"), "ner")
+    corpus = with_column(read_path(path, "utf-8", Asked("3")), "3")
+    assert corpus.splits["all"][0].columns["3"] == ["B-thing", "O"]
+    path = write(tmp_path / "a.cupt", "# global.columns = ID FORM PARSEME:MWE\n1\ta\t*\n")
+    corpus = with_column(read_path(path, "utf-8"), "parseme:mwe")
+    assert corpus.splits["all"][0].columns == {"parseme:mwe": ["*"]}
+
+
+def test_the_setting_word_column(tmp_path):
+    path = write(tmp_path / "a.txt", "DT The\nNN end\n")
+    settings = TaggingSettings(column="1", word_column="2")
+    (sentence,) = PosTagging().read(settings, str(path), download=False).splits["all"]
+    assert (sentence.words, sentence.columns["1"]) == (["The", "end"], ["DT", "NN"])
+    brown = write(tmp_path / "ca01", "a/at\n")
+    for source in (str(brown), "embedded"):
+        with pytest.raises(UserError, match=r"no columns to choose .* leave --word_column out"):
+            PosTagging().read(settings, source, download=False)
+    with pytest.raises(UserError, match="column is empty"):
+        TaggingSettings(column="")
 
 
 def test_plain_names_of_splits(tmp_path):
@@ -119,7 +160,6 @@ def test_plain_names_of_splits(tmp_path):
         ("a.txt", "\n \n", "a.txt has no sentence"),
         ("a.txt", "-DOCSTART- -X- O\n", "a.txt has no sentence"),
         ("a.txt", "\nalone\n", "a.txt:2: 1 columns, which is none of the formats known: CoNLL-U"),
-        ("a.txt", "a b c d e\n", "a.txt:1: 5 columns, which is none of the formats known"),
         ("a.txt", "a/b c\na/b c d\n", "a.txt:2: 3 columns, but the first token has 2"),
         ("a.txt", "a/b c/d\nplain\n", "a.txt:2: 'plain' is not of the form word/tag"),
         ("a.conllu", "1\ta\n", "a.conllu:1: 2 columns, but CoNLL-U has 10"),
@@ -127,7 +167,7 @@ def test_plain_names_of_splits(tmp_path):
         ("a.conllu.gz", b"not gzip", "damaged or truncated"),
         ("a.conllu.gz", gzip.compress(CONLLU.encode(), mtime=0)[:60], "damaged or truncated"),
         ("a.tar.gz", b"\x1f\x8b\x08\x00garbage", "damaged or truncated"),
-        ("a.docx", "hello", "not a .conllu, .txt, .conll, .tsv, .pos file"),
+        ("a.docx", "hello", "a.docx:1: 1 columns, which is none of the formats known"),
         ("ca01", "\n", "no sentence of the Brown corpus"),
     ],
 )

@@ -188,6 +188,29 @@ def test_conllu_comes_back_with_every_line_it_had(trained, tmp_path):
     assert after[3].split("\t")[9].startswith("Gloss=eux|")
 
 
+def test_comments_that_stand_alone_come_back(trained, tmp_path):
+    path = tmp_path / "a.conllu"
+    path.write_text(f"# a licence\n\n{CONLLU}\n# the end\n", encoding="utf-8")
+    where = ["tag", "--file", path, "--input", "conllu", *run_of(trained)]
+    blocks = call(*where, "--output", "conllu").split("\n\n")
+    assert [blocks[0], *blocks[-2:]] == ["# a licence", "# the end", ""]
+    assert len(blocks) == 5
+    assert len(call(*where, "--output", "json").splitlines()) == 2
+
+
+def test_columns_of_conllu_plus_stay_where_they_are(trained, tmp_path):
+    path = tmp_path / "a.conllup"
+    path.write_text("# global.columns = ID MISC FORM X:Y UPOS\n1\t_ \tthe\t*\tX\n")
+    where = ["tag", "--file", path, "--input", "conllu", "--output", "conllu", *run_of(trained)]
+    first, line, _ = call(*where).split("\n", 2)
+    assert first == "# global.columns = ID MISC FORM X:Y UPOS"
+    assert re.fullmatch(r"1\tTagProbability=[01]\.\d{4}\tthe\t\*\tDET", line)
+    path.write_text("# global.columns = ID FORM UPOS\n1\tthe\tX\n")
+    assert "the file has no column MISC to write to; it has ID, FORM, UPOS: give --output" in call(
+        *where, status=2
+    )
+
+
 def test_text_becomes_conllu_with_its_text(trained):
     printed = call("tag", "they  walk the walk.", "", "--output", "conllu", *run_of(trained))
     lines = printed.splitlines()
