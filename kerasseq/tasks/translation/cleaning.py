@@ -149,9 +149,7 @@ def _one_target_each(corpus: Corpus[Pair]) -> Corpus[Pair]:
     further = sum(len(pair.further) for pair in train)
     if not further:
         return corpus
-    pairs = [
-        Pair(pair.source, target, pair.group) for pair in train for target in pair.references
-    ]
+    pairs = [Pair(pair.source, target, pair.group) for pair in train for target in pair.references]
     note = f"{further:,} further references in train: each is a pair of its own"
     return replace(corpus, splits={**corpus.splits, "train": pairs}, notes=[*corpus.notes, note])
 

@@ -59,7 +59,7 @@ def bleu(hypotheses: Sequence[str], references: Sequence[References], language: 
     return bleu_metric(language).corpus_score(hypotheses, streams(references)).score
 
 
-def streams(references: Sequence[References]) -> list[list[str | None]]:
+def streams(references: Sequence[References]) -> list[list[Any]]:
     """References as sacrebleu takes them: the first of all sentences, the second of all, ...
 
     Where a sentence has fewer, there is None: sacrebleu leaves it out of that sentence's
@@ -87,7 +87,7 @@ def _seeded(seed: int) -> Iterator[None]:
             os.environ[name] = before
 
 
-def check_columns(sources: Sequence[str], *columns: Sequence[str]) -> None:
+def check_columns(sources: Sequence[str], *columns: Sequence[Any]) -> None:
     """Raises:
     ValueError: if there is no sentence, or the columns do not correspond.
     """
@@ -125,7 +125,10 @@ def figures(result: Any) -> dict[str, Any]:
 
 
 def by_length(
-    hypotheses: Sequence[str], references: Sequence[References], sources: Sequence[str], language: str
+    hypotheses: Sequence[str],
+    references: Sequence[References],
+    sources: Sequence[str],
+    language: str,
 ) -> list[dict[str, Any]]:
     """BLEU by the number of words of the source sentence; an empty one is in the first bin."""
     # where no n-gram of an order exists, as in a bin of sentences of two words, BLEU would be 0;

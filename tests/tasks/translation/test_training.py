@@ -101,10 +101,15 @@ def test_evaluate_another_split_and_other_data(trained, tmp_path):
 
 
 def test_evaluate_on_tables_where_files_were_trained_on(trained, table, tmp_path):
-    assert "150 sentences" in call("evaluate", *run_of(trained), "--on", table)
+    line = call("evaluate", *run_of(trained), "--on", table, status=2)
+    assert "its columns do not say which is the source" in line
+    assert "(en to xx)" in line
+    assert "--source 1 --target 2" in line
+    columns = ["--source", "1", "--target", "2"]
+    assert "150 sentences" in call("evaluate", *run_of(trained), "--on", table, *columns)
     write_table(tmp_path / "train.tsv", pairs(10, 1))
     write_table(tmp_path / "test.tsv", pairs(7, 2))
-    printed = call("evaluate", *run_of(trained), "--on", tmp_path, "--split", "test")
+    printed = call("evaluate", *run_of(trained), "--on", tmp_path, "--split", "test", *columns)
     assert "7 sentences" in printed
 
 
@@ -159,7 +164,8 @@ def test_errors_and_tables(trained, tmp_path):
 def test_the_direction_of_other_data_is_its_own(trained, tmp_path):
     write_table(tmp_path / "turned.tsv", [(b, a) for a, b in pairs(20, 5)])
     write_table(tmp_path / "straight.tsv", pairs(20, 5))
-    straight = call("evaluate", *run_of(trained), "--on", tmp_path / "straight.tsv")
+    straight = call("evaluate", *run_of(trained), "--on", tmp_path / "straight.tsv",
+                    "--source", "1", "--target", "2")  # fmt: skip
     turned = call("evaluate", *run_of(trained), "--on", tmp_path / "turned.tsv",
                   "--source", "2", "--target", "1")  # fmt: skip
     score = next(line for line in straight.splitlines() if "BLEU  " in line)
