@@ -132,9 +132,10 @@ def read_sets(
     Raises:
         UserError: if a segment of one side is not in the other.
     """
-    sides = [_of_files(part, encoding) for part in (group.sources, group.targets)]
+    sides = _of_files(group.sources, encoding), _of_files(group.targets, encoding)
     files = group.sources[0].file, group.targets[0].file
-    for mine, other, file, missing in ((*sides, *files), (*sides[::-1], *files[::-1])):
+    for at in (0, 1):
+        mine, other, file, missing = sides[at], sides[1 - at], files[at], files[1 - at]
         for (document, number), (line, _) in mine.items():
             if (document, number) not in other:
                 raise UserError(

@@ -152,13 +152,14 @@ def _read_folder(options: _Options) -> Corpus[Pair]:
     held = [documents.document_of(file, options.encoding) for file in marked]
     known = [document for document in held if document]
     whole = not splits
-    if whole and not known:
+    if whole:
         several = Counter(side.key for side in found)
-        found = [side for side in found if several[side.key] > 1]
+        # one that is alone is refused below, but for languages that nobody asked for
+        found = [side for side in found if several[side.key] > 1 or side.language in asked]
         of_tables = [file for file in candidates if tables.is_marked(file)]
-        if of_tables and not found:
+        if of_tables and not found and not known:
             return _read_tables(options, {WHOLE: of_tables})
-    if not whole:
+    else:
         found = [side for side in found if side.file in splits]
         known = [document for document in known if document.file in splits]
     if not found and not known:
@@ -205,9 +206,10 @@ def _corpus(
         for unit in units:
             files = [*unit.sources, *unit.targets]
             if unit.lacking:
+                cure = "; or give the beginning of two names, DIR/NAME" if split == WHOLE else ""
                 raise UserError(
                     f"{options.path}: {files[0].name} has no {unit.lacking} beside it (nor that "
-                    "with .gz)"
+                    f"with .gz){cure}"
                 )
             used.update(files)
         for unit in units:

@@ -180,6 +180,8 @@ def _found(one: Named, names: list[str], struct: list[str], file: Path, notes: l
         return one
     path = f"{_STRUCT}.{one.name}"
     name = path if path in struct else column_of(one.name, names)
+    if name is None and _kind(file) in _DELIMITED:
+        raise UserError(f"{file}: no column {one.name!r}; {_has(names, struct)} ({OPTIONS})")
     if name is None:
         return one  # the reader looks for a path into objects, and refuses others
     notes.append(f"{file.name}: {one.name} is its column {name}")
