@@ -16,12 +16,13 @@ from pathlib import Path
 from kerasseq.data.corpus import WHOLE, Corpus, ordered
 from kerasseq.data.examples import Pair
 from kerasseq.data.fields import noted
-from kerasseq.data.folders import files_in, shown_names, split_files, split_of, stem, unused_notes
+from kerasseq.data.folders import files_in, shown_names, split_files, unused_notes
 from kerasseq.data.reading import reader
 from kerasseq.data.tables import TableFormat
 from kerasseq.errors import UserError
 from kerasseq.tasks.translation import documents, sides, tables
 from kerasseq.tasks.translation.documents import Document
+from kerasseq.tasks.translation.folder import contents_of
 from kerasseq.tasks.translation.pairs import Named, check_differ, direction_of, named
 from kerasseq.tasks.translation.sides import Side
 
@@ -137,31 +138,12 @@ def _read_document(options: _Options) -> Corpus[Pair]:
 
 def _read_folder(options: _Options) -> Corpus[Pair]:
     path, asked = options.path, [named(one).name for one in (options.source, options.target)]
-    files = files_in(path)
-    marked = [file for file in files if documents.is_document(file)]
-    plain = [file for file in files if file not in marked and not tables.is_marked(file)]
-    found = sides.sides_in(path, plain, asked)
-    taken = {side.file for side in found}
-    candidates = [file for file in files if tables.is_table(file) and file not in taken]
-    splits = [file for file in files if split_of(stem(file))]
-    of_splits = [file for file in candidates if file in splits]
-    if any(split_of(stem(file)) == "train" for file in of_splits) or (
-        0 < len(of_splits) == len(splits)
-    ):
-        return _read_tables(options, _by_split(path, of_splits))
-    held = [documents.document_of(file, options.encoding) for file in marked]
+    of_tables, found, files, whole = contents_of(path, asked)
+    if of_tables:
+        split = {WHOLE: of_tables} if whole else _by_split(path, of_tables)
+        return _read_tables(options, split)
+    held = [documents.document_of(file, options.encoding) for file in files]
     known = [document for document in held if document]
-    whole = not splits
-    if whole:
-        several = Counter(side.key for side in found)
-        # one that is alone is refused below, but for languages that nobody asked for
-        found = [side for side in found if several[side.key] > 1 or side.language in asked]
-        of_tables = [file for file in candidates if tables.is_marked(file)]
-        if of_tables and not found and not known:
-            return _read_tables(options, {WHOLE: of_tables})
-    else:
-        found = [side for side in found if side.file in splits]
-        known = [document for document in known if document.file in splits]
     if not found and not known:
         raise UserError(f"{path}: neither {_FORMS}")
     languages = _languages(options, found, known)
@@ -345,62 +327,3 @@ def _read_table(
     file: Path, columns: tables.Columns, encoding: str, split: str, counts: Counter[str]
 ) -> Iterator[Pair]:
     return tables.read_table(file, columns, split, encoding, counts)
-
-
-# -- other data of a run ---------------------------------------------------------------------------
-
-
-def tables_in(path: Path) -> list[Path]:
-    """The tables that a path is read as: itself, or files of a folder; none, if by languages."""
-    if not path.is_dir():
-        return [path] * (path.is_file() and tables.is_table(path))
-    files = files_in(path)
-    plain = [file for file in files if not tables.is_marked(file)]
-    sided = {side.file for side in sides.sides_in(path, plain, ())}
-    candidates = [file for file in files if tables.is_table(file) and file not in sided]
-    splits = [file for file in files if split_of(stem(file))]
-    of_splits = [file for file in candidates if file in splits]
-    trained = any(split_of(stem(file)) == "train" for file in of_splits)
-    if trained or 0 < len(of_splits) == len(splits):
-        return of_splits
-    return [] if splits else [file for file in candidates if tables.is_marked(file)]
-
-
-def languages_of(
-    path: Path,
-    asked: tuple[str, str],
-    known: tuple[str, str],
-    encoding: str,
-    form: TableFormat = TableFormat(),  # noqa: B008 (a constant)
-) -> tuple[tuple[str, str], list[str]]:
-    """The languages, or columns, to read other data of a run by, and notes.
-
-    Args:
-        path: of the data.
-        asked: what the run's settings say.
-        known: the languages of its data.
-        encoding, form: of the files.
-
-    Raises:
-        UserError: if they are not known for certain.
-    """
-    if found := tables_in(path):
-        return tables.columns_as_trained(found[0], asked, known, encoding, form)
-    check_known(str(path), known)
-    names = [named(one).name for one in asked]
-    if all(names) and not tables.are_columns(*names) and tuple(names) != known and path.is_dir():
-        here = {side.language for side in sides.sides_in(path, files_in(path), names)}
-        if set(names) <= here:  # src and tgt, where the run was told their languages
-            return asked, []
-    return known, []
-
-
-def check_known(source: str, known: tuple[str, str]) -> None:
-    """Raises:
-    UserError: if a run knows only the columns of its own table.
-    """
-    if "".join(known).isdecimal():
-        raise UserError(
-            f"{source} is not a table, and of the run's languages only their columns are known "
-            "(--source 1:en in training would have said it)"
-        )

@@ -102,9 +102,11 @@ def report_lines(report: dict[str, Any]) -> list[str]:
     bleu, chrf = report["bleu"], report["chrf"]
     lines = [f"{report['sentences']:,} sentences"]
     if several := report.get("references"):
+        fewest, most = several["fewest"], several["most"]
+        count = f"{most}" if fewest == most else f"{fewest} to {most}"
         lines.append(
-            f"{several['fewest']} to {several['most']} references a sentence: BLEU and chrF2 take "
-            "all, perplexity and the examples below the first"
+            f"{count} references a sentence: BLEU and chrF2 take all, perplexity and the examples "
+            "below the first"
         )
     lines += [
         f"BLEU  {score_line(bleu)}",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import itertools
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -69,6 +68,11 @@ def is_marked(file: Path) -> bool:
     return _kind(file) in SUFFIXES
 
 
+def is_tabbed(file: Path) -> bool:
+    """Whether tabs stand between the fields, and mostly there is no header."""
+    return _kind(file) in _TABBED
+
+
 def _kind(file: Path) -> str:
     return suffix(Path(file.name.lower()))
 
@@ -101,7 +105,7 @@ def columns_of(
         UserError: if the columns are not known, or are the same.
     """
     kind = _kind(file)
-    form = form._replace(delimiter=_delimiter(file, encoding, form, notes))
+    form = form._replace(delimiter=delimiter_of(file, encoding, form, notes))
     if kind in _TABBED and are_columns(*filter(None, (source, target))):
         return _numbered(
             file, _column(source or "1"), _column(target or "2"), encoding, form, notes
@@ -209,7 +213,7 @@ def _first_fields(file: Path, encoding: str, form: TableFormat) -> list[str]:
     raise UserError(f"{file} is empty")
 
 
-def _delimiter(file: Path, encoding: str, form: TableFormat, notes: list[str]) -> str:
+def delimiter_of(file: Path, encoding: str, form: TableFormat, notes: list[str]) -> str:
     """The delimiter: the one that is given, or the usual one, if the first row has it."""
     kind = _kind(file)
     if form.delimiter:
@@ -286,55 +290,3 @@ def _plain_pairs(
         yield pair_of(source, target, "all", (str(path), str(path)))
     if number <= skips:
         raise UserError(f"{path} has a header but no rows" if number else f"{path} is empty")
-
-
-def columns_as_trained(
-    file: Path, asked: tuple[str, str], known: tuple[str, str], encoding: str, form: TableFormat
-) -> tuple[tuple[str, str], list[str]]:
-    """The columns of another table than a run's own, as the options would say them.
-
-    Args:
-        file: of the table.
-        asked: what the run's settings say.
-        known: the languages of the run.
-        encoding, form: of the file.
-
-    Returns:
-        The columns, and notes.
-
-    Raises:
-        UserError: if they are not known for certain.
-    """
-    form = form._replace(delimiter=_delimiter(file, encoding, form, []))
-    names, struct = names_of(file, encoding, form)
-    numbered = "".join(known).isdecimal()
-    tabbed = _kind(file) in _TABBED
-    wanted = [named(one).name for one in asked]
-    if all(wanted) and not are_columns(*wanted) and set(wanted) <= {*names, *struct}:
-        return asked, []
-    if not numbered:
-        inside = [path.removeprefix(f"{_STRUCT}.") for path in struct]
-        found = [column_of(one, names) or column_of(one, inside) for one in known]
-        if all(found) and found[0] != found[1]:
-            both = [f"{name}:{one}" for name, one in zip(found, known, strict=True)]
-            return (both[0], both[1]), []
-    unnamed = (tabbed or form.header == "none") and not _is_header(file, names, known)
-    if unnamed and (are_columns(*asked) or (numbered and asked == ("", ""))):
-        columns = asked if all(asked) else known
-        shown = " to ".join(named(one).name for one in columns)
-        return columns, [f"{file.name}: columns {shown}, as in the run's own table"]
-    direction = " to ".join(known)
-    raise UserError(
-        f"{file}: its columns do not say which is the source and which the target of the run "
-        f"({direction}); {_has(names, struct)}: give --source and --target, the numbers or names "
-        "of its columns (--source 1 --target 2)"
-    )
-
-
-def _is_header(file: Path, names: list[str], known: tuple[str, str]) -> bool:
-    """Whether some two fields of the first row, side by side, can only be a header."""
-    nobody = Named("", "")
-    return any(
-        header_languages((one, other), (nobody, nobody), file) is not None
-        for one, other in itertools.pairwise(names)
-    )

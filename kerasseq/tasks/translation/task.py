@@ -88,8 +88,9 @@ class Translation(Task[TranslationSettings, PairData, Assets]):
         assets: Assets | None = None,
     ) -> Corpus[Pair]:
         from kerasseq.tasks.translation.embedded import bible_verses
+        from kerasseq.tasks.translation.other_data import check_known, languages_of
         from kerasseq.tasks.translation.pairs import turned
-        from kerasseq.tasks.translation.reading import check_known, languages_of, read_path
+        from kerasseq.tasks.translation.reading import read_path
         from kerasseq.tasks.translation.tfds import read_tfds
 
         asked, form = (settings.source, settings.target), settings.table_format()

@@ -9,7 +9,8 @@ import pytest
 from kerasseq.data.examples import Pair
 from kerasseq.errors import UserError
 from kerasseq.tasks.translation.cleaning import clean, cut_corpus
-from kerasseq.tasks.translation.reading import is_there, languages_of, read_path
+from kerasseq.tasks.translation.other_data import languages_of
+from kerasseq.tasks.translation.reading import is_there, read_path
 from tests.tasks.translation.test_reading import own, write
 
 
@@ -341,7 +342,12 @@ def test_columns_of_another_table(tmp_path, content, asked, known, columns):
         return
     found, notes = languages_of(path, asked, known, "utf-8")
     assert found == columns
-    assert bool(notes) == columns[0][0].isdecimal()
+    if columns[0][0].isdecimal():
+        assert notes == [
+            f"a.tsv: columns {columns[0][0]} to {columns[1][0]}, as in the run's own table"
+        ]
+    else:
+        assert bool(notes) == (not asked[0])
     assert len(read(path, *found).splits["all"]) == 1
 
 
