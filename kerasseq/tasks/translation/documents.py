@@ -111,7 +111,11 @@ class DocumentSides(NamedTuple):
 
 
 def grouped(found: Iterable[Document], source: str, target: str) -> list[DocumentSides]:
-    """The sets of two languages, by what their names have in common."""
+    """The sets of two languages, by what their names have in common.
+
+    A folder may have a test set in both directions. Then those are taken that were translated in
+    the direction that is asked for; else their references are translated.
+    """
     groups: dict[str, DocumentSides] = {}
     for document in found:
         if document.kind != "set":
@@ -121,7 +125,9 @@ def grouped(found: Iterable[Document], source: str, target: str) -> list[Documen
             group.sources.append(document)
         elif document.is_in(target):
             group.targets.append(document)
-    return [group for group in groups.values() if group.sources or group.targets]
+    found_in = [group for group in groups.values() if group.sources or group.targets]
+    straight = [group for group in found_in if any(one.role == "srcset" for one in group.sources)]
+    return straight or found_in
 
 
 def read_sets(

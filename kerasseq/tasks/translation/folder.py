@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kerasseq.data.folders import files_in, split_of, stem
+from kerasseq.errors import UserError
 from kerasseq.tasks.translation import documents, sides, tables
 from kerasseq.tasks.translation.sides import Side
 
@@ -50,6 +51,10 @@ def contents_of(path: Path, asked: Sequence[str]) -> Contents:
     if splits:
         of_splits = [file for file in candidates if file in splits]
         if "train" in map(splits.get, of_splits) or 0 < len(of_splits) == len(splits):
+            several = Counter(side.key for side in found)
+            others = [side.file for side in found if several[side.key] > 1]
+            for file in (file for file in (*others, *marked) if file in splits):
+                _check_apart(path, file, splits[file], of_splits)
             return Contents(of_splits, [], [], False)
         named = [side for side in found if side.file in splits]
         return Contents([], named, [file for file in marked if file in splits], False)
@@ -58,3 +63,15 @@ def contents_of(path: Path, asked: Sequence[str]) -> Contents:
     found = [side for side in found if several[side.key] > 1 or side.language in asked]
     only = [file for file in candidates if tables.is_marked(file) and not (found or marked)]
     return Contents(only, found, marked, True)
+
+
+def _check_apart(path: Path, file: Path, split: str, of_tables: Sequence[Path]) -> None:
+    """Raises:
+    UserError: if a file and a table could be the same split.
+    """
+    for table in of_tables:
+        if split_of(stem(table)) == split:
+            raise UserError(
+                f"{path}: both {table.name} and {file.name} could be the {split} split; leave one "
+                "of them there, or name the files: --data train=FILE,test=FILE"
+            )

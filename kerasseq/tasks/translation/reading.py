@@ -177,7 +177,10 @@ def _chosen(path: Path, units: Sequence[Unit]) -> dict[str, list[Unit]]:
 
 
 def _corpus(
-    options: _Options, chosen: dict[str, list[Unit]], languages: tuple[Named, Named]
+    options: _Options,
+    chosen: dict[str, list[Unit]],
+    languages: tuple[Named, Named],
+    unused: str = UNUSED,
 ) -> Corpus[Pair]:
     """The pairs of the units of each split, and what is said of them."""
     splits: dict[str, list[Pair]] = {}
@@ -204,7 +207,7 @@ def _corpus(
             counts["sentences have several references"] += several
         notes += [note if split == WHOLE else f"{split}: {note}" for note in noted(+counts)]
         splits[split] = pairs
-    notes += unused_notes(options.path, used, UNUSED)
+    notes += unused_notes(options.path, used, unused)
     return Corpus(str(options.path), splits, notes, (languages[0].language, languages[1].language))
 
 
@@ -320,7 +323,8 @@ def _read_tables(options: _Options, files: dict[str, list[Path]]) -> Corpus[Pair
             f"{' to '.join(other)}: name the columns with --source and --target"
         )
     ((source, target),) = languages
-    return _corpus(options, chosen, (Named(source, source), Named(target, target)))
+    both = Named(source, source), Named(target, target)
+    return _corpus(options, chosen, both, "no split by their names, or no tables of pairs")
 
 
 def _read_table(

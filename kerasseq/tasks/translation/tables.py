@@ -22,7 +22,6 @@ from kerasseq.tasks.translation.pairs import (
     check_differ,
     direction_of,
     named,
-    pair_of,
     pairs_of,
 )
 
@@ -287,6 +286,6 @@ def _plain_pairs(
                     f"{1 if blank else len(row)} (they are separated by tabs)"
                 )
         source, target = (row[column - 1] for column in columns)
-        yield pair_of(source, target, "all", (str(path), str(path)))
+        yield Pair(source, target, source)
     if number <= skips:
         raise UserError(f"{path} has a header but no rows" if number else f"{path} is empty")

@@ -171,6 +171,36 @@ def test_a_file_for_each_split_is_the_beginning_of_two_names(tmp_path):
     assert corpus.splits == {"train": own(("a de", "a en")), "test": own(("b de", "b en"))}
 
 
+def test_a_table_and_two_files_of_one_split(tmp_path):
+    for name in ("train.tsv", "train.de", "train.en"):
+        write(tmp_path / name, "a\tb\n")
+    message = refused(tmp_path, "de", "en")
+    assert "both train.tsv and train.de could be the train split; leave one of them" in message
+    (tmp_path / "train.tsv").unlink()
+    write(tmp_path / "train.jsonl", '{"de": "a", "en": "b"}\n')
+    assert "both train.jsonl and train.de could be" in refused(tmp_path, "de", "en")
+    for language in ("de", "en"):
+        (tmp_path / f"train.{language}").rename(tmp_path / f"test.{language}")
+    corpus = read(tmp_path, "de", "en")
+    assert corpus.splits == {"train": own(("a", "b"))}
+    assert corpus.notes == [
+        "not used, no split by their names, or no tables of pairs: test.de, test.en"
+    ]
+
+
+def test_lists_in_memory():
+    from kerasseq.tasks.translation.settings import TranslationSettings
+    from kerasseq.tasks.translation.task import Translation
+
+    data = {"test": [{"source": "Yes.", "target": ["Ja.", "Jawohl."]}]}
+    corpus = Translation().from_memory(TranslationSettings(), data)
+    assert corpus.splits["test"] == [Pair("Yes.", "Ja.", "Yes.", ("Jawohl.",))]
+    with pytest.raises(UserError, match="target is int 7, expected a string"):
+        Translation().from_memory(TranslationSettings(), {"test": [("Yes.", ["Ja.", 7])]})
+    with pytest.raises(UserError, match="an empty sentence in the test split"):
+        Translation().from_memory(TranslationSettings(), {"test": [("Yes.", ["Ja.", ""])]})
+
+
 # -- nothing to be seen ----------------------------------------------------------------------------
 
 
@@ -470,6 +500,16 @@ def test_sgm(tmp_path):
     assert "newstest2014-deen-src.de.sgm has no file of en beside it" in refused(
         tmp_path, "de", "en"
     ) or "no files of the language 'en'" in refused(tmp_path, "de", "en")
+
+
+def test_a_test_set_in_both_directions(tmp_path):
+    for direction, source, target in (("deen", "de", "en"), ("ende", "en", "de")):
+        for kind, language in (("src", source), ("ref", target)):
+            name = f"newstest2014-{direction}-{kind}.{language}.sgm"
+            write(tmp_path / name, sgm(f"{kind}set", "", f"{direction} {language}"))
+    assert read(tmp_path, "de", "en").splits["test"] == own(("deen de", "deen en"))
+    assert read(tmp_path, "en", "de").splits["test"] == own(("ende en", "ende de"))
+    assert "several languages: choose two of" in refused(tmp_path)
 
 
 def test_sgm_with_several_references(tmp_path):
