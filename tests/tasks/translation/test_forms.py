@@ -3,10 +3,12 @@
 import gzip
 import json
 import shutil
+import tracemalloc
 
 import pytest
 
 from kerasseq.data.examples import Pair
+from kerasseq.data.tmx import units
 from kerasseq.errors import UserError
 from kerasseq.tasks.translation.cleaning import clean, cut_corpus
 from kerasseq.tasks.translation.other_data import languages_of
@@ -603,3 +605,16 @@ def test_references_stay_together_but_in_train(tmp_path):
     assert corpus.notes[-1] == "32 further references in train: each is a pair of its own"
     sources = [{pair.source for pair in part} for part in corpus.splits.values()]
     assert len(set.union(*sources)) == sum(map(len, sources)) == 40
+
+
+def test_a_memory_is_read_in_memory_that_does_not_grow(tmp_path):
+    def peak(count):
+        unit = TMX[TMX.index("<tu tuid") : TMX.index("<tu><tuv lang")]
+        path = write(tmp_path / "a.tmx", TMX.replace(unit, unit * count))
+        tracemalloc.start()
+        assert sum(1 for _ in units(path)) == count + 2
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    assert peak(4000) < 1.5 * peak(1000)
