@@ -260,7 +260,7 @@ class Run:
                     "with --data, or give it to kerasseq.load(run, data=...)"
                 )
             source = self.settings.data
-            if corpus is None and is_path(source) and not Path(source).exists():
+            if corpus is None and is_path(source) and not self._task.is_there(source):
                 raise UserError(
                     f"{source} does not exist; if it has moved, say where it lies now: --data, or "
                     "kerasseq.load(run, data=...)"

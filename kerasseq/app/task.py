@@ -196,6 +196,10 @@ class Task(ABC, Generic[S, D, A]):
             assets: of the run, if the corpus is not its own.
         """
 
+    def is_there(self, source: str) -> bool:
+        """Whether the path that is a source exists, or what the task takes for one."""
+        return Path(source).exists()
+
     def from_memory(self, settings: S, data: Any, assets: A | None = None) -> "Corpus[Any]":
         """A corpus of data that is in memory already; see :mod:`kerasseq.data.memory`.
 

@@ -45,3 +45,10 @@ class Pair(NamedTuple):
     target: str
     group: str
     """Pairs of one group are never on both sides of a cut; mostly it is the source sentence."""
+    further: tuple[str, ...] = ()
+    """Other translations of the source sentence, beside the target."""
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """All translations, the target first."""
+        return (self.target, *self.further)

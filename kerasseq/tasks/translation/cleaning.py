@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from kerasseq.data.blank import is_blank
 from kerasseq.data.corpus import WHOLE, Corpus
 from kerasseq.data.cutting import ADVICE, Rule, by_group, cut_splits, whole_of
 from kerasseq.data.examples import Pair
@@ -28,9 +29,10 @@ def clean(corpus: Corpus[Pair], max_words: int, max_ratio: float) -> Corpus[Pair
     """The corpus with tidy white space, and without the training pairs that teach nothing.
 
     White space (no-break blanks too) becomes one blank, and goes at both ends, in every split. From
-    ``train`` or ``all`` these pairs are left out, counted by the first reason that holds:
+    ``train`` or ``all`` these pairs are left out, counted by the first reason that holds; each
+    reference makes a pair here:
 
-    - a side is empty;
+    - a side is empty, or has only characters that nobody sees;
     - a side has more than ``max_words`` words;
     - one side has more than ``max_ratio`` times the words of the other. This asks for more than 7
       words on the longer side, as short sentences are translated freely, and is not asked of pairs
@@ -49,7 +51,7 @@ def clean(corpus: Corpus[Pair], max_words: int, max_ratio: float) -> Corpus[Pair
     """
     splits, notes = {}, list(corpus.notes)
     for name, part in corpus.splits.items():
-        tidy = [Pair(*(" ".join(text.split()) for text in pair)) for pair in part]
+        tidy = list(map(_tidy, part))
         if name in CLEANED:
             tidy, left_out = _cleaned(tidy, max_words, max_ratio)
             reasons = [
@@ -64,33 +66,49 @@ def clean(corpus: Corpus[Pair], max_words: int, max_ratio: float) -> Corpus[Pair
     return replace(corpus, splits=splits, notes=notes)
 
 
+def _tidy(pair: Pair) -> Pair:
+    """The pair with tidy white space; what is blank is empty."""
+    source, target, group = map(_tidy_text, pair[:3])
+    return Pair(source, target, group, tuple(map(_tidy_text, pair.further)))
+
+
+def _tidy_text(text: str) -> str:
+    return "" if is_blank(text) else " ".join(text.split())
+
+
 def _cleaned(
     pairs: Sequence[Pair], max_words: int, max_ratio: float
 ) -> tuple[list[Pair], dict[str, int]]:
     """The pairs that are kept, and how many are not, by reason."""
-    kept: dict[tuple[str, str], Pair] = {}
     empty, again = "a side is empty", "repeats of another"
     long = f"more than {max_words:,} words on a side"
     uneven = f"more than {max_ratio:g} times the words of the other side"
     left_out = dict.fromkeys((empty, long, uneven, again), 0)
+    seen: set[tuple[str, str]] = set()
+    kept = []
     for pair in pairs:
-        key = pair.source, pair.target
-        shorter, longer = sorted(len(text.split()) for text in key)
-        if not shorter:
-            left_out[empty] += 1
-        elif longer > max_words:
-            left_out[long] += 1
-        elif (
-            longer > max(_ANY_RATIO, max_ratio * shorter)
-            and not _WITHOUT_BLANKS.search(pair.source)
-            and not _WITHOUT_BLANKS.search(pair.target)
-        ):
-            left_out[uneven] += 1
-        elif key in kept:
-            left_out[again] += 1
-        else:
-            kept[key] = pair
-    return list(kept.values()), left_out
+        references = []
+        for target in pair.references:
+            key = pair.source, target
+            shorter, longer = sorted(len(text.split()) for text in key)
+            if not shorter:
+                left_out[empty] += 1
+            elif longer > max_words:
+                left_out[long] += 1
+            elif (
+                longer > max(_ANY_RATIO, max_ratio * shorter)
+                and not _WITHOUT_BLANKS.search(pair.source)
+                and not _WITHOUT_BLANKS.search(target)
+            ):
+                left_out[uneven] += 1
+            elif key in seen:
+                left_out[again] += 1
+            else:
+                seen.add(key)
+                references.append(target)
+        if references:
+            kept.append(Pair(pair.source, references[0], pair.group, tuple(references[1:])))
+    return kept, left_out
 
 
 def cut_corpus(corpus: Corpus[Pair], fraction: float, seed: int) -> Corpus[Pair]:
@@ -99,6 +117,9 @@ def cut_corpus(corpus: Corpus[Pair], fraction: float, seed: int) -> Corpus[Pair]
     A split that the source has stays what it is, but for the one that is cut. What is cut shares no
     sentence with another split: where a source or a target sentence is in two of them, its pairs
     stay in the one that the source has, or else in test before validation before train.
+
+    The references of a sentence stay together in validation and test, where all of them count. In
+    train each is a pair of its own, as a model learns one target at a time.
 
     Args:
         corpus: with the splits its source has.
@@ -119,7 +140,18 @@ def cut_corpus(corpus: Corpus[Pair], fraction: float, seed: int) -> Corpus[Pair]
         return _apart(parts, itertools.chain(*given), notes) if missing else parts
 
     shared = "source sentences", lambda pair: pair.source
-    return cut_splits(corpus, rule, "pair", shared, advice=ADVICE)
+    return _one_target_each(cut_splits(corpus, rule, "pair", shared, advice=ADVICE))
+
+
+def _one_target_each(corpus: Corpus[Pair]) -> Corpus[Pair]:
+    """The corpus with a pair for each reference of the train split."""
+    train = corpus.splits["train"]
+    further = sum(len(pair.further) for pair in train)
+    if not further:
+        return corpus
+    pairs = [Pair(pair.source, target, pair.group) for pair in train for target in pair.references]
+    note = f"{further:,} further references in train: each is a pair of its own"
+    return replace(corpus, splits={**corpus.splits, "train": pairs}, notes=[*corpus.notes, note])
 
 
 def _apart(
@@ -141,6 +173,6 @@ def _apart(
     return kept
 
 
-def _sides(pair: Pair) -> tuple[tuple[int, str], tuple[int, str]]:
+def _sides(pair: Pair) -> list[tuple[int, str]]:
     """Its sentences, which are no match for the same text on the other side."""
-    return (0, pair.source), (1, pair.target)
+    return [(0, pair.source), *((1, target) for target in pair.references)]

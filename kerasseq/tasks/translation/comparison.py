@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kerasseq.tasks.translation.scores import (
+    References,
     by_length,
     check_columns,
     figures,
@@ -17,7 +18,7 @@ from kerasseq.tasks.translation.scores import (
 def compare(
     first: Sequence[str],
     second: Sequence[str],
-    references: Sequence[str],
+    references: Sequence[References],
     sources: Sequence[str],
     language: str,
     seed: int,

@@ -111,7 +111,7 @@ def summary(split: EncodedPairs) -> dict[str, Any]:
     unknown = sum(int(np.count_nonzero(ids == UNK)) for ids in split.targets)
     digest = hashlib.sha256()
     for pair in split.pairs:
-        line = f"{pair.source}\t{pair.target}\n"
+        line = "\t".join((pair.source, *pair.references)) + "\n"
         digest.update(line.encode("utf-8", "surrogatepass"))
     return {
         "examples": len(split),

@@ -1,270 +1,328 @@
-"""Parallel sentences from files: two for each split, or tables of pairs."""
+"""Parallel sentences from files: which files of a path are read, as which split, and how.
+
+The forms are in :mod:`~kerasseq.tasks.translation.sides` (two plain files),
+:mod:`~kerasseq.tasks.translation.tables` and :mod:`~kerasseq.tasks.translation.documents` (TMX,
+SGM, XML).
+"""
 
 from __future__ import annotations
 
-import itertools
-import re
-from collections.abc import Iterator
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from kerasseq.data.corpus import WHOLE, Corpus, ordered
+from kerasseq.data.delimited import TableFormat
 from kerasseq.data.examples import Pair
-from kerasseq.data.folders import (
-    files_in,
-    single_files,
-    split_files,
-    split_of,
-    stem,
-    suffix,
-    unused_notes,
-)
-from kerasseq.data.reading import reader, text_lines
+from kerasseq.data.fields import noted
+from kerasseq.data.folders import files_in, shown_names, split_files, unused_notes
+from kerasseq.data.reading import reader
 from kerasseq.errors import UserError
-from kerasseq.tasks.translation.cleaning import CLEANED
+from kerasseq.tasks.translation import documents, sides, tables
+from kerasseq.tasks.translation.documents import Document
+from kerasseq.tasks.translation.folder import contents_of
+from kerasseq.tasks.translation.pairs import Named, check_differ, direction_of, named
+from kerasseq.tasks.translation.sides import Side
 
-_TABLE_SUFFIXES = (".tsv", ".txt")
-_SHOWN = 40
 UNUSED = "no split by their names, or in no language that is asked for"
+_FORMS = (
+    "two files of one sentence a line for each split (train.en, train.de), a table of pairs "
+    "(train.tsv), a translation memory (.tmx) or a test set (.sgm, .xml), each also .gz"
+)
 
 
-@reader
-def read_path(path: Path, source: str, target: str, encoding: str) -> Corpus[Pair]:
+@dataclass(frozen=True)
+class Unit:
+    """Files that give pairs together.
+
+    Attributes:
+        sources, targets: the files of both sides; a file that holds both is in each; of files that
+            lack their counterpart one is empty.
+        read: gives the pairs, of a split, and counts what it does with them.
+        lacking: name of the counterpart, if there is none.
+    """
+
+    sources: list[Path]
+    targets: list[Path]
+    read: Callable[[str, Counter[str]], Iterator[Pair]]
+    lacking: str = ""
+
+
+@dataclass
+class _Options:
+    """How files are read, and what was found out."""
+
+    path: Path
+    source: str
+    target: str
+    encoding: str
+    form: TableFormat
+    notes: list[str] = field(default_factory=list)
+
+
+def read_path(
+    path: Path,
+    source: str,
+    target: str,
+    encoding: str,
+    form: TableFormat = TableFormat(),  # noqa: B008 (a constant)
+) -> Corpus[Pair]:
     """Reads parallel sentences from a file or folder, as they stand there.
 
     Args:
-        path: a folder with two files of as many lines for each split, the language being the
-            suffix (``train.en``, ``train.de``, ``test_2016_flickr.de.gz``); a ``.tsv`` or
-            ``.txt`` table with a pair in each row, the columns separated by tabs (also ``.gz``);
-            or a folder of tables with ``train`` and maybe ``valid`` and ``test`` in their names.
-        source, target: the languages; of a table, the numbers of the columns, which are 1 and 2 if
-            these are empty, and their languages if that is wanted: ``"2:ja"``.
+        path: a folder with two files of as many lines for each split, the language being a part of
+            the name (``train.en``, ``train.de``, ``src-train.txt``, ``test.de.txt.gz``); the
+            beginning of the names of two such files; a table with a pair in each row; a TMX file;
+            a test set of WMT or IWSLT; or a folder of these with ``train`` and maybe ``valid`` and
+            ``test`` in their names.
+        source, target: the languages; of a table, the numbers or names of the columns, which are 1
+            and 2 if these are empty, and their languages if that is wanted: ``"2:ja"``.
         encoding: of the files.
+        form: of tables.
 
     Returns:
-        The splits that the source has; a table alone is the split ``all``.
+        The splits that the source has; what has no split is the split ``all``.
 
     Raises:
-        UserError: if the path is missing, damaged, empty or in neither layout; if a file lacks its
-            counterpart, or the two differ in their lines; if a row of a table is not a pair; or if
-            a sentence of a validation or test split is empty.
+        UserError: if the path is missing, damaged, empty or in no layout; if a file lacks its
+            counterpart, or the two differ in their lines; if a row of a table is not a pair; if the
+            direction is not known; or if a sentence of a validation or test split is empty.
     """
+    options = _Options(path, source, target, encoding, form)
+    asked = [named(one).name for one in (source, target)]
+    if found := sides.of_prefix(path, asked):
+        languages = _languages(options, found, [])
+        (unit,) = _units_of_sides(options, found, languages)
+        return _corpus(options, {WHOLE: [unit]}, languages)
+    return _read_existing(path, options)
+
+
+def is_there(path: Path) -> bool:
+    """Whether a path is there, or is the beginning of the names of two files."""
+    return path.exists() or bool(sides.of_prefix(path, ()))
+
+
+@reader
+def _read_existing(path: Path, options: _Options) -> Corpus[Pair]:
     if path.is_dir():
-        return _read_folder(path, source, target, encoding)
-    if is_table(path):
-        return _read_tables(path, {WHOLE: path}, source, target, encoding)
-    raise UserError(
-        f"{path}: not a {' or '.join(_TABLE_SUFFIXES)} table of pairs (or .gz of one), nor a "
-        "folder with two files for each split (train.en, train.de)"
-    )
+        return _read_folder(options)
+    if documents.is_document(path):
+        return _read_document(options)
+    if tables.is_table(path):
+        return _read_tables(options, {WHOLE: [path]})
+    beside = sides.sides_in(path.parent, files_in(path.parent), (options.source, options.target))
+    keys = [side.key for side in beside if side.file == path]
+    cure = f"; the beginning of its name stands for both: {path.parent / keys[0]}" if keys else ""
+    raise UserError(f"{path}: one side of a pair, or no parallel text: give {_FORMS}{cure}")
 
 
-def turned(corpus: Corpus[Pair], source: str, target: str) -> Corpus[Pair]:
-    """The corpus in the direction that is asked for; an empty language is whichever is left.
-
-    Raises:
-        UserError: if it is not in these languages.
-    """
-    for language in filter(None, (source, target)):
-        if language not in corpus.languages:
-            raise UserError(
-                f"{corpus.source} has the languages {', '.join(corpus.languages)}, not {language}"
-            )
-    if source:
-        check_differ(corpus.source, source, target)
-    if corpus.languages[1] != source and corpus.languages[0] != target:
-        return corpus
-    splits = {
-        name: [Pair(pair.target, pair.source, pair.group) for pair in pairs]
-        for name, pairs in corpus.splits.items()
-    }
-    return replace(corpus, splits=splits, languages=corpus.languages[::-1])
-
-
-def check_differ(where: str, source: str, target: str) -> None:
-    """Raises:
-    UserError: if the languages are the same.
-    """
-    if source == target:
-        raise UserError(f"{where}: {source} cannot be both --source and --target")
-
-
-def pair_of(source: str, target: str, split: str, where: tuple[str, str]) -> Pair:
-    """A pair that is its own group, its sentences being made sure of where none may be left out.
-
-    Args:
-        source, target: the sentences.
-        split: in which they are.
-        where: names of their places, for messages.
-
-    Raises:
-        UserError: if a sentence of a validation or test split is empty.
-    """
-    for sentence, place in zip((source, target), where, strict=True):
-        if split not in CLEANED and not sentence.strip():
-            raise UserError(
-                f"{place}: an empty sentence in the {split} split, of which no pair is left out, "
-                "since scores would not compare: mend it, or remove the pair"
-            )
-    return Pair(source, target, source)
-
-
-def is_table(file: Path) -> bool:
-    """Whether a file's name is that of a table of pairs."""
-    return suffix(file) in _TABLE_SUFFIXES
-
-
-def has_tables(path: Path) -> bool:
-    """Whether a path is a table of pairs, or a folder that is read as several of them."""
-    if path.is_dir():
-        return _are_tables(_files(path))
-    return is_table(path)
-
-
-def _read_folder(path: Path, source: str, target: str, encoding: str) -> Corpus[Pair]:
-    files = _files(path)
-    if _are_tables(files):
-        tables = single_files(split_files(path, filter(is_table, files)))
-        return _read_tables(path, tables, source, target, encoding)
-    languages = sorted({suffix(file)[1:] for file in files if suffix(file)} - {"tsv", "txt"})
-    if not languages:
+def _read_document(options: _Options) -> Corpus[Pair]:
+    """One file of TMX or XML that has both sides."""
+    path = options.path
+    document = documents.document_of(path, options.encoding)
+    if document is None or document.kind == "set":
+        what = "has one side of a test set" if document else "has no parallel text"
         raise UserError(
-            f"{path}: neither two files of one sentence a line for each split (train.en, "
-            "train.de), nor a table of pairs (train.tsv), each also .gz"
+            f"{path} {what}: give the folder that it and the other side are in, or a .tmx or WMT's "
+            "XML that has both"
         )
-    for language in (source, target):
-        if language not in languages:
-            lacks = f"no files of the language {language!r}" if language else "several languages"
-            raise UserError(
-                f"{path} has {lacks}: choose two of {', '.join(languages)} with --source and "
-                "--target"
-            )
-    check_differ(str(path), source, target)
-    chosen = [
-        single_files(split_files(path, (file for file in files if suffix(file)[1:] == language)))
-        for language in (source, target)
+    languages = _languages(options, [], [document])
+    units = _units_of_documents(options, [document], languages)
+    return _corpus(options, {WHOLE: units}, languages)
+
+
+# -- folders ---------------------------------------------------------------------------------------
+
+
+def _read_folder(options: _Options) -> Corpus[Pair]:
+    path, asked = options.path, [named(one).name for one in (options.source, options.target)]
+    of_tables, found, files, whole = contents_of(path, asked)
+    if of_tables:
+        split = {WHOLE: of_tables} if whole else split_files(path, of_tables)
+        return _read_tables(options, split)
+    held = [documents.document_of(file, options.encoding) for file in files]
+    known = [document for document in held if document]
+    if not found and not known:
+        raise UserError(f"{path}: neither {_FORMS}")
+    languages = _languages(options, found, known)
+    check_differ(str(path), languages[0].name, languages[1].name)
+    units = [
+        *_units_of_sides(options, found, languages),
+        *_units_of_documents(options, known, languages),
     ]
-    splits: dict[str, list[Pair]] = {}
-    for split in ordered({**chosen[0], **chosen[1]}):
-        first, second = (files_of.get(split) for files_of in chosen)
-        if first and second and stem(first) == stem(second):
-            splits[split] = list(read_files(first, second, split, encoding))
-        elif found := first or second:
-            other = target if first else source
-            raise UserError(
-                f"{path}: {found.name} has no {stem(found)}.{other} beside it (nor that with .gz)"
-            )
-    used = [file for files_of in chosen for file in files_of.values()]
-    return Corpus(str(path), splits, unused_notes(path, used, UNUSED), (source, target))
+    chosen = {WHOLE: units} if whole else _chosen(path, units)
+    return _corpus(options, chosen, languages)
 
 
-def _are_tables(files: list[Path]) -> bool:
-    """Whether the files of a folder that are named after splits are tables: the training data is
-    one, or there are no others."""
-    tables = [file for file in files if is_table(file)]
-    return any(split_of(stem(file)) == "train" for file in tables) or 0 < len(tables) == len(files)
-
-
-def _files(path: Path) -> list[Path]:
-    """The files of a folder that are named after a split."""
-    return [file for file in files_in(path) if split_of(stem(file))]
-
-
-def read_files(first: Path, second: Path, split: str, encoding: str) -> Iterator[Pair]:
-    """The pairs of two files, one by one.
-
-    Raises:
-        UserError: if the files differ in their lines, or are empty.
-    """
-    number = 0
-    lines = itertools.zip_longest(text_lines(first, encoding), text_lines(second, encoding))
-    for number, (source, target) in enumerate(lines, start=1):
-        if source is None or target is None:
-            longer, shorter = (first, second) if target is None else (second, first)
-            text = (source or target or "").strip()
-            shown = text[:_SHOWN] + "..." * (len(text) > _SHOWN)
-            count = number + sum(1 for _ in lines)
-            raise UserError(
-                f"{longer} has {count:,} lines, but {shorter} has {number - 1:,}: nothing "
-                f"matches {longer.name}:{number} ({shown})"
-            )
-        yield pair_of(source, target, split, (f"{first}:{number}", f"{second}:{number}"))
-    if not number:
-        raise UserError(f"{first} is empty")
-
-
-def _read_tables(
-    path: Path, files: dict[str, Path], source: str, target: str, encoding: str
-) -> Corpus[Pair]:
-    given = source or "1", target or "2"
-    for column in given:
-        if not are_columns(column):
-            raise UserError(
-                f"{path} is read as a table: --source and --target are numbers of its columns "
-                f"(1, 2; with a language 2:ja), not {column!r}"
-            )
-    numbers, names = zip(*(column.split(":") for column in map(_with_language, given)), strict=True)
-    columns = int(numbers[0]), int(numbers[1])
-    if columns[0] == columns[1]:
-        raise UserError(f"{path}: column {columns[0]} cannot be both --source and --target")
-    check_differ(str(path), names[0], names[1])
-    splits = {
-        split: list(table_pairs(file, columns, encoding)) for split, file in ordered(files).items()
+def _chosen(path: Path, units: Sequence[Unit]) -> dict[str, list[Unit]]:
+    """The units of each split, by the name of the first file of each side."""
+    firsts = split_files(path, [unit.sources[0] for unit in units if unit.sources])
+    seconds = split_files(path, [unit.targets[0] for unit in units if unit.targets])
+    return {
+        split: [
+            unit
+            for unit in units
+            if set(firsts.get(split, ())) & set(unit.sources[:1])
+            or set(seconds.get(split, ())) & set(unit.targets[:1])
+        ]
+        for split in ordered({**firsts, **seconds})
     }
-    return Corpus(str(path), splits, unused_notes(path, files.values()), (names[0], names[1]))
 
 
-def are_columns(*names: str) -> bool:
-    """Whether all of these are columns of a table, such as ``"2"`` or ``"2:ja"``."""
-    return all(re.fullmatch("0*[1-9][0-9]*(:[a-zA-Z_-]+)?", name) for name in names)
-
-
-def _with_language(column: str) -> str:
-    """A column's own number stands for its language, if that is not given."""
-    return column if ":" in column else f"{column}:{column}"
-
-
-def languages_of(source: str, asked: tuple[str, str], known: tuple[str, str]) -> tuple[str, str]:
-    """The languages, or columns, to read other data of a run by.
-
-    Args:
-        source: of the data, as ``--data`` takes it.
-        asked: what the run's settings say.
-        known: the languages of its data.
-
-    Raises:
-        UserError: if the run knows only the columns of its own table.
-    """
-    if has_tables(Path(source)):
-        # columns have numbers, which other data of the run may have given
-        return asked if are_columns(*asked) else ("", "")
-    if "".join(known).isdecimal():
-        raise UserError(
-            f"{source} is not a table, and of the run's languages only their columns are known "
-            "(--source 1:en in training would have said it)"
-        )
-    return known
-
-
-def table_pairs(path: Path, columns: tuple[int, int], encoding: str) -> Iterator[Pair]:
-    """The pairs of a table, one by one.
-
-    Raises:
-        UserError: naming the row that has no pair.
-    """
-    number = blank = 0
-    for number, line in enumerate(text_lines(path, encoding), start=1):
-        if not line.strip() and number > 1:  # at the end it is no row
-            blank = blank or number
-            continue
-        row = line.split("\t")  # quotes are plain characters in such files
-        for column in columns:
-            if blank or column > len(row) or not row[column - 1].strip():
+def _corpus(
+    options: _Options,
+    chosen: dict[str, list[Unit]],
+    languages: tuple[Named, Named],
+    unused: str = UNUSED,
+) -> Corpus[Pair]:
+    """The pairs of the units of each split, and what is said of them."""
+    splits: dict[str, list[Pair]] = {}
+    notes, used = list(options.notes), set()
+    for split, units in chosen.items():
+        counts: Counter[str] = Counter()
+        pairs: list[Pair] = []
+        for unit in units:
+            files = [*unit.sources, *unit.targets]
+            if unit.lacking:
+                cure = "; or give the beginning of two names, DIR/NAME" if split == WHOLE else ""
                 raise UserError(
-                    f"{path}:{blank or number}: no sentence in column {column} of "
-                    f"{1 if blank else len(row)} (they are separated by tabs)"
+                    f"{options.path}: {files[0].name} has no {unit.lacking} beside it (nor that "
+                    f"with .gz){cure}"
                 )
-        source, target = (row[column - 1] for column in columns)
-        yield Pair(source, target, source)
-    if not number:
-        raise UserError(f"{path} is empty")
+            used.update(files)
+        for unit in units:
+            pairs.extend(unit.read(split, counts))
+        if len(units) > 1:
+            first = [unit.sources[0] for unit in units]
+            counts[f"files or pairs of files joined: {shown_names(first)}"] = len(units)
+        several = sum(bool(pair.further) for pair in pairs)
+        if several:
+            counts["sentences have several references"] += several
+        notes += [note if split == WHOLE else f"{split}: {note}" for note in noted(+counts)]
+        splits[split] = pairs
+    notes += unused_notes(options.path, used, unused)
+    return Corpus(str(options.path), splits, notes, (languages[0].language, languages[1].language))
+
+
+def _languages(
+    options: _Options, found: Sequence[Side], known: Sequence[Document]
+) -> tuple[Named, Named]:
+    """The languages: those that the options name, or those that the files say themselves.
+
+    Raises:
+        UserError: if they are not known, or not there.
+    """
+    path = options.path
+    source, target = named(options.source), named(options.target)
+    in_names = sorted({side.language for side in found})
+    in_files = {name: None for document in known for name in document.known if name}
+    if not source.name and not target.name:
+        said = {pair for pair in _said(known) if all(pair)}
+        if of_names := direction_of(in_names):
+            said.add(of_names)
+        if len(said) == 1 and (not found or direction_of(in_names)):
+            first, second = said.pop()
+            options.notes.append(f"from {first} to {second}, as the files say")
+            return Named(first, first), Named(second, second)
+    there = [*in_names, *(name for name in in_files if name not in in_names)]
+    for one in (source, target):
+        here = one.name in in_names or any(documents.speaks(name, one.name) for name in in_files)
+        # a translation memory may have more languages than its first unit shows
+        if not one.name or not (here or any(document.kind == "tmx" for document in known)):
+            what = f"no files of the language {one.name!r}" if one.name else "several languages"
+            raise UserError(
+                f"{path} has {what}: choose two of {', '.join(there)} with --source and --target"
+            )
+    check_differ(str(path), source.name, target.name)
+    return source, target
+
+
+def _said(known: Sequence[Document]) -> Iterator[tuple[str, str]]:
+    """The directions that files say; of a test set, both of its files together."""
+    sources = {document.languages[0] for document in known if document.role == "srcset"}
+    targets = {document.languages[1] for document in known if document.role == "refset"}
+    if len(sources) == len(targets) == 1:
+        yield sources.pop(), targets.pop()
+    elif sources or targets:
+        yield from ((one, other) for one in sources for other in targets)
+    yield from (document.languages for document in known if document.kind != "set")
+
+
+def _units_of_sides(
+    options: _Options, found: Sequence[Side], languages: tuple[Named, Named]
+) -> Iterator[Unit]:
+    source, target = (one.name for one in languages)
+    for group in sides.grouped(found, source, target):
+        read = partial(_read_sides, group, options.encoding)
+        lacking = ""
+        if not group.sources or not group.targets:
+            pattern = (group.sources or group.targets)[0].pattern
+            lacking = pattern.format(target if group.sources else source)
+        firsts, seconds = ([side.file for side in part] for part in group[1:])
+        yield Unit(firsts, seconds, read, lacking)
+
+
+def _read_sides(
+    group: sides.Sides, encoding: str, split: str, counts: Counter[str]
+) -> Iterator[Pair]:
+    return sides.read_sides(group, split, encoding, counts)
+
+
+def _units_of_documents(
+    options: _Options, known: Sequence[Document], languages: tuple[Named, Named]
+) -> list[Unit]:
+    source, target = languages
+    units = []
+    for group in documents.grouped(known, source.name, target.name):
+        lacking = ""
+        if not group.sources or not group.targets:
+            lacking = f"file of {(target if group.sources else source).name}"
+        files = [[document.file for document in part] for part in group[1:]]
+        read = partial(_read_sets, group, options.encoding)
+        units.append(Unit(files[0], files[1], read, lacking))
+    for document in known:
+        if document.kind != "set":
+            of_kind = documents.read_memory if document.kind == "tmx" else documents.read_wmt
+            whole = partial(of_kind, document.file, source, target)
+            units.append(Unit([document.file], [document.file], whole))
+    return units
+
+
+def _read_sets(
+    group: documents.DocumentSides, encoding: str, split: str, counts: Counter[str]
+) -> Iterator[Pair]:
+    return documents.read_sets(group, split, encoding, counts)
+
+
+# -- tables ----------------------------------------------------------------------------------------
+
+
+def _read_tables(options: _Options, files: dict[str, list[Path]]) -> Corpus[Pair]:
+    chosen: dict[str, list[Unit]] = {}
+    languages: dict[tuple[str, str], Path] = {}
+    for split, of_split in ordered(files).items():
+        chosen[split] = []
+        for file in of_split:
+            columns = tables.columns_of(
+                file, options.source, options.target, options.encoding, options.form, options.notes
+            )
+            languages.setdefault(columns.languages, file)
+            read = partial(_read_table, file, columns, options.encoding)
+            chosen[split].append(Unit([file], [file], read))
+    if len(languages) > 1:
+        (one, first), (other, second) = list(languages.items())[:2]
+        raise UserError(
+            f"{options.path}: {first.name} is read as {' to '.join(one)}, {second.name} as "
+            f"{' to '.join(other)}: name the columns with --source and --target"
+        )
+    ((source, target),) = languages
+    both = Named(source, source), Named(target, target)
+    return _corpus(options, chosen, both, "no split by their names, or no tables of pairs")
+
+
+def _read_table(
+    file: Path, columns: tables.Columns, encoding: str, split: str, counts: Counter[str]
+) -> Iterator[Pair]:
+    return tables.read_table(file, columns, split, encoding, counts)

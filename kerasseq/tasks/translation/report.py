@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kerasseq.tasks.translation.scores import (
+    References,
     bleu_metric,
     by_length,
     check_columns,
@@ -13,6 +14,7 @@ from kerasseq.tasks.translation.scores import (
     need_sacrebleu,
     resampled,
     score_line,
+    streams,
 )
 
 WORST, SAMPLES = 10, 5
@@ -20,7 +22,7 @@ WORST, SAMPLES = 10, 5
 
 def report(
     hypotheses: Sequence[str],
-    references: Sequence[str],
+    references: Sequence[References],
     sources: Sequence[str],
     language: str,
     seed: int,
@@ -33,7 +35,8 @@ def report(
 
     Args:
         hypotheses: the translations.
-        references: one for each of them.
+        references: one for each of them, or several. BLEU and chrF2 take all; an example shows the
+            first.
         sources: what was translated.
         language: code of the target language, by which sacrebleu chooses BLEU's tokenizer:
             ``zh`` for Chinese, ``ja-mecab`` for Japanese and ``ko-mecab`` for Korean, where
@@ -47,10 +50,14 @@ def report(
     """
     check_columns(sources, references, hypotheses)
     result: dict[str, Any] = {"sentences": len(sources)}
+    columns = streams(references)
+    if len(columns) > 1:
+        counts = [sum(one is not None for one in row) for row in zip(*columns, strict=True)]
+        result["references"] = {"fewest": min(counts), "most": max(counts)}
     tested = resampled({"": hypotheses}, references, language, seed)
     for key, (signature, (found,)) in tested.items():
         result[key] = figures(found) | {"signature": signature}
-    bleu = bleu_metric(language, force=True).corpus_score(hypotheses, [references])
+    bleu = bleu_metric(language, force=True).corpus_score(hypotheses, columns)
     result["bleu"] |= {
         "precisions": [round(precision, 4) for precision in bleu.precisions],
         "brevity_penalty": round(bleu.bp, 5),
@@ -62,20 +69,21 @@ def report(
 
 
 def _examples(
-    hypotheses: Sequence[str], references: Sequence[str], sources: Sequence[str]
+    hypotheses: Sequence[str], references: Sequence[References], sources: Sequence[str]
 ) -> dict[str, Any]:
     """The sentences of the lowest chrF2, and some evenly spaced ones."""
     chrf = need_sacrebleu().CHRF()
+    lists = [[one] if isinstance(one, str) else one for one in references]
     sentence_scores = [
-        chrf.sentence_score(hypothesis, [reference]).score
-        for hypothesis, reference in zip(hypotheses, references, strict=True)
+        chrf.sentence_score(hypothesis, all_of_it).score
+        for hypothesis, all_of_it in zip(hypotheses, lists, strict=True)
     ]
 
     def example(position: int) -> dict[str, Any]:
         return {
             "position": position,
             "source": sources[position],
-            "reference": references[position],
+            "reference": lists[position][0],
             "hypothesis": hypotheses[position],
             "chrf": round(sentence_scores[position], 4),
         }
@@ -92,8 +100,15 @@ def _examples(
 def report_lines(report: dict[str, Any]) -> list[str]:
     """A :func:`report` for people."""
     bleu, chrf = report["bleu"], report["chrf"]
-    lines = [
-        f"{report['sentences']:,} sentences",
+    lines = [f"{report['sentences']:,} sentences"]
+    if several := report.get("references"):
+        fewest, most = several["fewest"], several["most"]
+        count = f"{most}" if fewest == most else f"{fewest} to {most}"
+        lines.append(
+            f"{count} references a sentence: BLEU and chrF2 take all, perplexity and the examples "
+            "below the first"
+        )
+    lines += [
         f"BLEU  {score_line(bleu)}",
         f"      precisions {'/'.join(f'{precision:.1f}' for precision in bleu['precisions'])}, "
         f"brevity penalty {bleu['brevity_penalty']:.3f}, "

@@ -80,7 +80,7 @@ class TranslationRun(Run):
         pairs = data.splits[split].pairs
         outputs = [run.evaluate(split=split)["translations"] for run in (self, other)]
         found = comparison.compare(
-            outputs[0], outputs[1], [pair.target for pair in pairs],
+            outputs[0], outputs[1], [pair.references for pair in pairs],
             [pair.source for pair in pairs], data.assets.languages[1], self.settings.seed,
         )  # fmt: skip
         names = names_of(self, other)

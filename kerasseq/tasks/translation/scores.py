@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ from kerasseq.plots import save
 
 if TYPE_CHECKING:
     from sacrebleu import BLEU
+
+References = str | Sequence[str]
+"""What a translation is compared with: one reference, or several."""
 
 RESAMPLES = 1000
 
@@ -50,9 +54,22 @@ def bleu_metric(language: str, **options: Any) -> BLEU:
         return sacrebleu.BLEU(tokenize="char", **options)
 
 
-def bleu(hypotheses: Sequence[str], references: Sequence[str], language: str) -> float:
+def bleu(hypotheses: Sequence[str], references: Sequence[References], language: str) -> float:
     """BLEU of a corpus, from 0 to 100."""
-    return bleu_metric(language).corpus_score(hypotheses, [references]).score
+    return bleu_metric(language).corpus_score(hypotheses, streams(references)).score
+
+
+def streams(references: Sequence[References]) -> list[list[Any]]:
+    """References as sacrebleu takes them: the first of all sentences, the second of all, ...
+
+    Where a sentence has fewer, there is None: sacrebleu leaves it out of that sentence's
+    references. An empty string would be one more reference, of no words.
+
+    >>> streams(["a", ("b", "c")])
+    [['a', 'b'], [None, 'c']]
+    """
+    lists = [(one,) if isinstance(one, str) else one for one in references]
+    return [list(column) for column in itertools.zip_longest(*lists)]
 
 
 @contextmanager
@@ -70,7 +87,7 @@ def _seeded(seed: int) -> Iterator[None]:
             os.environ[name] = before
 
 
-def check_columns(sources: Sequence[str], *columns: Sequence[str]) -> None:
+def check_columns(sources: Sequence[str], *columns: Sequence[Any]) -> None:
     """Raises:
     ValueError: if there is no sentence, or the columns do not correspond.
     """
@@ -83,7 +100,7 @@ def check_columns(sources: Sequence[str], *columns: Sequence[str]) -> None:
 
 
 def resampled(
-    systems: dict[str, Sequence[str]], references: Sequence[str], language: str, seed: int
+    systems: dict[str, Sequence[str]], references: Sequence[References], language: str, seed: int
 ) -> dict[str, tuple[str, list[Any]]]:
     """BLEU and chrF2 of one or two systems over resamples: signatures and sacrebleu's results."""
     # not corpus_score(n_bootstrap=...), which sacrebleu 2.6 breaks off if a resample's chrF is 0
@@ -91,7 +108,7 @@ def resampled(
     metrics = {"BLEU": bleu_metric(language), "chrF2": sacrebleu.CHRF()}
     with _seeded(seed):
         signatures, scores = sacrebleu.significance.PairedTest(
-            list(systems.items()), metrics, [references], test_type="bs", n_samples=RESAMPLES
+            list(systems.items()), metrics, streams(references), test_type="bs", n_samples=RESAMPLES
         )()
     keys = {"bleu": "BLEU", "chrf": "chrF2"}
     return {key: (str(signatures[name]), scores[name]) for key, name in keys.items()}
@@ -108,7 +125,10 @@ def figures(result: Any) -> dict[str, Any]:
 
 
 def by_length(
-    hypotheses: Sequence[str], references: Sequence[str], sources: Sequence[str], language: str
+    hypotheses: Sequence[str],
+    references: Sequence[References],
+    sources: Sequence[str],
+    language: str,
 ) -> list[dict[str, Any]]:
     """BLEU by the number of words of the source sentence; an empty one is in the first bin."""
     # where no n-gram of an order exists, as in a bin of sentences of two words, BLEU would be 0;
@@ -124,7 +144,7 @@ def by_length(
         part = np.flatnonzero(bins == index).tolist()
         if part:
             score = bleu.corpus_score(
-                [hypotheses[i] for i in part], [[references[i] for i in part]]
+                [hypotheses[i] for i in part], streams([references[i] for i in part])
             ).score
             rows.append(
                 {

@@ -82,9 +82,9 @@ class TranslationSettings(TaskSettings):
     """What is trained, on what."""
 
     source: str = ""
-    """Language to translate from: as the files' names or TFDS spell it; of a table the number of
-    its column, with its language if that is written without blanks (2:ja), which BLEU must know.
-    Embedded is en to es, a table 1 to 2."""
+    """Language to translate from: as the files' names or TFDS spell it; of a table the name or the
+    number of its column, with its language if that is written without blanks (2:ja), which BLEU
+    must know. Embedded is en to es, a table without names 1 to 2."""
     target: str = ""
     """Language to translate to."""
     held_out: float = setting(0.05, gt=0, lt=0.5)

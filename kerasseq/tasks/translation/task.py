@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kerasseq.app.task import Task
 from kerasseq.data.corpus import Corpus
 from kerasseq.data.examples import Pair
-from kerasseq.data.sources import read_source
+from kerasseq.data.sources import paths_of, read_source
 from kerasseq.errors import UserError
 from kerasseq.tasks.translation.cleaning import clean, cut_corpus
 from kerasseq.tasks.translation.data import (
@@ -88,26 +88,42 @@ class Translation(Task[TranslationSettings, PairData, Assets]):
         assets: Assets | None = None,
     ) -> Corpus[Pair]:
         from kerasseq.tasks.translation.embedded import bible_verses
-        from kerasseq.tasks.translation.reading import languages_of, read_path, turned
+        from kerasseq.tasks.translation.other_data import check_known, languages_of
+        from kerasseq.tasks.translation.pairs import turned
+        from kerasseq.tasks.translation.reading import read_path
         from kerasseq.tasks.translation.tfds import read_tfds
 
-        languages = settings.source, settings.target
-        if assets is not None:
-            languages = languages_of(source, languages, assets.languages)
-        first, second = languages
+        asked, form = (settings.source, settings.target), settings.table_format()
+        known = assets.languages if assets else asked
+        if assets and not paths_of(source):
+            check_known(source, known)
+
+        def by_path(path: Path) -> Corpus[Pair]:
+            languages, notes = asked, list[str]()
+            if assets:
+                languages, notes = languages_of(path, asked, known, settings.encoding, form)
+            corpus = read_path(path, *languages, settings.encoding, form)
+            return replace(corpus, notes=[*notes, *corpus.notes])
+
+        first, second = known
         return read_source(
             source,
             embedded=lambda: turned(bible_verses(), first, second),
             tfds=partial(read_tfds, source=first, target=second, download=download),
-            path=partial(read_path, source=first, target=second, encoding=settings.encoding),
+            path=by_path,
         )
+
+    def is_there(self, source: str) -> bool:
+        from kerasseq.tasks.translation.reading import is_there
+
+        return is_there(Path(source))
 
     def from_memory(
         self, settings: TranslationSettings, data: Any, assets: Assets | None = None
     ) -> Corpus[Pair]:
         from kerasseq.data.fields import text_of
         from kerasseq.data.memory import Row, corpus_of
-        from kerasseq.tasks.translation.reading import check_differ, pair_of
+        from kerasseq.tasks.translation.pairs import check_differ, pair_of
 
         languages = settings.source or "source", settings.target or "target"
         if assets is not None:
@@ -115,11 +131,14 @@ class Translation(Task[TranslationSettings, PairData, Assets]):
         check_differ("data", *languages)
 
         def example(row: Row) -> Pair:
-            source, target = (
-                text_of(value, row.where, name)
-                for value, name in zip(row.values, languages, strict=True)
-            )
-            return pair_of(source, target, row.split, (row.where, row.where))
+            value, given = row.values
+            source = text_of(value, row.where, languages[0])
+            several = list(given) if isinstance(given, list | tuple) and given else [given]
+            target, *further = (text_of(one, row.where, languages[1]) for one in several)
+            for one in further:
+                pair_of(source, one, row.split, (row.where, row.where))
+            pair = pair_of(source, target, row.split, (row.where, row.where))
+            return pair._replace(further=tuple(further))
 
         return replace(corpus_of(data, languages, example), languages=languages)
 

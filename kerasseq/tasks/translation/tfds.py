@@ -11,7 +11,7 @@ from kerasseq.data.corpus import Corpus
 from kerasseq.data.examples import Pair
 from kerasseq.data.reading import decode
 from kerasseq.errors import UserError
-from kerasseq.tasks.translation.reading import check_differ, pair_of
+from kerasseq.tasks.translation.pairs import check_differ, pair_of
 
 
 def read_tfds(name: str, source: str, target: str, download: bool) -> Corpus[Pair]:

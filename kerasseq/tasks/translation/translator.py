@@ -156,7 +156,8 @@ class Translator(Use[PairData]):
         return self._in_blocks(texts, 1, 1, found, with_attention=False)
 
     def nll(self, split: EncodedPairs) -> np.ndarray:
-        """The summed nll of each target, EOS counted, in nats: float64 `[N]`; of cut sources."""
+        """The summed nll of each first reference, EOS counted, in nats: float64 `[N]`; of cut
+        sources."""
         found = np.empty(len(split))
         sources = [cut_source(ids, self.longest) for ids in split.sources]
         longer = np.maximum(lengths_of(sources), lengths_of(split.targets))
@@ -176,7 +177,7 @@ class Translator(Use[PairData]):
         loss = float(self.nll(split).sum()) / sum(map(len, split.targets))
         found = self.translate((pair.source for pair in chosen), greedy)
         texts = [translation.text for _, (translation,) in found]
-        score = bleu(texts, [pair.target for pair in chosen], self.languages[1])
+        score = bleu(texts, [pair.references for pair in chosen], self.languages[1])
         return {"bleu": score, "perplexity": perplexity(loss), "loss": loss}
 
     def evaluate(self, data: PairData, split: str) -> dict[str, Any]:
@@ -184,7 +185,7 @@ class Translator(Use[PairData]):
         translations."""
         part, beam = data.splits[split], self.settings.beam
         sources = [pair.source for pair in part.pairs]
-        references = [pair.target for pair in part.pairs]
+        references = [pair.references for pair in part.pairs]
         texts = [found.text for _, (found,) in self.translate(sources, beam)]
         tokens = sum(map(len, part.targets))
         figures = report(texts, references, sources, self.languages[1], self.settings.seed)
@@ -199,21 +200,22 @@ class Translator(Use[PairData]):
         }
 
     def errors(self, data: PairData, split: str) -> Iterator[dict[str, Any]]:
-        """Translations that differ from their reference, the most confident first: ``source``,
-        ``reference``, ``translation``, its ``chrf`` and its ``score``, by which they stand."""
+        """Translations that differ from all their references, the most confident first:
+        ``source``, the first ``reference``, ``translation``, its ``chrf`` and its ``score``, by
+        which they stand."""
         chrf, pairs = need_sacrebleu().CHRF(), data.splits[split].pairs
         found = self.translate((pair.source for pair in pairs), self.settings.beam)
         rows = [
             (best.score, pair, best.text)
             for pair, (_, (best,)) in zip(pairs, found, strict=True)
-            if best.text != pair.target
+            if best.text not in pair.references
         ]
         for score, pair, text in sorted(rows, key=lambda row: -row[0]):
             yield {
                 "source": pair.source,
                 "reference": pair.target,
                 "translation": text,
-                "chrf": round(chrf.sentence_score(text, [pair.target]).score, 4),
+                "chrf": round(chrf.sentence_score(text, pair.references).score, 4),
                 "score": round(score, 6),
             }
 

@@ -7,7 +7,8 @@ from kerasseq.data.corpus import Corpus
 from kerasseq.data.examples import Pair
 from kerasseq.errors import UserError
 from kerasseq.tasks.translation.cleaning import clean, cut_corpus
-from kerasseq.tasks.translation.reading import read_path, turned
+from kerasseq.tasks.translation.pairs import turned
+from kerasseq.tasks.translation.reading import read_path
 from tests.tasks.conftest import benchmark
 
 
@@ -184,15 +185,17 @@ def test_bad_tables_are_named(tmp_path, content, message):
 def test_columns_are_numbers(tmp_path):
     path = write(tmp_path / "a.tsv", "a\tb\n")
     for column in ("en", "0", "-1", "1.5", "²"):
-        with pytest.raises(UserError, match=f"numbers of its columns .* not '{column}'"):
+        with pytest.raises(UserError, match="--source and --target are both needed; it has 'a', "):
             read(path, column, "")
+        with pytest.raises(UserError, match=f"no column '{column}'; it has 'a', 'b' .*2:ja"):
+            read(path, column, "2")
     with pytest.raises(UserError, match="no sentence in column 3 of 2"):
         read(path, "1", "3")
     named = read(path, "2:ja", "1:en")
     assert named.languages == ("ja", "en")
     assert named.splits["all"][0][:2] == ("b", "a")
     for column in ("1:", ":en", "1:e n"):
-        with pytest.raises(UserError, match="numbers of its columns"):
+        with pytest.raises(UserError, match="names or numbers of columns"):
             read(path, column, "2")
     with pytest.raises(UserError, match="2 cannot be both --source and --target"):
         read(path, "2", "")
@@ -201,11 +204,13 @@ def test_columns_are_numbers(tmp_path):
 def test_paths_and_encodings(tmp_path):
     with pytest.raises(UserError, match="does not exist"):
         read(tmp_path / "nowhere")
-    with pytest.raises(UserError, match=r"not a \.tsv or \.txt table of pairs .* nor a folder"):
+    with pytest.raises(UserError, match=r"one side of a pair, or no parallel text.*: give"):
         read(write(tmp_path / "train.en", "x\n"))
     path = write(tmp_path / "a.tsv", "é\tß\nü\tc\n".encode("utf-16"))
-    assert read(path, "", "", "utf-16").splits["all"] == own(("é", "ß"), ("ü", "c"))
-    with pytest.raises(UserError, match=r"not utf-8: byte 0xff at offset 0.*--encoding"):
+    for encoding in ("utf-8", "utf-16"):  # its byte order mark says it
+        assert read(path, "", "", encoding).splits["all"] == own(("é", "ß"), ("ü", "c"))
+    write(path, "é\tß\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"not utf-8: byte 0xe9 at offset 0.*--encoding"):
         read(path, "", "")
     with pytest.raises(UserError, match="unknown encoding 'klingon'"):
         read(path, "", "", "klingon")

@@ -57,7 +57,7 @@ def test_bad_files_are_one_line(few, tmp_path, name, content, messages):
         (b"a\tb\nthe cat\t \n", [], "pairs.tsv:2: no sentence in column 2 of 2"),
         (b"a\tb\n", ["--source=1", "--target=3"], "pairs.tsv:1: no sentence in column 3 of 2"),
         (b"a\tb\n", ["--source=2", "--target=2"], "2 cannot be both --source and --target"),
-        (b"a\tb\n", ["--source=en"], "(1, 2; with a language 2:ja), not 'en'"),
+        (b"a\tb\n", ["--source=en"], "--source and --target are both needed; it has 'a', 'b'"),
         (b"", [], "pairs.tsv is empty"),
         (b"a\tb\n", [], "no pair is left for the"),
         ("a\tn\u00e4\n".encode("latin-1"), [], "pairs.tsv"),

@@ -400,3 +400,85 @@ def test_length_curves_have_a_line_for_every_system(tmp_path, figures):
     assert [bar.get_height() for bar in counts.patches] == [row["sentences"] for row in rows]
     boxes = boxes_of(axis.get_xticklabels())
     assert all(low.x1 < high.x0 for low, high in itertools.pairwise(boxes))
+
+
+# -- several references ----------------------------------------------------------------------------
+
+
+def several(references):
+    """Other references for some sentences: one, two or none."""
+    return [
+        (reference, *(reference.replace("Man", "Guy"), reference.upper())[: position % 3])
+        for position, reference in enumerate(references)
+    ]
+
+
+def columns(references):
+    """As sacrebleu takes them, written by hand."""
+    return [[row[i] if i < len(row) else None for row in references] for i in range(3)]
+
+
+def test_several_references_equal_sacrebleu(monkeypatch):
+    hypotheses, references, sources = example()
+    hypotheses[1] = references[1].replace("Man", "Guy")
+    hypotheses[2] = references[2].upper()
+    lists = several(references)
+    report = report_of(hypotheses, lists, sources, "de", 7)
+    monkeypatch.setenv("SACREBLEU_SEED", "7")
+    for key, metric in (("bleu", sacrebleu.BLEU()), ("chrf", sacrebleu.CHRF())):
+        score = metric.corpus_score(hypotheses, columns(lists), n_bootstrap=1000)
+        found = report[key]
+        assert found["score"] == pytest.approx(score.score, abs=1e-4)
+        assert found["signature"] == str(metric.get_signature())
+        assert "nrefs:var" in found["signature"]
+        printed = f"{found['score']:.2f} (μ = {found['mean']:.2f} ± "
+        assert score.format(score_only=True).startswith(printed)
+    assert scores.bleu(hypotheses, lists, "de") == pytest.approx(report["bleu"]["score"], abs=1e-4)
+    assert report["bleu"]["score"] > scores.bleu(hypotheses, references, "de")
+    assert report["references"] == {"fewest": 1, "most": 3}
+    assert "1 to 3 references a sentence: BLEU and chrF2 take all" in report_lines(report)[1]
+    chrf = sacrebleu.CHRF()
+    for row in report["worst"]:
+        at = row["position"]
+        wanted = chrf.sentence_score(hypotheses[at], lists[at]).score
+        assert row["chrf"] == pytest.approx(wanted, abs=1e-4)
+        assert row["reference"] == references[at]
+    words = [len(source.split()) for source in sources]
+    part = [i for i, count in enumerate(words) if count <= 5]
+    metric = sacrebleu.BLEU(effective_order=True)
+    wanted = metric.corpus_score(
+        [hypotheses[i] for i in part], columns([lists[i] for i in part])
+    ).score
+    assert report["by_length"][0]["bleu"] == pytest.approx(wanted, abs=1e-4)
+
+
+def test_lists_of_one_reference_are_that_reference():
+    hypotheses, references, sources = example(count=12)
+    lists = [(reference,) for reference in references]
+    report = report_of(hypotheses, lists, sources, "de", 1)
+    assert report == report_of(hypotheses, references, sources, "de", 1)
+    assert "references" not in report
+    compared = comparison.compare(hypotheses, references, lists, sources, "de", 1)
+    assert compared == comparison.compare(hypotheses, references, references, sources, "de", 1)
+
+
+def test_two_systems_and_several_references(monkeypatch):
+    first, references, sources = example()
+    second, _, _ = example(noise=0.1)
+    lists = several(references)
+    found = comparison.compare(first, second, lists, sources, "de", 7)
+    monkeypatch.setenv("SACREBLEU_SEED", "7")
+    from sacrebleu.significance import PairedTest
+
+    signatures, tested = PairedTest(
+        [("a", first), ("b", second)],
+        {"BLEU": sacrebleu.BLEU()},
+        columns(lists),
+        test_type="bs",
+        n_samples=1000,
+    )()
+    one, other = tested["BLEU"]
+    assert found["bleu"]["signature"] == str(signatures["BLEU"])
+    assert found["bleu"]["first"]["score"] == pytest.approx(one.score, abs=1e-4)
+    assert found["bleu"]["second"]["score"] == pytest.approx(other.score, abs=1e-4)
+    assert found["bleu"]["p"] == pytest.approx(other.p_value, abs=1e-6)

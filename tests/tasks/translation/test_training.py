@@ -1,12 +1,15 @@
 """A translation model is trained, scored and described, through the command line."""
 
+import dataclasses
 import json
 import shutil
 
 import numpy as np
 import pytest
+import sacrebleu
 
 import kerasseq
+from kerasseq.config import replace
 from tests.tasks.translation.conftest import (
     FILES,
     SMALL,
@@ -101,10 +104,15 @@ def test_evaluate_another_split_and_other_data(trained, tmp_path):
 
 
 def test_evaluate_on_tables_where_files_were_trained_on(trained, table, tmp_path):
-    assert "150 sentences" in call("evaluate", *run_of(trained), "--on", table)
+    line = call("evaluate", *run_of(trained), "--on", table, status=2)
+    assert "its columns do not say which is the source" in line
+    assert "(en to xx)" in line
+    assert "--source 1 --target 2" in line
+    columns = ["--source", "1", "--target", "2"]
+    assert "150 sentences" in call("evaluate", *run_of(trained), "--on", table, *columns)
     write_table(tmp_path / "train.tsv", pairs(10, 1))
     write_table(tmp_path / "test.tsv", pairs(7, 2))
-    printed = call("evaluate", *run_of(trained), "--on", tmp_path, "--split", "test")
+    printed = call("evaluate", *run_of(trained), "--on", tmp_path, "--split", "test", *columns)
     assert "7 sentences" in printed
 
 
@@ -159,8 +167,34 @@ def test_errors_and_tables(trained, tmp_path):
 def test_the_direction_of_other_data_is_its_own(trained, tmp_path):
     write_table(tmp_path / "turned.tsv", [(b, a) for a, b in pairs(20, 5)])
     write_table(tmp_path / "straight.tsv", pairs(20, 5))
-    straight = call("evaluate", *run_of(trained), "--on", tmp_path / "straight.tsv")
+    straight = call("evaluate", *run_of(trained), "--on", tmp_path / "straight.tsv",
+                    "--source", "1", "--target", "2")  # fmt: skip
     turned = call("evaluate", *run_of(trained), "--on", tmp_path / "turned.tsv",
                   "--source", "2", "--target", "1")  # fmt: skip
     score = next(line for line in straight.splitlines() if "BLEU  " in line)
     assert score in turned
+
+
+def test_several_references_a_sentence(trained, tmp_path):
+    """All of them count, as in a direct call of sacrebleu; an error equals none of them."""
+    made = pairs(20, 5)
+    path = tmp_path / "test.jsonl"
+    lists = [[target.upper(), target] if i % 2 else [target] for i, (_, target) in enumerate(made)]
+    rows = [{"en": a, "xx": several} for (a, _), several in zip(made, lists, strict=True)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    run = kerasseq.load(trained[0] / "run", quiet=True)
+    report = run.evaluate(path)
+    columns = [[one[0] for one in lists], [one[1] if one[1:] else None for one in lists]]
+    bleu = sacrebleu.BLEU().corpus_score(report["translations"], columns)
+    chrf = sacrebleu.CHRF().corpus_score(report["translations"], columns)
+    assert report["bleu"]["score"] == pytest.approx(bleu.score, abs=1e-4)
+    assert report["chrf"]["score"] == pytest.approx(chrf.score, abs=1e-4)
+    assert report["references"] == {"fewest": 1, "most": 2}
+    found = zip(report["translations"], lists, strict=True)
+    assert len(run.errors(path)) == sum(text not in several for text, several in found)
+    other, use = run.other_data(path, None, 0), run.trained.use
+    held_out = dataclasses.replace(other, splits={"validation": other.splits["test"]})
+    greedy = use.translate([source for source, _ in made], replace(run.settings.beam, {"size": 1}))
+    texts = [translation.text for _, (translation,) in greedy]
+    bleu = sacrebleu.BLEU().corpus_score(texts, columns)
+    assert use.validate(held_out)["bleu"] == pytest.approx(bleu.score)

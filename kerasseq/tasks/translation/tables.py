@@ -1,0 +1,292 @@
+"""Tables of pairs: which columns, whether there is a header, and the pairs of the rows."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from kerasseq.data.blank import is_blank
+from kerasseq.data.delimited import TableFormat
+from kerasseq.data.examples import Pair
+from kerasseq.data.fields import text_of
+from kerasseq.data.folders import suffix
+from kerasseq.data.reading import text_lines
+from kerasseq.data.tables import SUFFIXES, table_rows
+from kerasseq.errors import UserError
+from kerasseq.tasks.translation.headers import column_of, header_languages, language_named
+from kerasseq.tasks.translation.pairs import (
+    Named,
+    check_differ,
+    direction_of,
+    named,
+    pairs_of,
+)
+
+OPTIONS = (
+    "--source and --target are names or numbers of columns: en, translation.en, 1; with a language "
+    "2:ja"
+)
+LISTS = "fields that were lists of several texts"
+
+_TABBED = (".tsv", ".txt")
+_DELIMITED = (*_TABBED, ".csv")
+_STRUCT = "translation"
+"""The column of a data set of Hugging Face that holds an object with a text for each language."""
+
+
+class Columns(NamedTuple):
+    """How the pairs of a table are read.
+
+    Attributes:
+        source, target: names or numbers of columns, and their languages.
+        form: of the table.
+        skips: whether the first row is a header, though columns are numbers.
+    """
+
+    source: Named
+    target: Named
+    form: TableFormat
+    skips: bool
+
+    @property
+    def languages(self) -> tuple[str, str]:
+        """Of both columns."""
+        return self.source.language, self.target.language
+
+
+def is_table(file: Path) -> bool:
+    """Whether a file's name is that of a table of pairs."""
+    return _kind(file) in (*SUFFIXES, ".txt")
+
+
+def is_marked(file: Path) -> bool:
+    """Whether a suffix says that a file is a table; ``.txt`` may be anything."""
+    return _kind(file) in SUFFIXES
+
+
+def is_tabbed(file: Path) -> bool:
+    """Whether tabs stand between the fields, and mostly there is no header."""
+    return _kind(file) in _TABBED
+
+
+def _kind(file: Path) -> str:
+    return suffix(Path(file.name.lower()))
+
+
+def are_columns(*names: str) -> bool:
+    """Whether all of these are numbers of columns, such as ``"2"`` or ``"2:ja"``."""
+    return all(re.fullmatch("0*[1-9][0-9]*(:[a-zA-Z_-]+)?", name) for name in names)
+
+
+def _column(option: str) -> Named:
+    """What an option says of a column; a name says its language too."""
+    one = named(option)
+    if one.language == one.name and not are_columns(one.name):
+        return Named(one.name, language_named(one.name))
+    return one
+
+
+def columns_of(
+    file: Path, source: str, target: str, encoding: str, form: TableFormat, notes: list[str]
+) -> Columns:
+    """How a table is to be read.
+
+    Args:
+        file: of the table.
+        source, target: what the options say; may be empty.
+        encoding, form: of the file.
+        notes: gets what was found out.
+
+    Raises:
+        UserError: if the columns are not known, or are the same.
+    """
+    kind = _kind(file)
+    form = form._replace(delimiter=delimiter_of(file, encoding, form, notes))
+    if kind in _TABBED and are_columns(*filter(None, (source, target))):
+        return _numbered(
+            file, _column(source or "1"), _column(target or "2"), encoding, form, notes
+        )
+    names, struct = names_of(file, encoding, form)
+    if not source and not target:
+        source, target = _said_by_names(file, names, struct, kind, form, notes)
+    if not source or not target:
+        raise UserError(
+            f"{file}: --source and --target are both needed; {_has(names, struct)} ({OPTIONS})"
+        )
+    given = _column(source), _column(target)
+    found = [_found(one, names, struct, file, notes) for one in given]
+    _check(file, found[0], found[1])
+    return Columns(found[0], found[1], form, False)
+
+
+def _check(file: Path, source: Named, target: Named) -> None:
+    if source.name == target.name:
+        raise UserError(f"{file}: column {source.name} cannot be both --source and --target")
+    check_differ(str(file), source.language, target.language)
+
+
+def _numbered(
+    file: Path, source: Named, target: Named, encoding: str, form: TableFormat, notes: list[str]
+) -> Columns:
+    """Columns by number, between tabs, where a header is rare: it is seen by what it says."""
+    source, target = (one._replace(name=str(int(one.name))) for one in (source, target))
+    _check(file, source, target)
+    fields = _first_fields(file, encoding, form)
+    places = int(source.name) - 1, int(target.name) - 1
+    skips = False
+    if form.header != "none" and max(places) < len(fields):
+        chosen = fields[places[0]], fields[places[1]]
+        languages = header_languages(chosen, (source, target), file)
+        if languages is not None:
+            skips = True
+            notes.append(f"{file.name}: its first row is a header: {', '.join(chosen)}")
+            source, target = (
+                Named(one.name, language) if language and one.language.isdecimal() else one
+                for one, language in zip((source, target), languages, strict=True)
+            )
+    return Columns(source, target, form._replace(header="none"), skips)
+
+
+def _said_by_names(
+    file: Path,
+    names: list[str],
+    struct: list[str],
+    kind: str,
+    form: TableFormat,
+    notes: list[str],
+) -> tuple[str, str]:
+    """The columns of a table where no option says them; two empty ones if they are not known."""
+    if found := direction_of(names):
+        notes.append(f"{file.name}: from the column {found[0]} to the column {found[1]}")
+        return found
+    if kind in _DELIMITED and form.header == "none":
+        return "1", "2"
+    if kind in _DELIMITED and len(names) == 2:  # the first one comes first, as in any table
+        notes.append(f"{file.name}: from the column {names[0]} to the column {names[1]}")
+        return names[0], names[1]
+    raise UserError(
+        f"{file}: which columns are the sentences? {_has(names, struct)}: choose two with "
+        "--source and --target"
+    )
+
+
+def _has(names: list[str], struct: list[str]) -> str:
+    return f"it has {', '.join(repr(name) for name in (*names, *struct))}"
+
+
+def _found(one: Named, names: list[str], struct: list[str], file: Path, notes: list[str]) -> Named:
+    """A column as the table calls it, where an option names a language; else as it was given."""
+    if one.name in names or are_columns(one.name):
+        return one
+    path = f"{_STRUCT}.{one.name}"
+    name = path if path in struct else column_of(one.name, names)
+    if name is None and _kind(file) in _DELIMITED:
+        raise UserError(f"{file}: no column {one.name!r}; {_has(names, struct)} ({OPTIONS})")
+    if name is None:
+        return one  # the reader looks for a path into objects, and refuses others
+    notes.append(f"{file.name}: {one.name} is its column {name}")
+    return Named(name, one.language)
+
+
+def names_of(file: Path, encoding: str, form: TableFormat) -> tuple[list[str], list[str]]:
+    """The names in the first row of a table, and the paths to what is in its ``translation``."""
+    if _kind(file) in _DELIMITED:
+        fields = [field.strip() for field in _first_fields(file, encoding, form)]
+        if form.header == "none":
+            fields = [str(number) for number in range(1, len(fields) + 1)]
+        return fields, []
+    _, row = next(table_rows(file, [], encoding, OPTIONS, form))
+    inner = row.get(_STRUCT)
+    inside = [f"{_STRUCT}.{name}" for name in inner] if isinstance(inner, Mapping) else []
+    return list(row), inside
+
+
+def _first_fields(file: Path, encoding: str, form: TableFormat) -> list[str]:
+    for line in text_lines(file, encoding):
+        plain = form.quoting == "none" or (form.quoting == "auto" and form.delimiter == "\t")
+        how: Any = {"quoting": csv.QUOTE_NONE} if plain else {}
+        return next(csv.reader([line], delimiter=form.delimiter, **how), [])
+    raise UserError(f"{file} is empty")
+
+
+def delimiter_of(file: Path, encoding: str, form: TableFormat, notes: list[str]) -> str:
+    """The delimiter: the one that is given, or the usual one, if the first row has it."""
+    kind = _kind(file)
+    if form.delimiter:
+        return form.delimiter.replace("\\t", "\t")
+    if kind in _TABBED or kind not in _DELIMITED:
+        return "\t" if kind in _TABBED else ""
+    line = next(text_lines(file, encoding), "")
+    for delimiter in ",;\t|":
+        if len(next(csv.reader([line], delimiter=delimiter), [])) > 1:
+            if delimiter != ",":
+                shown = "a tab" if delimiter == "\t" else repr(delimiter)
+                notes.append(f"{file.name}: its fields are separated by {shown}")
+            return delimiter
+    return ","
+
+
+def read_table(
+    file: Path, columns: Columns, split: str, encoding: str, counts: Counter[str]
+) -> Iterator[Pair]:
+    """The pairs of a table, one by one.
+
+    Args:
+        file: of the table.
+        columns: how it is read.
+        split: that it is.
+        encoding: of the file.
+        counts: gets what is converted.
+
+    Raises:
+        UserError: naming the row that has no pair.
+    """
+    source, target, form, skips = columns
+    numbers = source.name.isdecimal() and target.name.isdecimal()
+    if numbers and form.header == "none" and form.delimiter == "\t" and form.quoting != "double":
+        yield from _plain_pairs(file, (int(source.name), int(target.name)), encoding, skips)
+        return
+    rows = table_rows(file, [source.name, target.name], encoding, OPTIONS, form)
+    for number, (where, row) in enumerate(rows):
+        if skips and not number:
+            continue
+        sources, targets = (
+            _texts(row[one.name], where, one.name, counts) for one in (source, target)
+        )
+        yield from pairs_of(sources, targets, split, (where, where), counts)
+
+
+def _texts(value: Any, where: str, column: str, counts: Counter[str]) -> list[str]:
+    """The texts of a field: one, or several in a list."""
+    if isinstance(value, list | tuple) and value:
+        counts[LISTS] += len(value) > 1
+        return [text_of(one, where, f"a value of {column}") for one in value]
+    return [text_of(value, where, column)]
+
+
+def _plain_pairs(
+    path: Path, columns: tuple[int, int], encoding: str, skips: bool
+) -> Iterator[Pair]:
+    """The pairs of a table between tabs, whose rows may have more or fewer columns (Tatoeba)."""
+    number = blank = 0
+    for number, line in enumerate(text_lines(path, encoding), start=1):
+        if skips and number == 1:
+            continue
+        if not line.strip() and number > 1:  # at the end it is no row
+            blank = blank or number
+            continue
+        row = line.split("\t")  # quotes are plain characters in such files
+        for column in columns:
+            if blank or column > len(row) or is_blank(row[column - 1]):
+                raise UserError(
+                    f"{path}:{blank or number}: no sentence in column {column} of "
+                    f"{1 if blank else len(row)} (they are separated by tabs)"
+                )
+        source, target = (row[column - 1] for column in columns)
+        yield Pair(source, target, source)
+    if number <= skips:
+        raise UserError(f"{path} has a header but no rows" if number else f"{path} is empty")
