@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -16,6 +15,38 @@ PAD, UNK, BOS, EOS = 0, 1, 2, 3
 
 SPECIAL_TOKENS = ("<pad>", "<unk>", "<bos>", "<eos>")
 """Their spellings. The tokenizer never yields them, since ``<`` is a token of its own."""
+
+
+class FirstIds:
+    """Ids by first occurrence, for texts that are to be read once: the vocabulary comes after them.
+
+    >>> ids = FirstIds()
+    >>> texts = [ids.encode(["a", "film", "a"]), ids.encode(["a", "b"])]
+    >>> ids.counts(texts)
+    {'a': 3, 'film': 1, 'b': 1}
+    >>> vocabulary = Vocabulary.from_counts(ids.counts(texts), size=5)
+    >>> ids.known(vocabulary)[texts[0]].tolist()
+    [4, 1, 4]
+    """
+
+    def __init__(self) -> None:
+        self._ids: dict[str, int] = {}
+
+    def encode(self, tokens: Iterable[str]) -> np.ndarray:
+        """Ids, int32; a new token has the next one."""
+        ids = self._ids
+        return np.array([ids.setdefault(token, len(ids)) for token in tokens], np.int32)
+
+    def counts(self, sequences: Iterable[np.ndarray]) -> dict[str, int]:
+        """How often each token occurs in encoded texts."""
+        counts = np.zeros(len(self._ids), np.int64)
+        for sequence in sequences:
+            np.add.at(counts, sequence, 1)
+        return {token: int(count) for token, count in zip(self._ids, counts, strict=True) if count}
+
+    def known(self, vocabulary: Vocabulary) -> np.ndarray:
+        """The id in a vocabulary of each of these, int32."""
+        return vocabulary.encode(self._ids)
 
 
 class Vocabulary:
@@ -54,16 +85,6 @@ class Vocabulary:
         ]
         frequent.sort(key=lambda token: (-counts[token], token))
         return cls((*SPECIAL_TOKENS, *frequent[: max(0, size - len(SPECIAL_TOKENS))]))
-
-    @classmethod
-    def from_sequences(
-        cls, sequences: Iterable[Iterable[str]], size: int, min_count: int = 1
-    ) -> Vocabulary:
-        """The most frequent tokens of some tokenised texts."""
-        counts: Counter[str] = Counter()
-        for sequence in sequences:
-            counts.update(sequence)
-        return cls.from_counts(counts, size, min_count)
 
     @classmethod
     def assumed(cls, size: int) -> Vocabulary:

@@ -1,4 +1,5 @@
 import unicodedata
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -79,7 +80,7 @@ def test_long_runs_of_marks_are_composed():
 
 
 def test_vocabulary_is_by_frequency_then_alphabet(tmp_path):
-    vocabulary = Vocabulary.from_sequences([["b", "a", "c"], ["c", "\u2028x"[1:]]], size=7)
+    vocabulary = Vocabulary.from_counts(Counter(["b", "a", "c", "c", "\u2028x"[1:]]), size=7)
     assert vocabulary.tokens[4:] == ("c", "a", "b")
     assert (PAD, UNK, BOS, EOS) == (0, 1, 2, 3)
     vocabulary.save(tmp_path / "vocabulary.txt")

@@ -27,7 +27,7 @@ from kerasseq.storage import write_json
 from kerasseq.tasks.sentiment.settings import TextSettings
 from kerasseq.text.cut import cut
 from kerasseq.text.tokenizer import has_token, tokenize
-from kerasseq.text.vocabulary import BOS, UNK, Vocabulary
+from kerasseq.text.vocabulary import BOS, UNK, FirstIds, Vocabulary
 from kerasseq.training.run_folder import RunFolder
 
 SAMPLES = 64
@@ -118,6 +118,12 @@ def cut_corpus(corpus: Corpus[LabelledText], fraction: float, seed: int) -> Corp
     train = distinct(corpus.splits[whole], lambda example: example.text)
     if repeated := len(corpus.splits[whole]) - len(train):
         notes.append(f"{repeated:,} repeated texts removed before cutting")
+        label_of = dict(train)
+        if conflicts := sum(label != label_of[text] for text, label in corpus.splits[whole]):
+            notes.append(
+                f"{conflicts:,} of them had another label than the first of the same text, which "
+                "counts"
+            )
     corpus = replace(corpus, splits={**corpus.splits, whole: train}, notes=notes)
     rule: Rule[LabelledText] = stratified(fraction, seed, lambda example: example.label)
     shared = "texts", lambda example: example.text
@@ -172,7 +178,7 @@ def _with_bos(ids: np.ndarray, settings: TextSettings) -> np.ndarray:
 
 def encode_split(
     examples: Sequence[LabelledText],
-    tokens: Iterable[list[str]],
+    encoded: Iterable[np.ndarray],
     assets: Assets,
     settings: TextSettings,
     keep_texts: bool = True,
@@ -181,20 +187,23 @@ def encode_split(
 
     Args:
         examples: texts and labels.
-        tokens: of each text; at least one.
+        encoded: the ids of each text; at least one.
         assets: of the train split; a label's index is its position among the classes.
         settings: the cut.
         keep_texts: whether the split has its texts, which errors are listed with.
     """
-    encoded = [assets.vocabulary.encode(words) for words in tokens]
-    lengths = np.array([len(ids) for ids in encoded])
+    sequences, sizes, unknown = [], [], 0
+    for ids in encoded:
+        sequences.append(_with_bos(ids, settings))
+        sizes.append(len(ids))
+        unknown += int(np.count_nonzero(ids == UNK))
+    lengths = np.array(sizes)
     index = {name: position for position, name in enumerate(assets.class_names)}
     split = EncodedTexts(
-        [_with_bos(ids, settings) for ids in encoded],
+        sequences,
         np.array([index[example.label] for example in examples], np.int32),
         [example.text for example in examples] if keep_texts else (),
     )
-    unknown = sum(int(np.count_nonzero(ids == UNK)) for ids in encoded)
     counts = Counter(example.label for example in examples)
     return split, {
         "examples": len(split),
@@ -229,21 +238,23 @@ def encode_corpus(
         settings: of the vocabulary.
         assets: whose vocabulary is taken, if there is one already.
     """
-    tokens = {
-        name: [tokenize(example.text) for example in part] for name, part in corpus.splits.items()
+    ids = FirstIds()
+    drafts = {
+        name: [ids.encode(tokenize(example.text)) for example in part]
+        for name, part in corpus.splits.items()
     }
-    vocabulary = (
-        assets.vocabulary
-        if assets
-        else Vocabulary.from_sequences(
-            tokens["train"], settings.vocabulary_size, settings.min_count
+    trained = assets is not None
+    if assets is None:
+        counts = ids.counts(drafts["train"])
+        assets = Assets(
+            Vocabulary.from_counts(counts, settings.vocabulary_size, settings.min_count), names
         )
-    )
-    trained, assets = assets is not None, Assets(vocabulary, names)
+    known = ids.known(assets.vocabulary)
     splits, reports = {}, {}
     for name, part in corpus.splits.items():
+        encoded = (known[draft] for draft in drafts.pop(name))
         splits[name], reports[name] = encode_split(
-            part, tokens.pop(name), assets, settings, keep_texts=trained or name != "train"
+            part, encoded, assets, settings, keep_texts=trained or name != "train"
         )
     samples = [example.text for example in corpus.splits["validation"][:SAMPLES]]
     return Data(splits, assets, _report(corpus, assets, reports), samples)
@@ -260,8 +271,8 @@ def encode_test(
     corpus = without_empty(corpus)
     examples = corpus.splits[split]
     check_labels(examples, assets.class_names, corpus.source)
-    tokens = (tokenize(example.text) for example in examples)
-    part, summary = encode_split(examples, tokens, assets, settings)
+    encoded = (assets.vocabulary.encode(tokenize(example.text)) for example in examples)
+    part, summary = encode_split(examples, encoded, assets, settings)
     return Data({"test": part}, assets, _report(corpus, assets, {split: summary}))
 
 

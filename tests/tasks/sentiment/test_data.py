@@ -39,6 +39,20 @@ def texts_of(part):
     return [example.text for example in part]
 
 
+def ids_of(part, assets):
+    return [assets.vocabulary.encode(tokenize(text)) for text in texts_of(part)]
+
+
+def test_texts_with_two_labels_are_counted():
+    rows = [LabelledText(f"text {n}", "ab"[n % 2]) for n in range(60)]
+    corpus = Corpus("here", {"all": [*rows, LabelledText("text 0", "b"), rows[1]]})
+    notes = cut_corpus(corpus, 0.1, 1).notes
+    assert notes == [
+        "2 repeated texts removed before cutting",
+        "1 of them had another label than the first of the same text, which counts",
+    ]
+
+
 def test_one_split_is_cut_into_three_without_leaks():
     whole = reviews(200)
     corpus = cut_corpus(Corpus("here", {"all": whole + whole[:50]}), 0.1, seed=1)
@@ -97,7 +111,7 @@ def test_vocabulary_comes_from_train_only():
     assert report["cut_share"] == 0.5
     assert (data.report["source"], data.report["notes"]) == ("here", ["a note"])
     assert data.samples == ["unseen film"]
-    split, summary = encode_split(test, map(tokenize, texts_of(test)), data.assets, settings)
+    split, summary = encode_split(test, ids_of(test, data.assets), data.assets, settings)
     assert summary == data.report["splits"]["test"]
     assert np.array_equal(split.sequences[0], data.splits["test"].sequences[0])
     # other data of the same texts is encoded as they were
@@ -137,7 +151,7 @@ def test_the_digest_follows_texts_labels_and_order():
     relabelled = examples(texts_of(base), [example.label for example in base[::-1]])
     assets = Assets(Vocabulary(SPECIAL_TOKENS), ["bad", "good"])
     digests = {
-        encode_split(part, map(tokenize, texts_of(part)), assets, TextSettings())[1]["sha256"]
+        encode_split(part, ids_of(part, assets), assets, TextSettings())[1]["sha256"]
         for part in (base, relabelled, [base[i] for i in (1, 0, 2, 3)], base)
     }
     assert len(digests) == 3
