@@ -8,7 +8,7 @@ from kerasseq.config import Settings, group, setting
 from kerasseq.data.batches import TokenBatchSettings
 from kerasseq.errors import UserError
 from kerasseq.text.word_features import WordSettings
-from kerasseq.training.settings import TaskSettings, TrainingSettings
+from kerasseq.training.settings import EmbeddingSettings, TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class ModelSettings(Settings):
 
 
 @dataclass(frozen=True)
-class TaggingSettings(TaskSettings):
+class TaggingSettings(EmbeddingSettings):
     """What is trained, on what."""
 
     column: str = "upos"

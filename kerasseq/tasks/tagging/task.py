@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kerasseq.app.task import Task
+from kerasseq.app.word_vectors import check_vectors, noted, start_embedding
 from kerasseq.data.corpus import Corpus
 from kerasseq.data.examples import TaggedSentence
 from kerasseq.data.layouts import Asked
@@ -21,6 +22,7 @@ from kerasseq.tasks.tagging.data import (
     cut_corpus,
     encode_corpus,
     encode_test,
+    read_word_vectors,
 )
 from kerasseq.tasks.tagging.iob import is_iob
 from kerasseq.tasks.tagging.options import TAG
@@ -63,7 +65,7 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
     prediction_class = Prediction
     run_class = "kerasseq.tasks.tagging.run:TaggingRun"
     goals = {"accuracy": "max", "unseen": "max", "f1": "max"}
-    data_settings = (*Task.data_settings, "held_out", "column", "word_column", "words")
+    data_settings = (*Task.data_settings, "held_out", "column", "word_column", "words", "vectors")
     reading_settings = (*Task.reading_settings, "column", "word_column")
     search_space = {
         "training.learning_rate": Range(1e-3, 1e-2, log=True),
@@ -78,6 +80,9 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
     verbs = (TAG,)
 
     # -- data ------------------------------------------------------------------------------------
+
+    def check(self, settings: TaggingSettings) -> None:
+        check_vectors(settings)
 
     def read(
         self,
@@ -131,15 +136,12 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
         assets: Assets | None = None,
     ) -> TaggedData:
         corpus = cut_corpus(corpus, settings.held_out, settings.seed)
-        data = encode_corpus(corpus, settings.column, settings.words, assets)
+        if settings.vectors and assets is None:
+            data = _with_vectors(settings, corpus)
+        else:
+            data = encode_corpus(corpus, settings.column, settings.words, assets)
         if settings.training.monitor == "f1" and not is_iob(data.assets.names):
             raise UserError("training.monitor: f1 is that of spans, and these tags are not IOB")
-        sizes = {len(vector) for vector in data.vectors.values()} - {settings.model.embedding}
-        if sizes:
-            raise UserError(
-                f"{settings.words.vectors} has vectors of {sizes.pop()} numbers, and "
-                f"model.embedding is {settings.model.embedding}"
-            )
         return data
 
     def as_trained(
@@ -179,15 +181,8 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
         return build_model(settings, assets, settings.device.of_layers(portable), self.name)
 
     def adapt(self, model: keras.Model, settings: TaggingSettings, data: TaggedData) -> list[str]:
-        if not data.vectors:
-            return []
-        embeddings = model.get_layer("embedding").embeddings
-        matrix = embeddings.numpy()
         forms = data.assets.features.words.tokens
-        rows = [row for row, form in enumerate(forms) if form in data.vectors]
-        matrix[rows] = [data.vectors[forms[row]] for row in rows]
-        embeddings.assign(matrix)
-        return [f"word vectors given: {len(rows):,} of {len(matrix):,} rows of the embedding"]
+        return start_embedding(model.get_layer("embedding"), forms, data.vectors, settings)
 
     def loss(
         self, model: keras.Model, settings: TaggingSettings, parts: int = 1
@@ -259,6 +254,7 @@ class Ner(PosTagging):
 
     def check(self, settings: TaggingSettings) -> None:
         _check_given(settings.data, "--data")
+        super().check(settings)
 
     def read(
         self,
@@ -269,6 +265,15 @@ class Ner(PosTagging):
     ) -> Corpus[TaggedSentence]:
         _check_given(source, "--on")
         return super().read(settings, source, download, assets)
+
+
+def _with_vectors(settings: TaggingSettings, corpus: Corpus[TaggedSentence]) -> TaggedData:
+    """Encoded data of a new run, whose vocabulary has words of the given vectors too."""
+    path, notes = Path(settings.vectors), list[str]()
+    sizes = settings.words.vocabulary_size, settings.model.embedding
+    vectors, coverage = read_word_vectors(corpus.splits["train"], path, *sizes, notes)
+    data = encode_corpus(corpus, settings.column, settings.words, None, vectors)
+    return noted(data, path, coverage, vectors, notes)
 
 
 def _check_given(source: str, option: str) -> None:
