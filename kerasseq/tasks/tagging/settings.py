@@ -63,6 +63,8 @@ class TaggingSettings(EmbeddingSettings):
     word_column: str = ""
     """Column of words, by a name that the file gives to it, or its number from 1; empty: what the
     format says."""
+    sentence_column: str = ""
+    """Column of a table of a token a row that tells the sentence, in its first row or in each."""
     held_out: float = setting(0.1, gt=0, lt=0.5)
     """Share of the validation split, and of the test split where the data has none."""
     label_smoothing: float = setting(0.0, ge=0, lt=1)

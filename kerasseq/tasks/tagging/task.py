@@ -54,6 +54,9 @@ class Prediction:
     probabilities: list[float]
 
 
+_COLUMNS = ("column", "word_column", "sentence_column")
+
+
 class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
     """Labels for the words of sentences."""
 
@@ -65,8 +68,8 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
     prediction_class = Prediction
     run_class = "kerasseq.tasks.tagging.run:TaggingRun"
     goals = {"accuracy": "max", "unseen": "max", "f1": "max"}
-    data_settings = (*Task.data_settings, "held_out", "column", "word_column", "words", "vectors")
-    reading_settings = (*Task.reading_settings, "column", "word_column")
+    data_settings = (*Task.data_settings, "held_out", *_COLUMNS, "words", "vectors")
+    reading_settings = (*Task.reading_settings, *_COLUMNS)
     search_space = {
         "training.learning_rate": Range(1e-3, 1e-2, log=True),
         "model.output": Choice(("softmax", "crf")),
@@ -96,14 +99,19 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
         from kerasseq.tasks.tagging.reading import read_path, with_column
         from kerasseq.tasks.tagging.tfds import read_tfds
 
-        asked = Asked(settings.column, settings.word_column)
+        asked = Asked(settings.column, settings.word_column, settings.sentence_column)
         if not paths_of(source):
             check_free_word(asked, f"{source}: its sentences")
         corpus = read_source(
             source,
             embedded=turkish_treebank,
             tfds=partial(read_tfds, download=download),
-            path=partial(read_path, encoding=settings.encoding, asked=asked),
+            path=partial(
+                read_path,
+                encoding=settings.encoding,
+                asked=asked,
+                form=settings.table_format(),
+            ),
         )
         return with_column(corpus, settings.column)
 
@@ -283,5 +291,5 @@ def _check_given(source: str, option: str) -> None:
     if source in ("", EMBEDDED):
         raise UserError(
             f"no package has a corpus of named entities: give {option}, a file or folder of "
-            "WORD TAG or WORD POS CHUNK ENTITY lines, or tfds:conll2003"
+            "WORD TAG or WORD POS CHUNK ENTITY lines, a table, or tfds:conll2003"
         )
