@@ -8,11 +8,13 @@ from kerasseq.config import replace
 from kerasseq.data.corpus import Corpus
 from kerasseq.data.examples import LabelledText, Pair, TaggedSentence
 from kerasseq.errors import UserError
+from kerasseq.storage import write_json
 from kerasseq.tasks.language_model.task import LanguageModel
 from kerasseq.tasks.sentiment.task import Sentiment
 from kerasseq.tasks.tagging.task import Ner, PosTagging
 from kerasseq.tasks.translation.task import Translation
 from kerasseq.training.optimizers import make_optimizer
+from kerasseq.training.run_folder import DATA, RunFolder
 
 TEXT = "The 1 2\nthe 5 6\nnew york 3 4\nrare -1 .5 \n"
 SPLITS = ("train", "validation", "test")
@@ -180,3 +182,15 @@ def test_a_missing_file_is_said_before_data_is_read(kind, tmp_path):
     with pytest.raises(UserError, match="is no file"):
         check_vectors(replace(kind.settings_class(), {"vectors": str(tmp_path)}))
     assert "vectors" in kind.data_settings
+
+
+def test_a_run_goes_on_with_the_same_file_only(path, tmp_path):
+    task, settings, data, _ = started(Sentiment, path)
+    run = RunFolder(tmp_path / "run")
+    (tmp_path / "run").mkdir()
+    write_json(run / DATA, data.report)
+    run.check_data(data.report)
+    run.check_data(task.prepare(settings, corpus_of(Sentiment), data.assets).report)  # evaluation
+    path.write_text(TEXT.replace("5 6", "6 5"))
+    with pytest.raises(UserError, match="the word vectors are not those that .* was trained with"):
+        run.check_data(started(Sentiment, path)[2].report)

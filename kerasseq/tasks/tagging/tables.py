@@ -103,9 +103,9 @@ class TableReader:
         names, first = self._first_row(path)
         asked = self.asked
         sentence = asked.sentence or _usual(names, _SENTENCE)
-        if spans := _spans_column(names, first):
-            return self._spans(path, spans)
         word = asked.word or _usual(names, _WORDS) or _usual(names, _WORD)
+        if not word and (spans := _spans_column(names, first)):
+            return self._spans(path, spans)
         if not word:
             raise UserError(
                 f"{path}: no column of words, tokens or words; it has "
