@@ -192,5 +192,5 @@ def test_a_run_goes_on_with_the_same_file_only(path, tmp_path):
     run.check_data(data.report)
     run.check_data(task.prepare(settings, corpus_of(Sentiment), data.assets).report)  # evaluation
     path.write_text(TEXT.replace("5 6", "6 5"))
-    with pytest.raises(UserError, match="the word vectors are not those that .* was trained with"):
+    with pytest.raises(UserError, match=r"the word vectors are not those that .* was trained with"):
         run.check_data(started(Sentiment, path)[2].report)
