@@ -58,12 +58,14 @@ class Data(Generic[P, A]):
         assets: what a model for it needs beside its weights.
         report: where it came from and what it holds, as the run folder's ``data.json``.
         samples: some held-out texts, to verify exports with and to show; none of other data.
+        vectors: word vectors that the user gave, by token; only what training starts from.
     """
 
     splits: Mapping[str, P]
     assets: A
     report: dict[str, Any]
     samples: Sequence[str] = ()
+    vectors: Mapping[str, Any] = field(default_factory=dict)
 
 
 D = TypeVar("D", bound=Data)

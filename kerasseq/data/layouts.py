@@ -39,10 +39,12 @@ class Asked(NamedTuple):
     Attributes:
         column: of tags.
         word: column of words.
+        sentence: column of a table that tells sentences.
     """
 
     column: str = ""
     word: str = ""
+    sentence: str = ""
 
 
 FREE = Asked()

@@ -97,7 +97,8 @@ class TaggedReader:
 
 def check_free_word(asked: Asked, what: str) -> None:
     """Raises:
-    UserError: if the column of words is asked for where there are no columns.
+    UserError: if a column of words or of sentences is asked for where there are no columns.
     """
-    if asked.word:
-        raise UserError(f"{what} have no columns to choose from: leave --word_column out")
+    if asked.word or asked.sentence:
+        option = "word_column" if asked.word else "sentence_column"
+        raise UserError(f"{what} have no columns to choose from: leave --{option} out")

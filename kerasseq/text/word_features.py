@@ -31,12 +31,10 @@ class WordSettings(Settings):
     """Words to ids, characters and affixes; every vocabulary is built from the train split only."""
 
     vocabulary_size: int = setting(50_000, ge=5)
-    """Most word ids, the 4 special ones included."""
+    """Most word ids, the 4 special ones included; words with given vectors join those of the train
+    split, as far as there is room."""
     min_count: int = setting(2, ge=1)
     """A word must occur this often in the train split to have an id of its own."""
-    vectors: str = ""
-    """Text file of word vectors, a word and its numbers a line (.gz too): they start the
-    embedding, and their words join the vocabulary as far as vocabulary_size allows."""
     max_characters: int = setting(40, ge=2)
     """Longest word read as it is; of a longer one its first and its last characters."""
     character_vocabulary_size: int = setting(5000, ge=5)

@@ -190,12 +190,17 @@ class RunFolder:
         """Makes sure that data is what the run was trained on.
 
         Args:
-            report: of the data, whose splits have hashes.
+            report: of the data, whose splits have hashes, and so have word vectors.
 
         Raises:
-            UserError: if a split is another one.
+            UserError: if a split is another one, or the file of word vectors is.
         """
         before = self.read_json(DATA)
+        if before and report.get("vectors", before.get("vectors")) != before.get("vectors"):
+            raise UserError(
+                f"the word vectors are not those that {self.path} was trained with; the file has "
+                "changed since"
+            )
         for split, summary in report["splits"].items():
             if before is None or before["splits"].get(split, {}).get("sha256") != summary["sha256"]:
                 raise UserError(

@@ -7,6 +7,7 @@ from typing import Literal
 
 from kerasseq.config import Settings, group, setting
 from kerasseq.data.delimited import TableFormat
+from kerasseq.errors import UserError
 from kerasseq.training.devices import DeviceSettings
 from kerasseq.training.schedule import Decay
 
@@ -82,3 +83,20 @@ class TaskSettings(Settings):
     def table_format(self) -> TableFormat:
         """How tables are written."""
         return TableFormat(self.delimiter, self.quoting, self.header)
+
+
+@dataclass(frozen=True)
+class EmbeddingSettings(TaskSettings):
+    """What the settings of tasks have that embed words."""
+
+    vectors: str = ""
+    """File of word vectors that the embedding starts from: of GloVe, fastText (.vec) or word2vec
+    (text, or .bin), .gz too; their size is model.embedding."""
+    train_vectors: bool = True
+    """Whether training changes the embedding that starts from vectors; if not, no row of it
+    changes, those of words without a vector included."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.vectors and not self.train_vectors:
+            raise UserError("train_vectors false is for given word vectors: --vectors FILE")

@@ -7,7 +7,7 @@ from typing import Literal
 from kerasseq.config import Settings, group, setting
 from kerasseq.errors import UserError
 from kerasseq.text.vocabulary import SPECIAL_TOKENS
-from kerasseq.training.settings import TaskSettings, TrainingSettings
+from kerasseq.training.settings import EmbeddingSettings, TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class ModelSettings(Settings):
 
 
 @dataclass(frozen=True)
-class LanguageModelSettings(TaskSettings):
+class LanguageModelSettings(EmbeddingSettings):
     """What is trained, on what."""
 
     text_column: str = "text"
@@ -147,3 +147,12 @@ class LanguageModelSettings(TaskSettings):
         super().__post_init__()
         if self.streams.mode == "sentences" and self.score_streams > 1:
             raise UserError("score_streams is for streams.mode streams: sentences have no streams")
+        if self.vectors and self.text.level == "char":
+            raise UserError("vectors are those of words, and text.level is char")
+        if self.vectors and self.init_from:
+            raise UserError("vectors and init_from both start the embedding: give one of them")
+        if not self.train_vectors:
+            raise UserError(
+                "train_vectors false: a language model has one matrix for the embedding and "
+                "for the softmax, which must be trained"
+            )

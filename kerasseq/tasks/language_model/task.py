@@ -12,6 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from kerasseq.app.task import Task
+from kerasseq.app.word_vectors import (
+    check_vectors,
+    composed,
+    folded,
+    start_embedding,
+    with_vectors,
+)
 from kerasseq.data.corpus import Corpus
 from kerasseq.data.sources import read_source
 from kerasseq.errors import UserError
@@ -66,6 +73,7 @@ class LanguageModel(Task[LanguageModelSettings, TextData, Assets]):
         "text_column",
         "text",
         "init_from",
+        "vectors",
     )
     reading_settings = (*Task.reading_settings, "text_column")
     search_space = {
@@ -87,6 +95,7 @@ class LanguageModel(Task[LanguageModelSettings, TextData, Assets]):
         from kerasseq.tasks.language_model.starting_point import check_start
         from kerasseq.training.run_folder import RunFolder
 
+        check_vectors(settings)
         if settings.init_from:
             check_start(RunFolder(Path(settings.init_from)), self.name)
 
@@ -138,7 +147,11 @@ class LanguageModel(Task[LanguageModelSettings, TextData, Assets]):
         size, tokens = settings.streams.size, len(data.splits["train"])
         if settings.streams.mode == "streams" and size > tokens:
             raise UserError(f"streams.size {size:,} is more than the {tokens:,} tokens of train")
-        return data
+        if assets is not None:
+            return data
+        vocabulary = {"tokens of the vocabulary": data.assets.codec.vocabulary.tokens}
+        cased = data.assets.codec.units == "blanks"  # words of raw text are in lower case
+        return with_vectors(data, settings, vocabulary, composed if cased else folded)
 
     def encode(
         self, settings: LanguageModelSettings, corpus: Corpus[str], split: str, assets: Assets
@@ -159,7 +172,8 @@ class LanguageModel(Task[LanguageModelSettings, TextData, Assets]):
         self, model: keras.Model, settings: LanguageModelSettings, data: TextData
     ) -> list[str]:
         if not settings.init_from:
-            return []
+            tokens = data.assets.codec.vocabulary.tokens
+            return start_embedding(model.embedding, tokens, data.vectors, settings)
         from kerasseq.tasks.language_model.starting_point import start_from
         from kerasseq.training.run_folder import RunFolder
 

@@ -8,7 +8,7 @@ from kerasseq.config import Settings, group, setting
 from kerasseq.data.batches import BatchSettings
 from kerasseq.errors import UserError
 from kerasseq.text.cut import Keep
-from kerasseq.training.settings import TaskSettings
+from kerasseq.training.settings import EmbeddingSettings
 
 POOLINGS = ("last", "mean", "max", "attention")
 
@@ -73,7 +73,7 @@ class ModelSettings(Settings):
 
 
 @dataclass(frozen=True)
-class SentimentSettings(TaskSettings):
+class SentimentSettings(EmbeddingSettings):
     """What is trained, on what."""
 
     text_column: str = "text"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kerasseq.app.task import Task
+from kerasseq.app.word_vectors import check_vectors, folded, start_embedding, with_vectors
 from kerasseq.data.corpus import Corpus
 from kerasseq.data.examples import LabelledText
 from kerasseq.data.sources import EMBEDDED, read_source
@@ -65,7 +66,7 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
     assets_class = Assets
     prediction_class = Prediction
     goals = {"accuracy": "max", "loss": "min"}
-    data_settings = (*Task.data_settings, "held_out", "text", *_COLUMNS)
+    data_settings = (*Task.data_settings, "held_out", "text", "vectors", *_COLUMNS)
     reading_settings = (*Task.reading_settings, *_COLUMNS)
     search_space = {
         "training.learning_rate": Range(5e-4, 1e-2, log=True),
@@ -79,6 +80,7 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
     # -- data ------------------------------------------------------------------------------------
 
     def check(self, settings: SentimentSettings) -> None:
+        check_vectors(settings)
         defaults = SentimentSettings()
         given = [n for n in _COLUMNS if getattr(settings, n) != getattr(defaults, n)]
         if settings.data == EMBEDDED and given:
@@ -135,7 +137,10 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
         corpus = cut_corpus(corpus, settings.held_out, settings.seed)
         data = encode_corpus(corpus, class_names(corpus), settings.text, assets)
         data.report["batches"] = self.batches(settings, data).waste()
-        return data
+        if assets is not None:
+            return data
+        tokens = {"tokens of the vocabulary": data.assets.vocabulary.tokens}
+        return with_vectors(data, settings, tokens, folded)
 
     def encode(
         self, settings: SentimentSettings, corpus: Corpus[LabelledText], split: str, assets: Assets
@@ -158,12 +163,14 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
     ) -> list[str]:
         from kerasseq.tasks.sentiment.model import NGRAMS
 
+        tokens = data.assets.vocabulary.tokens
+        lines = start_embedding(model.get_layer("embedding"), tokens, data.vectors, settings)
         if not settings.model.ngrams:
-            return []
+            return lines
         known = model.get_layer(NGRAMS).adapt(
             data.splits["train"].sequences, settings.model.ngram_documents
         )
-        return [f"wide path: {known:,} n-grams of up to {settings.model.ngrams} words"]
+        return [*lines, f"wide path: {known:,} n-grams of up to {settings.model.ngrams} words"]
 
     def loss(
         self, model: keras.Model, settings: SentimentSettings, parts: int = 1

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ from kerasseq.data.batches import (
 from kerasseq.data.corpus import Corpus, distinct, length_percentiles
 from kerasseq.data.cutting import ADVICE, Rule, at_random, cut_splits, whole_of
 from kerasseq.data.examples import TaggedSentence
-from kerasseq.data.vectors import digest, read_vectors
+from kerasseq.data.vectors import read_vectors
 from kerasseq.storage import write_json
 from kerasseq.tasks.tagging.baseline import MostFrequentTag
 from kerasseq.text.splitter import WordSplitter
@@ -146,15 +146,7 @@ class Assets(NamedTuple):
         return cls(WordFeatures.assumed(settings.words), WordSplitter(), names, baseline)
 
 
-@dataclass(frozen=True)
-class TaggedData(Data[TaggedSplit, Assets]):
-    """Encoded splits.
-
-    Attributes:
-        vectors: word vectors that were given, by the form of the word.
-    """
-
-    vectors: dict[str, np.ndarray] = field(default_factory=dict)
+TaggedData = Data[TaggedSplit, Assets]
 
 
 def cut_corpus(
@@ -220,6 +212,7 @@ def encode_corpus(
     column: str,
     settings: WordSettings,
     assets: Assets | None = None,
+    forms_with_vectors: Iterable[str] = (),
 ) -> TaggedData:
     """Encodes every split, by what is learned from the train split.
 
@@ -228,21 +221,17 @@ def encode_corpus(
         column: what is learned.
         settings: of the vocabularies.
         assets: what was learned already, if it was.
+        forms_with_vectors: see :meth:`WordFeatures.from_sentences`.
     """
-    notes: list[str] = []
-    vectors: dict[str, np.ndarray] = {}
     if assets is None:
-        train = corpus.splits["train"]
-        if settings.vectors:
-            vectors = _read_vectors(train, settings, notes)
-        assets = _learned(train, column, settings, vectors)
+        assets = _learned(corpus.splits["train"], column, settings, forms_with_vectors)
     splits, reports = {}, {}
     for name, sentences in corpus.splits.items():
         encoded = encode_split(sentences, assets.features, assets.names, column)
         splits[name], reports[name] = encoded
     report = {
         "source": corpus.source,
-        "notes": [*corpus.notes, *notes],
+        "notes": list(corpus.notes),
         "classes": assets.names,
         "vocabulary": len(assets.features.words),
         "splits": reports,
@@ -251,29 +240,32 @@ def encode_corpus(
         sentence.text or " ".join(sentence.words)
         for sentence in corpus.splits["validation"][:SAMPLES]
     ]
-    return TaggedData(splits, assets, report, samples, vectors)
+    return Data(splits, assets, report, samples)
 
 
-def _read_vectors(
-    train: Sequence[TaggedSentence], settings: WordSettings, notes: list[str]
-) -> dict[str, np.ndarray]:
-    """Word vectors by the form of the word; notes how many words of train have one."""
-    path = Path(settings.vectors)
+def read_word_vectors(
+    train: Sequence[TaggedSentence], path: Path, most: int, size: int, notes: list[str]
+) -> tuple[dict[str, np.ndarray], str]:
+    """Word vectors by the form of the word, and how many words of train have one, for people.
+
+    Args:
+        train: whose words are wanted.
+        path: of the file.
+        most: other words that are read.
+        size: that the vectors must have.
+        notes: gets what was found out.
+    """
     seen = {normal_form(word) for sentence in train for word in sentence.words}
-    vectors = read_vectors(path, normal_form, seen, settings.vocabulary_size)
+    vectors = read_vectors(path, normal_form, seen, most, size, notes)
     covered = len(seen & vectors.keys())
-    notes.append(
-        f"word vectors of {path} (SHA-256 {digest(path)[:12]}...): {covered:,} of "
-        f"{len(seen):,} words of train have one"
-    )
-    return vectors
+    return vectors, f"{covered:,} of {len(seen):,} words of train have one"
 
 
 def _learned(
     train: Sequence[TaggedSentence],
     column: str,
     settings: WordSettings,
-    vectors: dict[str, np.ndarray],
+    vectors: Iterable[str],
 ) -> Assets:
     """Vocabularies, word splitter, tags and baseline of the train split."""
     words = [sentence.words for sentence in train]
@@ -304,7 +296,7 @@ def encode_test(
         "vocabulary": len(assets.features.words),
         "splits": {split: summary},
     }
-    return TaggedData({"test": encoded}, assets, report)
+    return Data({"test": encoded}, assets, report)
 
 
 def _digest(sentences: Iterable[TaggedSentence], column: str) -> str:

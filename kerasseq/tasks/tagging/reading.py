@@ -1,4 +1,4 @@
-"""Corpora of tagged sentences from files: CoNLL-U, columns, and the Brown corpus."""
+"""Corpora of tagged sentences from files: CoNLL-U, columns, tables, and the Brown corpus."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from kerasseq.data.corpus import WHOLE, Corpus, ordered
+from kerasseq.data.delimited import TableFormat
 from kerasseq.data.examples import TaggedSentence
 from kerasseq.data.folders import (
     files_in,
@@ -28,20 +29,27 @@ from kerasseq.data.slashed import parse_slashed, simplify_brown
 from kerasseq.data.tagged_files import CONLLU, SUFFIXES, TaggedReader, check_free_word
 from kerasseq.errors import UserError
 from kerasseq.tasks.tagging.iob import iob2, is_iob
+from kerasseq.tasks.tagging.tables import TableReader, is_tagged_table, table_corpus
 
 _BROWN_FILE = re.compile(r"c[a-r][0-9]{2}")
 
 
 @reader
-def read_path(path: Path, encoding: str, asked: Asked = FREE) -> Corpus[TaggedSentence]:
+def read_path(
+    path: Path,
+    encoding: str,
+    asked: Asked = FREE,
+    form: TableFormat = TableFormat(),  # noqa: B008 (a constant)
+) -> Corpus[TaggedSentence]:
     """Reads tagged sentences from a file or folder in one of the known formats.
 
     Args:
-        path: a ``.conllu`` file, or any other whose first lines tell the format (each also
+        path: a ``.conllu`` file, a table, or any other whose first lines tell the format (each also
             ``.gz``); a folder of them with ``train`` and maybe ``dev`` and ``test`` in their names;
             or the Brown corpus, unpacked or as ``.tar.gz``.
         encoding: of text files.
         asked: columns that the settings name.
+        form: of delimited tables.
 
     Returns:
         The splits that the source has; a file alone and the Brown corpus are the split ``all``.
@@ -49,8 +57,12 @@ def read_path(path: Path, encoding: str, asked: Asked = FREE) -> Corpus[TaggedSe
     Raises:
         UserError: if the path is missing, damaged, or in no known format.
     """
+    tables = TableReader(asked, encoding, form)
     if path.is_dir():
-        return _read_folder(path, encoding, asked)
+        return _read_folder(path, encoding, asked, tables)
+    if is_tagged_table(path, form) and (corpus := table_corpus(path, tables)):
+        return corpus
+    _check_no_table(path, asked, form)
     if is_archive(path):
         check_free_word(asked, f"{path}: the files of the Brown corpus")
         return _read_brown_archive(path, encoding)
@@ -115,10 +127,22 @@ def without_blank_columns(corpus: Corpus[TaggedSentence]) -> Corpus[TaggedSenten
     return Corpus(corpus.source, splits, [*corpus.notes, *notes])
 
 
-def _read_folder(path: Path, encoding: str, asked: Asked) -> Corpus[TaggedSentence]:
+def _check_no_table(path: Path, asked: Asked, form: TableFormat) -> None:
+    """Raises:
+    UserError: if something is said that only tables have.
+    """
+    form.refuse(path)
+    if asked.sentence:
+        raise UserError(f"{path} is no table: an empty line ends a sentence, not --sentence_column")
+
+
+def _read_folder(
+    path: Path, encoding: str, asked: Asked, tables: TableReader
+) -> Corpus[TaggedSentence]:
     files = files_in(path)
     brown = [file for file in files if _BROWN_FILE.fullmatch(file.name)]
     if brown:
+        _check_no_table(path, asked, tables.form)
         check_free_word(asked, f"{path}: the files of the Brown corpus")
         return _brown_corpus(str(path), _brown_files(brown), encoding)
     if any(_suffix(file) in CONLLU for file in files):
@@ -126,10 +150,13 @@ def _read_folder(path: Path, encoding: str, asked: Asked) -> Corpus[TaggedSenten
         files = [file for file in files if _suffix(file) in CONLLU]
     chosen = single_files(split_files(path, filter(_may_be_tagged, files)))
     if not chosen:
+        if corpus := table_corpus(path, tables):
+            return corpus
         raise UserError(
-            f"{path}: no {', '.join(SUFFIXES)} file (or .gz of one) with train, dev or test in "
-            "its name, and no file of the Brown corpus (ca01 ... cr09)"
+            f"{path}: no {', '.join(SUFFIXES)} file (or .gz of one), and no table, with train, dev "
+            "or test in its name, and no file of the Brown corpus (ca01 ... cr09)"
         )
+    _check_no_table(path, asked, tables.form)
     corpus = _corpus(path, chosen, encoding, asked)
     return replace(corpus, notes=[*corpus.notes, *unused_notes(path, chosen.values())])
 

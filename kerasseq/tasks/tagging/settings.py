@@ -8,7 +8,7 @@ from kerasseq.config import Settings, group, setting
 from kerasseq.data.batches import TokenBatchSettings
 from kerasseq.errors import UserError
 from kerasseq.text.word_features import WordSettings
-from kerasseq.training.settings import TaskSettings, TrainingSettings
+from kerasseq.training.settings import EmbeddingSettings, TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class ModelSettings(Settings):
 
 
 @dataclass(frozen=True)
-class TaggingSettings(TaskSettings):
+class TaggingSettings(EmbeddingSettings):
     """What is trained, on what."""
 
     column: str = "upos"
@@ -63,6 +63,8 @@ class TaggingSettings(TaskSettings):
     word_column: str = ""
     """Column of words, by a name that the file gives to it, or its number from 1; empty: what the
     format says."""
+    sentence_column: str = ""
+    """Column of a table of a token a row that tells the sentence, in its first row or in each."""
     held_out: float = setting(0.1, gt=0, lt=0.5)
     """Share of the validation split, and of the test split where the data has none."""
     label_smoothing: float = setting(0.0, ge=0, lt=1)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kerasseq.app.task import Task
+from kerasseq.app.word_vectors import check_vectors, noted, start_embedding
 from kerasseq.data.corpus import Corpus
 from kerasseq.data.examples import TaggedSentence
 from kerasseq.data.layouts import Asked
@@ -21,6 +22,7 @@ from kerasseq.tasks.tagging.data import (
     cut_corpus,
     encode_corpus,
     encode_test,
+    read_word_vectors,
 )
 from kerasseq.tasks.tagging.iob import is_iob
 from kerasseq.tasks.tagging.options import TAG
@@ -52,6 +54,9 @@ class Prediction:
     probabilities: list[float]
 
 
+_COLUMNS = ("column", "word_column", "sentence_column")
+
+
 class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
     """Labels for the words of sentences."""
 
@@ -63,8 +68,8 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
     prediction_class = Prediction
     run_class = "kerasseq.tasks.tagging.run:TaggingRun"
     goals = {"accuracy": "max", "unseen": "max", "f1": "max"}
-    data_settings = (*Task.data_settings, "held_out", "column", "word_column", "words")
-    reading_settings = (*Task.reading_settings, "column", "word_column")
+    data_settings = (*Task.data_settings, "held_out", *_COLUMNS, "words", "vectors")
+    reading_settings = (*Task.reading_settings, *_COLUMNS)
     search_space = {
         "training.learning_rate": Range(1e-3, 1e-2, log=True),
         "model.output": Choice(("softmax", "crf")),
@@ -79,6 +84,9 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
 
     # -- data ------------------------------------------------------------------------------------
 
+    def check(self, settings: TaggingSettings) -> None:
+        check_vectors(settings)
+
     def read(
         self,
         settings: TaggingSettings,
@@ -91,14 +99,19 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
         from kerasseq.tasks.tagging.reading import read_path, with_column
         from kerasseq.tasks.tagging.tfds import read_tfds
 
-        asked = Asked(settings.column, settings.word_column)
+        asked = Asked(settings.column, settings.word_column, settings.sentence_column)
         if not paths_of(source):
             check_free_word(asked, f"{source}: its sentences")
         corpus = read_source(
             source,
             embedded=turkish_treebank,
             tfds=partial(read_tfds, download=download),
-            path=partial(read_path, encoding=settings.encoding, asked=asked),
+            path=partial(
+                read_path,
+                encoding=settings.encoding,
+                asked=asked,
+                form=settings.table_format(),
+            ),
         )
         return with_column(corpus, settings.column)
 
@@ -131,15 +144,12 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
         assets: Assets | None = None,
     ) -> TaggedData:
         corpus = cut_corpus(corpus, settings.held_out, settings.seed)
-        data = encode_corpus(corpus, settings.column, settings.words, assets)
+        if settings.vectors and assets is None:
+            data = _with_vectors(settings, corpus)
+        else:
+            data = encode_corpus(corpus, settings.column, settings.words, assets)
         if settings.training.monitor == "f1" and not is_iob(data.assets.names):
             raise UserError("training.monitor: f1 is that of spans, and these tags are not IOB")
-        sizes = {len(vector) for vector in data.vectors.values()} - {settings.model.embedding}
-        if sizes:
-            raise UserError(
-                f"{settings.words.vectors} has vectors of {sizes.pop()} numbers, and "
-                f"model.embedding is {settings.model.embedding}"
-            )
         return data
 
     def as_trained(
@@ -179,15 +189,8 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
         return build_model(settings, assets, settings.device.of_layers(portable), self.name)
 
     def adapt(self, model: keras.Model, settings: TaggingSettings, data: TaggedData) -> list[str]:
-        if not data.vectors:
-            return []
-        embeddings = model.get_layer("embedding").embeddings
-        matrix = embeddings.numpy()
         forms = data.assets.features.words.tokens
-        rows = [row for row, form in enumerate(forms) if form in data.vectors]
-        matrix[rows] = [data.vectors[forms[row]] for row in rows]
-        embeddings.assign(matrix)
-        return [f"word vectors given: {len(rows):,} of {len(matrix):,} rows of the embedding"]
+        return start_embedding(model.get_layer("embedding"), forms, data.vectors, settings)
 
     def loss(
         self, model: keras.Model, settings: TaggingSettings, parts: int = 1
@@ -259,6 +262,7 @@ class Ner(PosTagging):
 
     def check(self, settings: TaggingSettings) -> None:
         _check_given(settings.data, "--data")
+        super().check(settings)
 
     def read(
         self,
@@ -271,6 +275,15 @@ class Ner(PosTagging):
         return super().read(settings, source, download, assets)
 
 
+def _with_vectors(settings: TaggingSettings, corpus: Corpus[TaggedSentence]) -> TaggedData:
+    """Encoded data of a new run, whose vocabulary has words of the given vectors too."""
+    path, notes = Path(settings.vectors), list[str]()
+    sizes = settings.words.vocabulary_size, settings.model.embedding
+    vectors, coverage = read_word_vectors(corpus.splits["train"], path, *sizes, notes)
+    data = encode_corpus(corpus, settings.column, settings.words, None, vectors)
+    return noted(data, path, coverage, vectors, notes)
+
+
 def _check_given(source: str, option: str) -> None:
     """Raises:
     UserError: if no corpus of named entities is given.
@@ -278,5 +291,5 @@ def _check_given(source: str, option: str) -> None:
     if source in ("", EMBEDDED):
         raise UserError(
             f"no package has a corpus of named entities: give {option}, a file or folder of "
-            "WORD TAG or WORD POS CHUNK ENTITY lines, or tfds:conll2003"
+            "WORD TAG or WORD POS CHUNK ENTITY lines, a table, or tfds:conll2003"
         )

@@ -8,7 +8,7 @@ from kerasseq.config import Settings, group, setting
 from kerasseq.data.batches import TokenBatchSettings
 from kerasseq.decoding.settings import BeamSettings
 from kerasseq.errors import UserError
-from kerasseq.training.settings import TaskSettings, TrainingSettings
+from kerasseq.training.settings import EmbeddingSettings, TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class ModelSettings(Settings):
 
 
 @dataclass(frozen=True)
-class TranslationSettings(TaskSettings):
+class TranslationSettings(EmbeddingSettings):
     """What is trained, on what."""
 
     source: str = ""
@@ -108,3 +108,8 @@ class TranslationSettings(TaskSettings):
         super().__post_init__()
         if self.model.tie == "three" and not self.text.joint:
             raise UserError("model.tie three needs one vocabulary: text.joint, or model.tie two")
+        if not self.train_vectors and self.model.tie == "three":
+            raise UserError(
+                "train_vectors false needs a source embedding of its own, since the softmax must "
+                "be trained: model.tie two"
+            )

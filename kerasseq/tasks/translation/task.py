@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kerasseq.app.task import Task
+from kerasseq.app.word_vectors import check_vectors, composed, start_embedding, with_vectors
 from kerasseq.data.corpus import Corpus
 from kerasseq.data.examples import Pair
 from kerasseq.data.sources import paths_of, read_source
@@ -24,6 +25,7 @@ from kerasseq.tasks.translation.data import (
 from kerasseq.tasks.translation.options import VERBS
 from kerasseq.tasks.translation.settings import TranslationSettings
 from kerasseq.text.shortened import shortened
+from kerasseq.text.subwords import BLANK
 from kerasseq.tuning.space import Choice, Range
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ class Translation(Task[TranslationSettings, PairData, Assets]):
     prediction_class = Prediction
     run_class = "kerasseq.tasks.translation.run:TranslationRun"
     goals = {"bleu": "max", "perplexity": "min", "loss": "min"}
-    data_settings = (*Task.data_settings, "source", "target", "held_out", "text")
+    data_settings = (*Task.data_settings, "source", "target", "held_out", "text", "vectors")
     reading_settings = (*Task.reading_settings, "source", "target")
     search_space = {
         "training.learning_rate": Range(3e-4, 5e-3, log=True),
@@ -79,6 +81,7 @@ class Translation(Task[TranslationSettings, PairData, Assets]):
         from kerasseq.tasks.translation.scores import need_sacrebleu
 
         need_sacrebleu()
+        check_vectors(settings)
 
     def read(
         self,
@@ -147,7 +150,8 @@ class Translation(Task[TranslationSettings, PairData, Assets]):
     ) -> PairData:
         corpus = clean(corpus, settings.text.max_words, settings.text.max_ratio)
         corpus = cut_corpus(corpus, settings.held_out, settings.seed)
-        return encode_corpus(corpus, settings.text, assets)
+        data = encode_corpus(corpus, settings.text, assets)
+        return _with_vectors(settings, data) if assets is None else data
 
     def as_trained(
         self,
@@ -179,6 +183,19 @@ class Translation(Task[TranslationSettings, PairData, Assets]):
         kernels = settings.device.of_layers(portable)
         sizes = len(assets.source_codec.vocabulary), len(assets.target_codec.vocabulary)
         return build_model(settings, sizes, kernels, self.name)
+
+    def adapt(self, model: keras.Model, settings: TranslationSettings, data: PairData) -> list[str]:
+        source, target = (codec.vocabulary.tokens for codec in data.assets[:2])
+        if model.source_embedding is None:
+            return start_embedding(model.embedding, target, data.vectors, settings)
+        # the target's matrix is that of the softmax too, and is trained whatever happens
+        trained = replace(settings, train_vectors=True)
+        return [
+            *start_embedding(
+                model.source_embedding, source, data.vectors, settings, "source embedding"
+            ),
+            *start_embedding(model.embedding, target, data.vectors, trained, "target embedding"),
+        ]
 
     def loss(self, model: keras.Model, settings: TranslationSettings, parts: int = 1) -> Loss:
         from kerasseq.tasks.translation.loss import TranslationLoss
@@ -226,3 +243,26 @@ class Translation(Task[TranslationSettings, PairData, Assets]):
 
     def identity(self, manifest: Mapping[str, Any]) -> Mapping[str, Any]:
         return dict(zip(("source", "target"), manifest["data"]["languages"], strict=True))
+
+
+def _with_vectors(settings: TranslationSettings, data: PairData) -> PairData:
+    """Encoded data with the vectors of its tokens, which begin with a mark behind a blank.
+
+    The vector of a word may be spelled with that mark, as it is, or in lower case; that of a
+    subword only as it is, since the same letters inside a word are another token.
+    """
+    subwords = settings.text.level == "subword"
+
+    def forms(token: str) -> Sequence[str]:
+        word = token.removeprefix(BLANK)
+        return (token,) if subwords else (token, word, word.casefold())
+
+    vocabularies = {
+        f"{side} tokens": codec.vocabulary.tokens
+        for side, codec in zip(("source", "target"), data.assets[:2], strict=True)
+    }
+    advice = (
+        f": at text.level subword they are spelled as in {BLANK}the and ing; words have their "
+        "vectors at --text.level word"
+    )
+    return with_vectors(data, settings, vocabularies, composed, forms, advice * subwords)
