@@ -83,19 +83,20 @@ class BagOfNgrams(ExplicitMaskLayer):
         )
         self.built = True
 
-    def adapt(self, sequences: Iterable[Any], min_documents: int = 3) -> int:
+    def adapt(
+        self, sequences: Iterable[Any], min_documents: int = 3, unknown: int | None = None
+    ) -> int:
         """Learns which n-grams are known: the most widespread ones.
 
         Args:
             sequences: id vectors.
             min_documents: an n-gram must occur in this many sequences.
+            unknown: an n-gram that holds this id is not known, since it may be anything.
 
         Returns:
             How many n-grams are known.
         """
-        found = [
-            np.unique(np.concatenate(_hashes(np.asarray(ids), self.longest))) for ids in sequences
-        ]
+        found = [self._keys_of(ids, unknown) for ids in sequences]
         if not found:
             raise ValueError("BagOfNgrams: `sequences` must hold a sequence. Received: none")
         keys, documents = np.unique(np.concatenate(found), return_counts=True)
@@ -105,6 +106,47 @@ class BagOfNgrams(ExplicitMaskLayer):
         padded[: len(known)] = known
         self.keys.assign(padded)
         return len(known)
+
+    def log_ratios(
+        self, sequences: Iterable[Any], labels: Iterable[int], classes: int
+    ) -> np.ndarray:
+        """Log-count ratios of the known n-grams
+        ([Wang & Manning, 2012](https://aclanthology.org/P12-2018/)), for each class against the
+        others: `r = log(p / |p|) - log(q / |q|)`, where `p` counts the sequences of the class that
+        have the n-gram, `q` those of the others, each and one more.
+
+        Args:
+            sequences: id vectors.
+            labels: the class of each.
+            classes: how many there are.
+
+        Returns:
+            float32 `[known, classes]`, in the order of the first rows of the vectors.
+        """
+        keys = ops.convert_to_numpy(self.keys)
+        keys = keys[keys != _NO_KEY]
+        counts = np.zeros((classes, len(keys)))
+        for ids, label in zip(sequences, labels, strict=True):
+            found = self._keys_of(ids)
+            rows = np.searchsorted(keys, found)
+            known = rows < len(keys)
+            counts[label, rows[known][keys[rows[known]] == found[known]]] += 1
+        others = counts.sum(axis=0) - counts + 1
+        counts += 1
+        ratios = np.log(counts / counts.sum(axis=1, keepdims=True))
+        ratios -= np.log(others / others.sum(axis=1, keepdims=True))
+        return ratios.T.astype(np.float32)
+
+    def _keys_of(self, ids: Any, unknown: int | None = None) -> np.ndarray:
+        """The distinct n-grams of a sequence, but for those that hold an unknown id."""
+        ids = np.asarray(ids)
+        hashes = _hashes(ids, self.longest)
+        if unknown is not None:
+            bad = ids == unknown
+            for n, keys in enumerate(hashes):
+                windows = np.lib.stride_tricks.sliding_window_view(bad, n + 1)
+                hashes[n] = keys[~windows.any(axis=1)]
+        return np.unique(np.concatenate(hashes))
 
     def call(self, ids: Any, mask: Any = None) -> Any:
         check_rank("BagOfNgrams", "ids", ids.shape, "batch, time")

@@ -16,8 +16,9 @@ from kerasseq.training.schedule import Decay
 class TrainingSettings(Settings):
     """Optimisation."""
 
-    epochs: int = setting(2, ge=1)
-    """Passes over the training data, at most."""
+    epochs: int = setting(2, ge=0)
+    """Passes over the training data, at most; 0: 2, but up to 10 of small data, until there are
+    300 updates, unless 3 evaluations bring no improvement."""
     max_steps: int = setting(0, ge=0)
     """Updates, at most; 0 sets no bound. The learning rate falls to 0 by the last of them."""
     accumulate: int = setting(1, ge=1)

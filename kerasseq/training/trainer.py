@@ -121,6 +121,19 @@ Watch = Callable[[Sequence[Mapping[str, Any]]], str | None]
 """Told of a run's validations (lines of ``metrics.jsonl``) after each; a reason stops the run."""
 
 
+FEW, MOST, UPDATES, PATIENCE = 2, 10, 300, 3
+"""Epochs of much data and of little; what is little; when training of little data stops."""
+
+
+def epochs_of(steps: int) -> int:
+    """How many epochs data of so many updates an epoch is trained for.
+
+    >>> [epochs_of(steps) for steps in (6, 60, 150, 1000)]
+    [10, 5, 2, 2]
+    """
+    return max(FEW, min(MOST, math.ceil(UPDATES / steps)))
+
+
 class Trainer:
     """Trains a model on batches, inside a run folder.
 
@@ -179,13 +192,16 @@ class Trainer:
             batches.fetch(batches.epoch(0)[0]),
         )
         self._parts = self._update.parts
+        steps = math.ceil(len(batches.epoch(0)) / self._parts)
+        self._epochs = settings.epochs or epochs_of(steps)
+        small = not settings.epochs and self._epochs > FEW
+        self._patience = settings.patience or PATIENCE * small
         self._total = sum(
-            math.ceil(len(batches.epoch(number)) / self._parts) for number in range(settings.epochs)
+            math.ceil(len(batches.epoch(number)) / self._parts) for number in range(self._epochs)
         )
         if settings.max_steps:
             self._total = min(self._total, settings.max_steps)
-        steps = math.ceil(len(batches.epoch(0)) / self._parts)
-        self._events = Events(callbacks, model, settings.epochs, steps, self._optimizer, goals)
+        self._events = Events(callbacks, model, self._epochs, steps, self._optimizer, goals)
         self._peak = settings.learning_rate * replica_scale(
             self._replicas.count, settings.replica_rate, settings.optimizer
         )
@@ -241,7 +257,7 @@ class Trainer:
             self._events.begin()
             if resumed:
                 progress.say(f"resumed at step {self.step} of {self._total}")
-            while self._epoch < self.settings.epochs and not self._exhausted():
+            while self._epoch < self._epochs and not self._exhausted():
                 items = self.batches.epoch(self._epoch)
                 while self._index < len(items) and self.step < self._total:
                     self._train_on(items[self._index : self._index + self._parts], progress)
@@ -266,7 +282,7 @@ class Trainer:
                 if not every or ((last or self._events.stopped) and self.step % every):
                     self._validate(progress)
                 self._events.epoch_end()
-                self._epoch, self._index = self.settings.epochs if last else self._epoch + 1, 0
+                self._epoch, self._index = self._epochs if last else self._epoch + 1, 0
             self._events.end()
         self._writer.close()
         assert self._best is not None
@@ -284,18 +300,28 @@ class Trainer:
         )
 
     def lines(self) -> list[str]:
-        """What an update is made of, for people; nothing where it is a batch."""
+        """How long training is, where the data says it, and what an update is made of, where it is
+        more than a batch; for people."""
         replicas, accumulate = self._replicas.count, self.settings.accumulate
+        lines = []
+        if not self.settings.epochs:
+            stops = f", until {self._patience} evaluations bring no improvement" * (
+                self._patience > 0
+            )
+            lines.append(
+                f"length: {self._epochs} epochs, {self._total:,} updates{stops} (training.epochs 0)"
+            )
         if self._parts == 1:
-            return []
+            return lines
         scale = self._peak / self.settings.learning_rate
         return [
+            *lines,
             f"update: of {self._parts} batches ({replicas} replicas, {accumulate} on each; the "
-            f"learning rate is multiplied by {scale:.3g}, training.replica_rate)"
+            f"learning rate is multiplied by {scale:.3g}, training.replica_rate)",
         ]
 
     def _exhausted(self) -> bool:
-        return 0 < self.settings.patience <= self._stale or self._events.stopped
+        return 0 < self._patience <= self._stale or self._events.stopped
 
     def _train_on(self, items: Sequence[Any], progress: TrainingProgress) -> None:
         start = time.perf_counter()
@@ -324,7 +350,7 @@ class Trainer:
         if self._events:
             self._events.batch_end(self._loss)
         self._seconds += time.perf_counter() - start
-        progress.step(self.step, f"{self._epoch + 1}/{settings.epochs}", tokens, self._loss)
+        progress.step(self.step, f"{self._epoch + 1}/{self._epochs}", tokens, self._loss)
 
     def _read_loss(self) -> float:
         total, weight = self._update.sums.numpy()

@@ -8,7 +8,7 @@ from kerasseq.config import Settings, group, setting
 from kerasseq.data.batches import BatchSettings
 from kerasseq.errors import UserError
 from kerasseq.text.cut import Keep
-from kerasseq.training.settings import EmbeddingSettings
+from kerasseq.training.settings import EmbeddingSettings, TrainingSettings
 
 POOLINGS = ("last", "mean", "max", "attention")
 
@@ -52,6 +52,9 @@ class ModelSettings(Settings):
     """Size of an n-gram's vector."""
     ngram_documents: int = setting(2, ge=1)
     """An n-gram must occur in this many training texts."""
+    ngram_start: Literal["naive_bayes", "random"] = "naive_bayes"
+    """What the wide path starts from: the log-count ratios of the n-grams (Wang & Manning, 2012),
+    so that few texts suffice; or random vectors."""
     word_dropout: float = setting(0.1, ge=0, lt=1)
     """Share of words that become unknown in training."""
     embedding_dropout: float = setting(0.3, ge=0, lt=1)
@@ -87,3 +90,4 @@ class SentimentSettings(EmbeddingSettings):
     text: TextSettings = group(TextSettings)
     batches: BatchSettings = group(BatchSettings)
     model: ModelSettings = group(ModelSettings)
+    training: TrainingSettings = group(TrainingSettings, epochs=0)

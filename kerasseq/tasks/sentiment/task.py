@@ -161,15 +161,19 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
     def adapt(
         self, model: keras.Model, settings: SentimentSettings, data: LabelledData
     ) -> list[str]:
-        from kerasseq.tasks.sentiment.model import NGRAMS
+        from kerasseq.tasks.sentiment.model import NGRAMS, start_wide
+        from kerasseq.text.vocabulary import UNK
 
         tokens = data.assets.vocabulary.tokens
         lines = start_embedding(model.get_layer("embedding"), tokens, data.vectors, settings)
         if not settings.model.ngrams:
             return lines
+        train, bayes = data.splits["train"], settings.model.ngram_start == "naive_bayes"
         known = model.get_layer(NGRAMS).adapt(
-            data.splits["train"].sequences, settings.model.ngram_documents
+            train.sequences, settings.model.ngram_documents, UNK if bayes else None
         )
+        if bayes:
+            start_wide(model, train.sequences, train.labels, len(data.assets.class_names))
         return [*lines, f"wide path: {known:,} n-grams of up to {settings.model.ngrams} words"]
 
     def loss(
