@@ -60,7 +60,7 @@ def test_texts_are_read_in_part(trained, tmp_path):
 
 def test_of_conllu_whole_sentences_are_read():
     lines = ["1\tA\t_", "2\tcat\t_", "", "1\tIt\t_", ""]
-    options = SimpleNamespace(input="conllu", texts=[], file="words.conllu")
+    options = SimpleNamespace(input="conllu", output="text", texts=[], file="words.conllu")
     lines = [line.replace("\t_", "\t_" * 8) for line in lines]
     (item,) = first(_items(iter(lines), options), 1)
     assert item.words == ["A", "cat"]
