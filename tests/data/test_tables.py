@@ -2,6 +2,7 @@ import csv
 import gzip
 import io
 import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from kerasseq.data.delimited import TableFormat, parsed_rows
 from kerasseq.data.table_writer import check_table, write_table
-from kerasseq.data.tables import table_rows
+from kerasseq.data.tables import split_tables, table_rows
 from kerasseq.errors import UserError
 
 HERE = Path("here.csv")
@@ -234,3 +235,110 @@ def test_habits_of_spreadsheets(tmp_path):
     assert told(path, "text", quoting="double")[0] == [{"text": "two\nlines", "label": "x"}]
     with pytest.raises(UserError, match="two columns are called 'text'"):
         told(write(tmp_path / "b.csv", "text,text\na,b\n"), "text")
+
+
+def test_json_in_an_array(tmp_path):
+    rows = [{"text": "a", "label": 1}, {"text": "b", "label": 2}]
+    for name in ("a.json", "a.JSON.gz"):
+        path = tmp_path / name
+        content = json.dumps(rows, indent=1).encode()
+        path.write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+        assert told(path, "text", "label") == (rows, [f"{name}: one array of objects"])
+    assert told(write(tmp_path / "lines.json", '{"text": "a"}\n{"text": "b"}\n'), "text")[1] == []
+    assert told(write(tmp_path / "a.ndjson", '{"text": "a"}\n'), "text")[0] == [{"text": "a"}]
+    for content, message in (
+        ("[1]", r"a\.json: row 1: expected a JSON object, got 1"),
+        ('{\n "text": "a"\n}\n', "expected an object a line, or one array of objects"),
+        ('[{"text": "a"}', r"a\.json: not JSON"),
+        ("[]", "is empty"),
+    ):
+        with pytest.raises(UserError, match=message):
+            told(write(tmp_path / "a.json", content), "text")
+    with pytest.raises(UserError, match=r"is no delimited table, and delimiter is for one"):
+        told(write(tmp_path / "a.jsonl", '{"text": "a"}\n'), "text", delimiter=";")
+
+
+def test_arrow_in_both_of_its_forms(tmp_path):
+    import pyarrow
+    from pyarrow import feather, parquet
+
+    table = pyarrow.table({"text": ["a", "b"], "label": [0, 1]})
+    feather.write_feather(table, tmp_path / "a.feather")
+    with pyarrow.ipc.new_stream(str(tmp_path / "a.arrow"), table.schema) as stream:
+        stream.write_table(table)
+    parquet.write_table(table, tmp_path / "a.parquet")
+    packed = tmp_path / "a.PARQUET.GZ"
+    packed.write_bytes(gzip.compress((tmp_path / "a.parquet").read_bytes()))
+    for name in ("a.feather", "a.arrow", "a.parquet", "a.PARQUET.GZ"):
+        assert told(tmp_path / name, "text", "label") == (table.to_pylist(), [])
+    with pytest.raises(UserError, match="cannot be read as Arrow"):
+        told(write(tmp_path / "bad.feather", "no"), "text")
+
+
+def test_several_columns_are_one_text(tmp_path):
+    path = write(tmp_path / "a.csv", "title,body,label\nHi,there,x\nBye,,y\n")
+    rows, notes = told(path, "title+body", "label")
+    assert [row["title+body"] for row in rows] == ["Hi there", "Bye"]
+    assert notes == []
+    path = write(tmp_path / "a.jsonl", '{"a": {"b": "x"}, "c": "y", "id": 3}\n')
+    ((row,), notes) = told(path, "a.b+c")
+    assert row["a.b+c"] == "x y"
+    assert notes == ["a.jsonl: columns not used: id"]
+    with pytest.raises(UserError, match=r"a\.jsonl:1: id is int 3, expected a text to join"):
+        told(path, "c+id")
+
+
+def test_numbers_of_columns_do_not_say_whether_there_is_a_header(tmp_path):
+    path = write(tmp_path / "a.csv", "fine,yes\nbad,no\n")
+    with pytest.raises(UserError, match=r"by number: --header first, if .* or --header none"):
+        told(path, "1", "2")
+    assert len(told(path, "1", "2", header="none")[0]) == 2
+    assert len(told(path, "1", "2", header="first")[0]) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "texts", "note"),
+    [
+        ('text\tlabel\n"He said ""hi"""\tx\nso\ty\n', ['He said "hi"', "so"], "in double quotes"),
+        ('"text"\t"label"\n"fine"\t"x"\n', ["fine"], "in double quotes"),
+        ('text\tlabel\n"Fine!"\tx\nso\ty\n', ['"Fine!"', "so"], "1 fields stand in quotes"),
+        ('text\tlabel\nsay "a"\tx\n"b" or\ty\n', ['say "a"', '"b" or'], None),
+    ],
+)
+def test_quotes_between_tabs(tmp_path, content, texts, note):
+    rows, notes = told(write(tmp_path / "a.tsv", content), "text", "label")
+    assert [row["text"] for row in rows] == texts
+    assert notes == [] if note is None else note in notes[0]
+
+
+def test_quotes_that_can_be_read_in_two_ways_are_refused(tmp_path):
+    path = write(tmp_path / "a.tsv", 'text\tlabel\n"one\tx\ntwo"\ty\n')
+    with pytest.raises(UserError, match=r"--quoting none, .* or --quoting double"):
+        told(path, "text", "label")
+    assert len(told(path, "text", "label", quoting="none")[0]) == 2
+    with pytest.raises(UserError, match="1 field, but the header has 2"):
+        told(write(path, 'text\tlabel\n"one\ntwo"\tx\n'), "text", quoting="none")
+
+
+def test_a_stray_quote_in_a_large_file_takes_little_memory(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("text,label\n" + '"a stray quote,x\n' + "some words of a row,y\n" * 150_000)
+    tracemalloc.start()
+    with pytest.raises(UserError, match=r"a\.csv:150002: unexpected end of data"):
+        told(path, "text", "label")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 50 * 2**20
+
+
+def test_folders_of_tables(tmp_path):
+    for name in ("train/b.csv", "train/a.csv", "test.csv", "other.csv", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = split_tables(tmp_path)
+    assert {split: [file.name for file in part] for split, part in found.items()} == {
+        "train": ["a.csv", "b.csv"], "test": ["test.csv"],
+    }  # fmt: skip
+    (tmp_path / "train.csv").touch()
+    with pytest.raises(UserError, match="could be the train split"):
+        split_tables(tmp_path)
