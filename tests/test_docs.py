@@ -152,6 +152,28 @@ def as_entities(rows, number):
     ]
 
 
+def as_numbered(rows, number):
+    """Four columns, of which the first and the last are entities and the third is the word."""
+    return [
+        f"{tag} {n} {word} {tag}"
+        for n, (word, kind, _) in enumerate(rows)
+        for tag in ["B-PER" if kind == "PRON" else "O"]
+    ]
+
+
+def as_multiword(rows, number):
+    return [f"{n}\t{word}\t{'1:LVC' if kind == 'VERB' else '*'}"
+            for n, (word, kind, _) in enumerate(rows, start=1)]  # fmt: skip
+
+
+def write_vectors(path: Path, words: set[str]) -> None:
+    draw = random.Random(3)
+    lines = [
+        f"{word} {' '.join(f'{draw.random():.3f}' for _ in range(8))}" for word in sorted(words)
+    ]
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
 def write_csv(path: Path, header: list[str], rows: list[tuple]) -> None:
     with path.open("w", newline="", encoding="utf-8") as stream:
         csv.writer(stream).writerows([header, *rows])
@@ -197,6 +219,15 @@ def write_data(folder: Path) -> None:
     write_corpus(folder / "conll2000", as_columns, ".txt")
     write_corpus(folder / "conll2003", as_entities, ".txt")
     compress(folder / "UD_English-EWT/dev.conllu", folder / "dev.conllu.gz")
+    write_corpus(folder / "mine", as_numbered, ".txt")
+    shutil.copy(folder / "mine/train.txt", folder / "mine.txt")
+    write_corpus(folder / "mwe", as_multiword, ".txt")
+    header = "# global.columns = ID FORM PARSEME:MWE\n"
+    (folder / "mwe.cupt").write_text(header + (folder / "mwe/train.txt").read_text())
+    words = {word for text, _ in rows for word in text.lower().split()}
+    write_vectors(folder / "glove.6B.100d.txt", words)
+    spoken = (folder / "conll2003/train.txt").read_text().split()
+    write_vectors(folder / "wiki.en.vec", {word.lower() for word in spoken})
 
     (folder / "multi30k").mkdir()
     for number, split in enumerate(("train", "val", "test_2016_flickr")):
