@@ -19,6 +19,7 @@ from kerasseq.app.run import Run, run_of, train_run
 from kerasseq.app.runs import build, recurrent_kernels
 from kerasseq.app.task import Task
 from kerasseq.config import from_dict
+from kerasseq.data.notes import Notes
 from kerasseq.data.reading import decoded_lines, text_lines
 from kerasseq.data.table_writer import write_table
 from kerasseq.data.tables import SUFFIXES, is_table, table_rows
@@ -133,7 +134,7 @@ def _predict_table(task: Task, model: Run | ExportedModel, options: Namespace) -
     if options.texts:
         raise UserError("give texts or --file, not both")
     column = options.column or _text_column(task, model, options.file)
-    notes: list[str] = []
+    notes = Notes()
     rows = table_rows(
         Path(options.file), [column], options.encoding, "--column names another", notes=notes
     )
@@ -144,7 +145,7 @@ def _predict_table(task: Task, model: Run | ExportedModel, options: Namespace) -
         return
     labelled = _labelled(task, (row for _, row in given), results)
     count = write_table(Path(options.output), labelled)
-    for line in notes:
+    for line in notes.lines():
         note(line)
     note(f"{count:,} rows written to {options.output}")
 

@@ -223,25 +223,31 @@ def by_position(shares: Mapping[str, float], unit: Literal["lines", "characters"
         length, kept, one = sum(map(len, lines)), 1.0, len(lines) == 1
         for name in reversed(missing):
             kept -= shares[name]
-            at = max(0, int(length * kept))
-            if unit == "characters":
-                lines, parts[name] = _cut_at(lines, at)
-                continue
-            lines, parts[name] = _cut_at(
-                lines, _end(lines, at, length * shares[name] / 2, one, notes)
-            )
+            number, inside = _place(lines, max(0, int(length * kept)))
+            if unit == "lines" and inside:
+                inside = _end(lines, number, inside, length * shares[name] / 2, one, notes)
+            lines, parts[name] = _cut_at(lines, number, inside)
         return {**parts, "train": lines}
 
     return rule
 
 
-def _end(lines: Sequence[str], at: int, near: float, one: bool, notes: list[str]) -> int:
-    """The position of the first start of a line, or after the first blank if that is far, that does
-    not stand before a position.
+def _place(lines: Sequence[str], at: int) -> tuple[int, int]:
+    """The line that holds a position of a text, and the position in it."""
+    ends = np.cumsum([len(line) for line in lines], dtype=np.int64)
+    number = int(np.searchsorted(ends, at, side="right"))
+    return number, (at - int(ends[number]) + len(lines[number]) if number < len(lines) else 0)
+
+
+def _end(
+    lines: Sequence[str], number: int, inside: int, near: float, one: bool, notes: list[str]
+) -> int:
+    """Where a line is cut that would be cut inside: at its end, or after the first blank from there
+    if the end is far.
 
     Args:
         lines: of a text, with their ends.
-        at: the position.
+        number, inside: the line, and the position in it.
         near: characters to a line end that is near enough.
         one: whether the whole text is one line.
         notes: gets that a line is cut.
@@ -249,38 +255,27 @@ def _end(lines: Sequence[str], at: int, near: float, one: bool, notes: list[str]
     Raises:
         UserError: if there is no blank, either.
     """
-    ends = np.cumsum([len(line) for line in lines], dtype=np.int64)
-    number = int(np.searchsorted(ends, at, side="right"))  # the line that holds the position
-    if number == len(lines):
-        return at
     line = lines[number]
-    end, long = int(ends[number]), len(line) > _LONG
-    start = end - len(line)
-    if at == start:
-        return at
-    if not one and not (long and (end - at > near or number + 1 == len(lines))):
+    end, long = len(line), len(line) > _LONG
+    if not one and not (long and (end - inside > near or number + 1 == len(lines))):
         return end
-    blank = re.compile(r"\s").search(line, at - start - 1)
+    blank = re.compile(r"\s").search(line, inside - 1)
     if not long:
-        return start + blank.end() if blank else end
-    if not blank or blank.end() == len(line):
+        return blank.end() if blank else end
+    if not blank or blank.end() == end:
         raise UserError(
             f"line {number + 1:,} has {len(line):,} characters and no blank to cut it at: "
             "--text.level char reads characters"
         )
     if not one:
         notes.append(f"line {number + 1:,} has {len(line):,} characters, and is cut at a blank")
-    return start + blank.end()
+    return blank.end()
 
 
-def _cut_at(lines: Sequence[str], at: int) -> tuple[Sequence[str], Sequence[str]]:
-    """Lines before and after a position."""
-    ends = np.cumsum([len(line) for line in lines], dtype=np.int64)
-    number = int(np.searchsorted(ends, at, side="right"))
+def _cut_at(lines: Sequence[str], number: int, inside: int) -> tuple[Sequence[str], Sequence[str]]:
+    """Lines before and after a position in one of them."""
     if number == len(lines):
         return lines, []
-    line = lines[number]
-    inside = at - int(ends[number] - len(line))
-    head, tail = line[:inside], line[inside:]
+    head, tail = lines[number][:inside], lines[number][inside:]
     before, after = lines[:number], lines[number + 1 :]
     return [*before, *([head] if head else [])], [*([tail] if tail else []), *after]

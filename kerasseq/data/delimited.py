@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from kerasseq.data.notes import Notes
 from kerasseq.errors import UserError
 
 Lines = Callable[[], Iterator[str]]
@@ -50,7 +51,7 @@ def delimited_rows(
     usual: str,
     columns: Sequence[str],
     form: TableFormat,
-    notes: list[str],
+    notes: Notes,
     hint: str,
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """The rows of a delimited table, each with its line number.
@@ -103,7 +104,7 @@ def _delimiter(
     columns: Sequence[str],
     form: TableFormat,
     path: Path,
-    notes: list[str],
+    notes: Notes,
     hint: str,
 ) -> str:
     """The delimiter by which the first row has all columns: the usual one, if that does it.
@@ -123,7 +124,7 @@ def _delimiter(
         if not lacking(delimiter)[0]:
             if delimiter != usual:
                 shown = "a tab" if delimiter == "\t" else repr(delimiter)
-                notes.append(f"{path.name}: its fields are separated by {shown}")
+                notes.say(f"{path.name}: its fields are separated by {shown}")
             return delimiter
     missing, names = lacking(usual)
     raise UserError(
@@ -137,7 +138,7 @@ def has_column(column: str, names: Iterable[str]) -> bool:
     return column in names or ("+" in column and names.issuperset(column.split("+")))
 
 
-def _quoting(lines: Lines, first: str, delimiter: str, path: Path, notes: list[str]) -> str:
+def _quoting(lines: Lines, first: str, delimiter: str, path: Path, notes: Notes) -> str:
     """Whether quotes of a file are plain characters; between tabs the file shows it.
 
     Quotes are plain in the TSV files of the field (SST-2, GLUE); pandas quotes the fields that hold
@@ -172,9 +173,9 @@ def _quoting(lines: Lines, first: str, delimiter: str, path: Path, notes: list[s
             "if quotes are plain characters, or --quoting double"
         )
     if multiple or doubled or first.startswith('"'):
-        notes.append(f"{path.name}: its fields stand in double quotes")
+        notes.say(f"{path.name}: its fields stand in double quotes")
         return "double"
-    notes.append(
+    notes.say(
         f"{path.name}: {marked:,} fields stand in quotes, which are kept (quoting double removes "
         "them)"
     )

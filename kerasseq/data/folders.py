@@ -32,8 +32,8 @@ def is_archive(path: Path) -> bool:
 
 
 def suffix(file: Path) -> str:
-    """The suffix of a file's name: ``.csv`` of ``reviews.csv.gz`` too."""
-    return Path(_unpacked(file)).suffix
+    """The suffix of a file's name, in lower case: ``.csv`` of ``reviews.CSV.gz`` too."""
+    return Path(_unpacked(file)).suffix.lower()
 
 
 def stem(file: Path) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+from kerasseq.data.fields import noted
+
 
 class Notes:
     """Sentences, each said once, and counts of what was skipped or written otherwise.
@@ -17,7 +19,7 @@ class Notes:
 
     def __init__(self) -> None:
         self._said: dict[str, None] = {}
-        self._counts: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()
 
     def say(self, line: str) -> None:
         """Keeps a line, if it is not there already: splits mostly say the same."""
@@ -25,9 +27,8 @@ class Notes:
 
     def count(self, what: str, number: int = 1) -> None:
         """Adds to the count of something."""
-        self._counts[what] += number
+        self.counts[what] += number
 
     def lines(self) -> list[str]:
         """All of it, in the order in which it came."""
-        counted = [f"{number:,} {what}" for what, number in self._counts.items() if number]
-        return [*self._said, *counted]
+        return [*self._said, *noted(+self.counts)]

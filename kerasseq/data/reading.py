@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Concatenate, ParamSpec, TypeVar
 
+from kerasseq.data.notes import Notes
 from kerasseq.errors import UserError
 
 T = TypeVar("T")
@@ -128,7 +129,7 @@ def _decoded_wide(lines: Iterable[bytes], encoding: str, where: str) -> Iterator
         yield rest if read else rest.removeprefix("\ufeff")
 
 
-def text_lines(path: Path, encoding: str, notes: list[str] | None = None) -> Iterator[str]:
+def text_lines(path: Path, encoding: str, notes: Notes | None = None) -> Iterator[str]:
     """The lines of a text file (``.gz`` too), without line ends, one by one.
 
     Args:
@@ -138,7 +139,7 @@ def text_lines(path: Path, encoding: str, notes: list[str] | None = None) -> Ite
         yield line.rstrip("\r\n")
 
 
-def ended_lines(path: Path, encoding: str, notes: list[str] | None = None) -> Iterator[str]:
+def ended_lines(path: Path, encoding: str, notes: Notes | None = None) -> Iterator[str]:
     """The lines of a text file (``.gz`` too) with their ends, one by one, as they are.
 
     A byte order mark of UTF-16 or UTF-32 says the encoding, where UTF-8 was expected. Where lines
@@ -152,16 +153,16 @@ def ended_lines(path: Path, encoding: str, notes: list[str] | None = None) -> It
     Raises:
         UserError: if it is damaged, or not in the encoding.
     """
-    notes = [] if notes is None else notes
+    notes = notes or Notes()
     with open_lines(path) as stream:
         head = stream.peek(_BUFFER)
         marked = next((name for mark, name in _MARKS.items() if head.startswith(mark)), None)
         if marked and encoding.lower() in ("utf-8", "utf8"):  # another one was asked for
-            notes.append(f"{path.name}: read as {marked}, by its byte order mark")
+            notes.say(f"{path.name}: read as {marked}, by its byte order mark")
             encoding = marked
         chunks: Iterable[bytes] = stream
         if b"\n" not in head and b"\r" in head[:-1] and not _WIDE_ENCODING.match(encoding):
-            notes.append(f"{path.name}: lines end with a carriage return alone")
+            notes.say(f"{path.name}: lines end with a carriage return alone")
             chunks = _lines_by_return(stream)
         yield from _decoded(chunks, encoding, str(path))
 

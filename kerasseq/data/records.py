@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from kerasseq.data.notes import Notes
 from kerasseq.data.reading import open_bytes
 from kerasseq.errors import UserError
 
@@ -19,7 +20,7 @@ _BATCH = 4096
 """Rows of a Parquet file that are in memory at a time."""
 
 
-def json_rows(lines: Iterable[str], path: Path, notes: list[str]) -> Rows:
+def json_rows(lines: Iterable[str], path: Path, notes: Notes) -> Rows:
     """The objects of a file, one a line or in one array, each with its line or its place.
 
     Raises:
@@ -30,7 +31,7 @@ def json_rows(lines: Iterable[str], path: Path, notes: list[str]) -> Rows:
     if first is None:
         raise UserError(f"{path} is empty")
     if first[1].lstrip().startswith("[") and path.name.lower().removesuffix(".gz").endswith("json"):
-        notes.append(f"{path.name}: one array of objects")
+        notes.say(f"{path.name}: one array of objects")
         yield from _array(itertools.chain([first], numbered), path)
         return
     for number, line in itertools.chain([first], numbered):

@@ -36,7 +36,7 @@ def write_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
     Raises:
         UserError: if a field cannot be held by the format.
     """
-    kind, stream = suffix(path).lower(), iter(rows)
+    kind, stream = suffix(path), iter(rows)
     first = next(stream, None)
     every = itertools.chain([] if first is None else [first], stream)
     with replacing(path) as temporary:
@@ -61,7 +61,7 @@ def check_table(path: Path, inputs: Iterable[str] = ()) -> None:
         UserError: if the name is no table's, or there is no such folder, or it would replace what
             the command reads.
     """
-    if suffix(path).lower() not in WRITTEN or path.name.lower().endswith(".parquet.gz"):
+    if suffix(path) not in WRITTEN or path.name.lower().endswith(".parquet.gz"):
         raise UserError(f"{path}: a table ends in {', '.join(WRITTEN)} (or .gz of the first three)")
     if not path.absolute().parent.is_dir():
         raise UserError(f"{path}: there is no folder {path.parent}")
@@ -73,7 +73,7 @@ def check_table(path: Path, inputs: Iterable[str] = ()) -> None:
 def _write_delimited(
     out: Any, names: list[str], rows: Iterable[Mapping[str, Any]], path: Path
 ) -> int:
-    tabs = suffix(path).lower() == ".tsv"
+    tabs = suffix(path) == ".tsv"
     if tabs:  # quotes are plain characters there, as in reading
         how: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE, "quotechar": None}
     else:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from kerasseq.data.corpus import WHOLE, Corpus, ordered
 from kerasseq.data.delimited import TableFormat, delimited_rows
 from kerasseq.data.fields import kind_of
-from kerasseq.data.folders import files_in, split_files, split_of, suffix
+from kerasseq.data.folders import files_in, split_files, split_of, suffix, unused_notes
+from kerasseq.data.notes import Notes
 from kerasseq.data.reading import ended_lines
 from kerasseq.data.records import arrow_rows, json_rows
 from kerasseq.errors import UserError
+
+E = TypeVar("E")
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _JSON = (".jsonl", ".ndjson", ".json")
@@ -22,7 +26,7 @@ SUFFIXES = (*_DELIMITERS, *_JSON, *_ARROW)
 
 def is_table(path: Path) -> bool:
     """Whether a file's suffix is that of a table (``.gz`` too)."""
-    return suffix(path).lower() in SUFFIXES
+    return suffix(path) in SUFFIXES
 
 
 def table_rows(
@@ -31,7 +35,7 @@ def table_rows(
     encoding: str,
     hint: str,
     form: TableFormat = TableFormat(),  # noqa: B008 (a constant)
-    notes: list[str] | None = None,
+    notes: Notes | None = None,
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The rows of a table, each with its place, made sure to have some columns.
 
@@ -50,13 +54,13 @@ def table_rows(
     Raises:
         UserError: naming the file and the row, if a column or a value is missing.
     """
-    notes = [] if notes is None else notes
+    notes = notes or Notes()
     rows = _rows(path, columns, encoding, form, notes, hint)
     first = next(rows, None)
     if first is None:
         raise UserError(f"{path} has a header but no rows")
     if unused := _unused(first[1], columns):
-        notes.append(f"{path.name}: columns not used: {', '.join(unused)}")
+        notes.say(f"{path.name}: columns not used: {', '.join(unused)}")
     for number, row in itertools.chain([first], rows):
         where = f"{path}:{number}"
         added = {c: _found(row, c, where, hint) for c in columns if c not in row}
@@ -86,16 +90,36 @@ def split_tables(path: Path) -> dict[str, list[Path]]:
     }
 
 
+def corpus_of_tables(
+    path: Path, read: Callable[[Path], Iterable[E]], notes: Notes
+) -> Corpus[E] | None:
+    """A table, or the tables of a folder, as a corpus; None, if the folder has none.
+
+    Args:
+        path: of the table or the folder.
+        read: gives the examples of a table.
+        notes: that it fills.
+    """
+    files = split_tables(path) if path.is_dir() else {WHOLE: [path]}
+    splits = {
+        split: [example for table in tables for example in read(table)]
+        for split, tables in ordered(files).items()
+    }
+    used = itertools.chain.from_iterable(files.values())
+    lines = [*notes.lines(), *unused_notes(path, used)]
+    return Corpus(str(path), splits, lines) if splits else None
+
+
 def _rows(
     path: Path,
     columns: Sequence[str],
     encoding: str,
     form: TableFormat,
-    notes: list[str],
+    notes: Notes,
     hint: str,
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """The rows of a table, each with its number."""
-    kind = suffix(path).lower()
+    kind = suffix(path)
     if kind in _ARROW or kind in _JSON:
         form.refuse(path)
     if kind in _ARROW:

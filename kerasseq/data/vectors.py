@@ -87,7 +87,7 @@ def read_vectors(
 
 def _entries(path: Path, size: int, counts: Counter[str], notes: list[str]) -> Iterator[Entry]:
     """The words of a file, each with its place and its vector, which has the right length."""
-    if suffix(path).lower() == BINARY:
+    if suffix(path) == BINARY:
         return _binary(path, size)
     return _text(path, size, counts, notes)
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kerasseq.data.delimited import TableFormat, parsed_rows
+from kerasseq.data.notes import Notes
 from kerasseq.data.table_writer import check_table, write_table
 from kerasseq.data.tables import split_tables, table_rows
 from kerasseq.errors import UserError
@@ -188,11 +189,11 @@ def test_a_damaged_parquet_file_is_said(tmp_path):
 
 
 def told(path, *columns, **form):
-    notes = []
+    notes = Notes()
     rows = [
         row for _, row in table_rows(path, columns, "utf-8", "hint", TableFormat(**form), notes)
     ]
-    return rows, notes
+    return rows, notes.lines()
 
 
 @pytest.mark.parametrize(("delimiter", "shown"), [(";", "';'"), ("\t", "a tab"), ("|", "'|'")])

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from kerasseq.data.corpus import WHOLE, Corpus, ordered
 from kerasseq.data.delimited import TableFormat
-from kerasseq.data.fields import noted, text_of
+from kerasseq.data.fields import text_of
 from kerasseq.data.folders import files_in, shown_names, split_files, split_of, suffix, unused_notes
+from kerasseq.data.notes import Notes
 from kerasseq.data.reading import ended_lines, reader
-from kerasseq.data.tables import is_table, split_tables, table_rows
+from kerasseq.data.tables import corpus_of_tables, is_table, table_rows
 from kerasseq.errors import UserError
 
 _SUFFIXES = (".txt", ".tokens", ".raw", ".text")
@@ -56,43 +56,35 @@ def read_path(
     """
     if path.is_dir():
         return _read_folder(path, encoding, column, form)
-    notes: list[str] = []
-    if is_table(path):
-        return Corpus(
-            str(path), {WHOLE: list(_table_lines(path, encoding, column, form, notes))}, notes
-        )
+    if is_table(path) and (corpus := _of_tables(path, encoding, column, form)):
+        return corpus
     form.refuse(path)
-    return Corpus(str(path), {WHOLE: list(read_lines(path, encoding, notes))}, notes)
+    notes = Notes()
+    lines = list(read_lines(path, encoding, notes))
+    return Corpus(str(path), {WHOLE: lines}, notes.lines())
 
 
-def _table_lines(
-    path: Path, encoding: str, column: str, form: TableFormat, notes: list[str]
-) -> Iterator[str]:
-    """The texts of a table as lines."""
-    counts: Counter[str] = Counter()
-    hint = "text_column names it"
-    for where, row in table_rows(path, [column], encoding, hint, form, notes):
-        text = text_of(row[column], where, column, counts).replace("\r\n", "\n")
-        yield from lines_of(text if text.endswith("\n") else text + "\n")
-    notes += noted(counts)
+def _of_tables(path: Path, encoding: str, column: str, form: TableFormat) -> Corpus[str] | None:
+    """The texts of a table, or of a folder of them, as lines; None, if the folder has none."""
+    notes = Notes()
+
+    def lines(table: Path) -> Iterator[str]:
+        hint = "text_column names it"
+        for where, row in table_rows(table, [column], encoding, hint, form, notes):
+            text = text_of(row[column], where, column, notes.counts).replace("\r\n", "\n")
+            yield from lines_of(text if text.endswith("\n") else text + "\n")
+
+    return corpus_of_tables(path, lines, notes)
 
 
 def _read_folder(path: Path, encoding: str, column: str, form: TableFormat) -> Corpus[str]:
     files = files_in(path)
     chosen = split_files(path, filter(_may_be_split, files))
-    tables = {} if chosen else split_tables(path)
-    notes: list[str] = []
-    if tables:
-        splits = {
-            split: [
-                line for one in parts for line in _table_lines(one, encoding, column, form, notes)
-            ]
-            for split, parts in ordered(tables).items()
-        }
-        used = itertools.chain.from_iterable(tables.values())
-        return Corpus(str(path), splits, [*notes, *unused_notes(path, used)])
+    if not chosen and (corpus := _of_tables(path, encoding, column, form)):
+        return corpus
+    notes = Notes()
     form.refuse(path)
-    texts = [file for file in files if suffix(file).lower() in _SUFFIXES]
+    texts = [file for file in files if suffix(file) in _SUFFIXES]
     if chosen:
         files_of = list(itertools.chain.from_iterable(chosen.values()))
         if "train" not in chosen and set(texts) - set(files_of):
@@ -109,31 +101,33 @@ def _read_folder(path: Path, encoding: str, column: str, form: TableFormat) -> C
                 f"other texts for none ({shown_names(left_out)}): if they are books, rename the "
                 "first; if not, name them as valid or test, or leave them out"
             )
-        notes += unused_notes(path, files_of)
+        for note in unused_notes(path, files_of):
+            notes.say(note)
         splits = {
             split: [line for file in parts for line in read_lines(file, encoding, notes)]
             for split, parts in ordered(chosen).items()
         }
-        return Corpus(str(path), splits, notes)
+        return Corpus(str(path), splits, notes.lines())
     if not texts:
         raise UserError(f"{path}: no text file ({', '.join(_SUFFIXES)}, or .gz of one)")
-    notes.append(f"{len(texts):,} files joined: {shown_names(texts)}")
-    notes += unused_notes(path, texts, f"no text ({', '.join(_SUFFIXES)})")
+    notes.say(f"{len(texts):,} files joined: {shown_names(texts)}")
+    for note in unused_notes(path, texts, f"no text ({', '.join(_SUFFIXES)})"):
+        notes.say(note)
     whole = [
         line if line.endswith("\n") else line + "\n"
         for file in texts
         for line in read_lines(file, encoding, notes)
     ]
-    return Corpus(str(path), {WHOLE: whole}, notes)
+    return Corpus(str(path), {WHOLE: whole}, notes.lines())
 
 
 def _may_be_split(file: Path) -> bool:
     """Whether it is a text file by its suffix: ``ptb.valid.txt.gz``, ``wiki.valid``, ``valid``."""
-    end = suffix(file).lower()
+    end = suffix(file)
     return not end or end in _SUFFIXES or split_of(end[1:]) is not None
 
 
-def read_lines(path: Path, encoding: str, notes: list[str]) -> Iterator[str]:
+def read_lines(path: Path, encoding: str, notes: Notes) -> Iterator[str]:
     """The lines of a file with their ends, one by one; what is left out is added to the notes.
 
     Raises:
@@ -153,7 +147,7 @@ def read_lines(path: Path, encoding: str, notes: list[str]) -> Iterator[str]:
     if text.isspace():
         raise UserError(f"{path} has no text but the header and footer of Project Gutenberg")
     if len(text) < read:
-        notes.append(
+        notes.say(
             f"{path.name}: header and footer of Project Gutenberg left out "
             f"({read - len(text):,} of {read:,} characters)"
         )

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
-from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from kerasseq.data.corpus import WHOLE, Corpus, ordered
 from kerasseq.data.delimited import TableFormat
 from kerasseq.data.examples import LabelledText
-from kerasseq.data.fields import label_of, noted, text_of
+from kerasseq.data.fields import label_of, text_of
 from kerasseq.data.folders import (
     files_in,
     is_archive,
@@ -22,8 +19,9 @@ from kerasseq.data.folders import (
     suffix,
     unused_notes,
 )
+from kerasseq.data.notes import Notes
 from kerasseq.data.reading import archive_files, decode, reader, text_lines
-from kerasseq.data.tables import SUFFIXES, is_table, split_tables, table_rows
+from kerasseq.data.tables import SUFFIXES, corpus_of_tables, is_table, table_rows
 from kerasseq.errors import UserError
 
 ACL_IMDB_CLASSES = {"neg": "negative", "pos": "positive"}
@@ -63,27 +61,13 @@ def read_path(
     if is_archive(path):
         return read_archive(path, encoding)
     if is_table(path):
-        notes = Notes()
-        rows = list(table_examples(path, columns, encoding, form, notes))
-        return Corpus(str(path), {WHOLE: rows}, notes.lines())
+        return _of_tables(path, columns, encoding, form)
     if suffix(path) == ".txt" and (found := fasttext_examples(path, encoding)) is not None:
         return Corpus(f"{path} (fastText's __label__ lines)", {WHOLE: found})
     raise UserError(
         f"{path}: neither a .tar.gz of class folders, nor a table ({', '.join(SUFFIXES)}, or .gz "
         "of the first three)"
     )
-
-
-@dataclass(frozen=True)
-class Notes:
-    """What is said of tables: forms that were found, and conversions that were counted."""
-
-    found: list[str] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
-
-    def lines(self) -> list[str]:
-        """For a data report."""
-        return [*self.found, *noted(self.counts)]
 
 
 def table_examples(
@@ -96,7 +80,7 @@ def table_examples(
             not what it must be.
     """
     kinds: set[type] = set()
-    for where, row in table_rows(path, columns, encoding, HINT, form, notes.found):
+    for where, row in table_rows(path, columns, encoding, HINT, form, notes):
         text = text_of(row[columns.text], where, columns.text, notes.counts)
         label = label_of(row[columns.label], where, columns.label, kinds, notes.counts)
         yield LabelledText(text, label)
@@ -131,23 +115,25 @@ def _read_folder(
 ) -> Corpus[LabelledText]:
     if any(path.glob("*/*/*.txt")) or any(path.glob("*/*.txt")):
         return _of_class_folders(path, encoding)
-    files = split_tables(path)
-    if not files:
+    return _of_tables(path, columns, encoding, form)
+
+
+def _of_tables(
+    path: Path, columns: Columns, encoding: str, form: TableFormat
+) -> Corpus[LabelledText]:
+    """A table, or a folder of them."""
+    notes = Notes()
+
+    def read(table: Path) -> Iterator[LabelledText]:
+        return table_examples(table, columns, encoding, form, notes)
+
+    corpus = corpus_of_tables(path, read, notes)
+    if corpus is None:
         raise UserError(
             f"{path}: neither folders of classes with .txt files (train/CLASS/*.txt, or "
             f"CLASS/*.txt), nor a table with train, dev or test in its name ({', '.join(SUFFIXES)})"
         )
-    notes = Notes()
-    splits = {
-        split: [
-            example
-            for table in tables
-            for example in table_examples(table, columns, encoding, form, notes)
-        ]
-        for split, tables in files.items()
-    }
-    used = itertools.chain.from_iterable(files.values())
-    return Corpus(str(path), ordered(splits), [*notes.lines(), *unused_notes(path, used)])
+    return corpus
 
 
 # -- folders of classes ----------------------------------------------------------------------------

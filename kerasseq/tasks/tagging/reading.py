@@ -145,9 +145,9 @@ def _read_folder(
         _check_no_table(path, asked, tables.form)
         check_free_word(asked, f"{path}: the files of the Brown corpus")
         return _brown_corpus(str(path), _brown_files(brown), encoding)
-    if any(_suffix(file) in CONLLU for file in files):
+    if any(suffix(file) in CONLLU for file in files):
         # releases of Universal Dependencies have the raw text beside it, as .txt
-        files = [file for file in files if _suffix(file) in CONLLU]
+        files = [file for file in files if suffix(file) in CONLLU]
     chosen = single_files(split_files(path, filter(_may_be_tagged, files)))
     if not chosen:
         if corpus := table_corpus(path, tables):
@@ -161,14 +161,10 @@ def _read_folder(
     return replace(corpus, notes=[*corpus.notes, *unused_notes(path, chosen.values())])
 
 
-def _suffix(file: Path) -> str:
-    return suffix(file).lower()
-
-
 def _may_be_tagged(file: Path) -> bool:
     """Whether a file of a folder is taken: by its suffix, or by a split as in ``esp.train``."""
-    last = _suffix(file).removeprefix(".") or stem(file)
-    return _suffix(file) in SUFFIXES or split_of(last) is not None
+    last = suffix(file).removeprefix(".") or stem(file)
+    return suffix(file) in SUFFIXES or split_of(last) is not None
 
 
 def _corpus(
@@ -188,7 +184,7 @@ def read_file(path: Path, encoding: str, tagged: TaggedReader) -> Iterator[Tagge
         UserError: if there is none, or a line is not of the file's format.
     """
     sentence = None
-    for sentence in tagged.read(text_lines(path, encoding), str(path), _suffix(path)):
+    for sentence in tagged.read(text_lines(path, encoding), str(path), suffix(path)):
         yield sentence
     if sentence is None:
         raise UserError(f"{path} has no sentence")

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import ast
 import io
-import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kerasseq.data.corpus import WHOLE, Corpus, ordered
+from kerasseq.data.corpus import WHOLE, Corpus
 from kerasseq.data.delimited import TableFormat
 from kerasseq.data.examples import TaggedSentence
 from kerasseq.data.fields import kind_of, strings_of
-from kerasseq.data.folders import suffix, unused_notes
+from kerasseq.data.folders import suffix
 from kerasseq.data.layouts import Asked
 from kerasseq.data.notes import Notes
 from kerasseq.data.reading import open_bytes, text_lines
-from kerasseq.data.tables import is_table, split_tables, table_rows
+from kerasseq.data.tables import corpus_of_tables, is_table, table_rows
 from kerasseq.errors import UserError
 from kerasseq.tasks.tagging.character_spans import iob2_of_spans
 
@@ -46,7 +45,7 @@ def is_tagged_table(path: Path, form: TableFormat) -> bool:
 
     A ``.csv`` is one if its first line has several fields; else it may be any file of tokens.
     """
-    kind = suffix(path).lower()
+    kind = suffix(path)
     if kind == TOKEN_FILE or not is_table(path):
         return False
     return kind != _CSV or bool(form.given()) or bool(_first_delimiter(path))
@@ -63,17 +62,14 @@ def table_corpus(path: Path, reader: TableReader) -> Corpus[TaggedSentence] | No
     """A table, or a folder of them, with shards and folders of splits; None, if it has none.
 
     Raises:
-        UserError: if a file has no sentence.
+        UserError: if a split has no sentence.
     """
-    files = split_tables(path) if path.is_dir() else {WHOLE: [path]}
-    splits: dict[str, list[TaggedSentence]] = {}
-    for split, tables in ordered(files).items():
-        splits[split] = [sentence for table in tables for sentence in reader.read(table)]
-        if not splits[split]:
-            raise UserError(f"{tables[0]} has no sentence")
-    used = itertools.chain.from_iterable(files.values())
-    notes = [*reader.notes.lines(), *unused_notes(path, used)]
-    return Corpus(str(path), splits, notes) if splits else None
+    corpus = corpus_of_tables(path, reader.read, reader.notes)
+    for split, sentences in corpus.splits.items() if corpus else ():
+        if not sentences:
+            where = "" if split == WHOLE else f": its {split} split"
+            raise UserError(f"{path}{where} has no sentence")
+    return corpus
 
 
 @dataclass
@@ -122,15 +118,11 @@ class TableReader:
         return self._sentences(path, word, tags)
 
     def _rows(self, path: Path, columns: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        said: list[str] = []
-        for row in table_rows(path, columns, self.encoding, HINT, self.form, said):
-            yield row
-            while said:
-                self.notes.say(said.pop(0))
+        return table_rows(path, columns, self.encoding, HINT, self.form, self.notes)
 
     def _first_row(self, path: Path) -> tuple[list[str], Mapping[str, Any]]:
         form = self.form
-        if suffix(path).lower() == _CSV and not form.delimiter:
+        if suffix(path) == _CSV and not form.delimiter:
             form = form._replace(delimiter=_first_delimiter(path))
         _, row = next(table_rows(path, (), self.encoding, HINT, form))
         return list(row), row
@@ -162,7 +154,7 @@ class TableReader:
     # -- a sentence a row --------------------------------------------------------------------------
 
     def _sentences(self, path: Path, word: str, column: str) -> Iterator[TaggedSentence]:
-        split = suffix(path).lower() == _CSV
+        split = suffix(path) == _CSV
         names: list[str] | None = None
         for where, row in self._rows(path, (word, column)):
             words, tags = row[word], row[column]
@@ -238,14 +230,14 @@ class TableReader:
 def class_names(path: Path, column: str) -> list[str]:
     """The names of a column's classes that Hugging Face's datasets writes into Parquet and Arrow
     files; none, if it did not."""
-    if suffix(path).lower() not in (".parquet", ".arrow", ".feather"):
+    if suffix(path) not in (".parquet", ".arrow", ".feather"):
         return []
     import pyarrow
     from pyarrow import ipc, parquet
 
     packed = path.suffix.lower() == ".gz"
     source: Any = io.BytesIO(open_bytes(path)) if packed else pyarrow.memory_map(str(path))
-    if suffix(path).lower() == ".parquet":
+    if suffix(path) == ".parquet":
         schema = parquet.read_schema(source)
     else:
         try:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from kerasseq.data import segments, tmx, wmt_xml
 from kerasseq.data.examples import Pair
+from kerasseq.data.folders import suffix
 from kerasseq.data.reading import open_lines
 from kerasseq.errors import UserError
 from kerasseq.tasks.translation.pairs import Named, pairs_of, speaks
@@ -52,8 +53,7 @@ class Document(NamedTuple):
 
 def is_document(file: Path) -> bool:
     """Whether a file's suffix is that of such a file (``.gz`` too)."""
-    name = file.name.lower().removesuffix(".gz")
-    return name.endswith(SUFFIXES)
+    return suffix(file) in SUFFIXES
 
 
 def document_of(file: Path, encoding: str) -> Document | None:
@@ -131,7 +131,7 @@ def grouped(found: Iterable[Document], source: str, target: str) -> list[Documen
 
 
 def read_sets(
-    group: DocumentSides, split: str, encoding: str, counts: Counter[str]
+    group: DocumentSides, encoding: str, split: str, counts: Counter[str]
 ) -> Iterator[Pair]:
     """The pairs of the sets of two languages; the segments of one document and number match.
 

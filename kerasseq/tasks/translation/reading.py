@@ -255,19 +255,13 @@ def _units_of_sides(
 ) -> Iterator[Unit]:
     source, target = (one.name for one in languages)
     for group in sides.grouped(found, source, target):
-        read = partial(_read_sides, group, options.encoding)
+        read = partial(sides.read_sides, group, options.encoding)
         lacking = ""
         if not group.sources or not group.targets:
             pattern = (group.sources or group.targets)[0].pattern
             lacking = pattern.format(target if group.sources else source)
         firsts, seconds = ([side.file for side in part] for part in group[1:])
         yield Unit(firsts, seconds, read, lacking)
-
-
-def _read_sides(
-    group: sides.Sides, encoding: str, split: str, counts: Counter[str]
-) -> Iterator[Pair]:
-    return sides.read_sides(group, split, encoding, counts)
 
 
 def _units_of_documents(
@@ -280,7 +274,7 @@ def _units_of_documents(
         if not group.sources or not group.targets:
             lacking = f"file of {(target if group.sources else source).name}"
         files = [[document.file for document in part] for part in group[1:]]
-        read = partial(_read_sets, group, options.encoding)
+        read = partial(documents.read_sets, group, options.encoding)
         units.append(Unit(files[0], files[1], read, lacking))
     for document in known:
         if document.kind != "set":
@@ -288,12 +282,6 @@ def _units_of_documents(
             whole = partial(of_kind, document.file, source, target)
             units.append(Unit([document.file], [document.file], whole))
     return units
-
-
-def _read_sets(
-    group: documents.DocumentSides, encoding: str, split: str, counts: Counter[str]
-) -> Iterator[Pair]:
-    return documents.read_sets(group, split, encoding, counts)
 
 
 # -- tables ----------------------------------------------------------------------------------------
@@ -309,7 +297,7 @@ def _read_tables(options: _Options, files: dict[str, list[Path]]) -> Corpus[Pair
                 file, options.source, options.target, options.encoding, options.form, options.notes
             )
             languages.setdefault(columns.languages, file)
-            read = partial(_read_table, file, columns, options.encoding)
+            read = partial(tables.read_table, file, columns, options.encoding)
             chosen[split].append(Unit([file], [file], read))
     if len(languages) > 1:
         (one, first), (other, second) = list(languages.items())[:2]
@@ -320,9 +308,3 @@ def _read_tables(options: _Options, files: dict[str, list[Path]]) -> Corpus[Pair
     ((source, target),) = languages
     both = Named(source, source), Named(target, target)
     return _corpus(options, chosen, both, "no split by their names, or no tables of pairs")
-
-
-def _read_table(
-    file: Path, columns: tables.Columns, encoding: str, split: str, counts: Counter[str]
-) -> Iterator[Pair]:
-    return tables.read_table(file, columns, split, encoding, counts)

@@ -140,7 +140,7 @@ def of_prefix(path: Path, asked: Sequence[str]) -> list[Side]:
     return sides if len({side.language for side in sides}) > 1 else []
 
 
-def read_sides(sides: Sides, split: str, encoding: str, counts: Counter[str]) -> Iterator[Pair]:
+def read_sides(sides: Sides, encoding: str, split: str, counts: Counter[str]) -> Iterator[Pair]:
     """The pairs of files of as many lines, one by one.
 
     Args:

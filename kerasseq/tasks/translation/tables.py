@@ -60,21 +60,17 @@ class Columns(NamedTuple):
 
 def is_table(file: Path) -> bool:
     """Whether a file's name is that of a table of pairs."""
-    return _kind(file) in (*SUFFIXES, ".txt")
+    return suffix(file) in (*SUFFIXES, ".txt")
 
 
 def is_marked(file: Path) -> bool:
     """Whether a suffix says that a file is a table; ``.txt`` may be anything."""
-    return _kind(file) in SUFFIXES
+    return suffix(file) in SUFFIXES
 
 
 def is_tabbed(file: Path) -> bool:
     """Whether tabs stand between the fields, and mostly there is no header."""
-    return _kind(file) in _TABBED
-
-
-def _kind(file: Path) -> str:
-    return suffix(Path(file.name.lower()))
+    return suffix(file) in _TABBED
 
 
 def are_columns(*names: str) -> bool:
@@ -104,7 +100,7 @@ def columns_of(
     Raises:
         UserError: if the columns are not known, or are the same.
     """
-    kind = _kind(file)
+    kind = suffix(file)
     form = form._replace(delimiter=delimiter_of(file, encoding, form, notes))
     if kind in _TABBED and are_columns(*filter(None, (source, target))):
         return _numbered(
@@ -184,7 +180,7 @@ def _found(one: Named, names: list[str], struct: list[str], file: Path, notes: l
         return one
     path = f"{_STRUCT}.{one.name}"
     name = path if path in struct else column_of(one.name, names)
-    if name is None and _kind(file) in _DELIMITED:
+    if name is None and suffix(file) in _DELIMITED:
         raise UserError(f"{file}: no column {one.name!r}; {_has(names, struct)} ({OPTIONS})")
     if name is None:
         return one  # the reader looks for a path into objects, and refuses others
@@ -194,7 +190,7 @@ def _found(one: Named, names: list[str], struct: list[str], file: Path, notes: l
 
 def names_of(file: Path, encoding: str, form: TableFormat) -> tuple[list[str], list[str]]:
     """The names in the first row of a table, and the paths to what is in its ``translation``."""
-    if _kind(file) in _DELIMITED:
+    if suffix(file) in _DELIMITED:
         fields = [field.strip() for field in _first_fields(file, encoding, form)]
         if form.header == "none":
             fields = [str(number) for number in range(1, len(fields) + 1)]
@@ -215,7 +211,7 @@ def _first_fields(file: Path, encoding: str, form: TableFormat) -> list[str]:
 
 def delimiter_of(file: Path, encoding: str, form: TableFormat, notes: list[str]) -> str:
     """The delimiter: the one that is given, or the usual one, if the first row has it."""
-    kind = _kind(file)
+    kind = suffix(file)
     if form.delimiter:
         return form.delimiter.replace("\\t", "\t")
     if kind in _TABBED or kind not in _DELIMITED:
@@ -231,15 +227,15 @@ def delimiter_of(file: Path, encoding: str, form: TableFormat, notes: list[str])
 
 
 def read_table(
-    file: Path, columns: Columns, split: str, encoding: str, counts: Counter[str]
+    file: Path, columns: Columns, encoding: str, split: str, counts: Counter[str]
 ) -> Iterator[Pair]:
     """The pairs of a table, one by one.
 
     Args:
         file: of the table.
         columns: how it is read.
-        split: that it is.
         encoding: of the file.
+        split: that it is.
         counts: gets what is converted.
 
     Raises:
