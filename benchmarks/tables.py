@@ -22,7 +22,7 @@ SPEEDS = (("LSTM", "layers-speed"), ("GRU", "layers-speed-gru"))
 # figure -> what it is, must and aim (None where the project has set none)
 FIGURES: dict[str, tuple[str, float | None, float | None]] = {
     "imdb-official": ("IMDB, official test split: BiLSTM with n-grams, accuracy", 0.900, 0.920),
-    "imdb-official-plain": ("the same without the n-grams (`--model.ngrams 0`)", None, None),
+    "imdb-official-plain": ("the same without the n-grams (`--text.ngrams 0`)", None, None),
     "imdb-embedded": ("the README's first command: accuracy", 0.87, 0.88),
     "imdb-time-to-085": ("time to 0.85 test accuracy: tutorial's script over ours", 3, 6),
     "ewt-upos": ("UD English-EWT 2.16, UPOS on test, gold tokens, accuracy", 0.946, 0.955),

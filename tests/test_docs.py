@@ -71,7 +71,7 @@ NOT_RUN = {
 QUICK = ["--limit=60", "--training.max_steps=3", "--model.units=8", "--model.embedding=8",
          "--device.xla=off"]  # fmt: skip
 SMALL = {
-    "sentiment": [*QUICK, "--model.ngram_rows=50", "--text.min_count=1"],
+    "sentiment": [*QUICK, "--text.ngram_rows=50", "--text.min_count=1"],
     "pos_tagging": [*QUICK, "--model.character_units=6", "--model.affix_embedding=8"],
     "language_model": [*QUICK, "--limit=300", "--streams.size=2", "--streams.length=8",
                        "--text.min_count=1", "--model.softmax=full"],

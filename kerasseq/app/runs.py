@@ -230,6 +230,8 @@ def fit(
         return {}
     model = trainer.model
     model.save(run / MODEL)
+    if settled := task.settle(settings, task.use(model, settings, data.assets), data):
+        settled.save(run)
     curves = plots.learning_curves(run.history(), result.best_step, task.title)
     plots.save(curves, run / "curves.png")
     summary = _summary(result, model, [*plan.lines(), *trainer.lines()])

@@ -255,6 +255,16 @@ class Task(ABC, Generic[S, D, A]):
         """Sets what layers take from the training data before training; says what it did."""
         return []
 
+    def settle(self, settings: S, use: Any, data: D) -> A | None:
+        """What is decided by the validation split after training, as assets; None, if nothing is.
+
+        Args:
+            settings: of the run.
+            use: of the trained model.
+            data: of the run.
+        """
+        return None
+
     @abstractmethod
     def loss(self, model: "keras.Model", settings: S, parts: int = 1) -> "Loss":
         """The training loss; each update takes ``parts`` batches.

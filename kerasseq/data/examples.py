@@ -10,11 +10,14 @@ COLUMNS = ("upos", "xpos", "feats", "chunk", "ner")
 speech, morphological features (as one label), chunks and named entities in IOB2."""
 
 
+Label = str | tuple[str, ...]
+
+
 class LabelledText(NamedTuple):
-    """A text and the name of its class."""
+    """A text and the name of its class; or where a text may have several, their names."""
 
     text: str
-    label: str
+    label: Label
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ A field that holds something else is refused with its place. What is converted i
 
 from __future__ import annotations
 
+import ast
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -13,6 +14,11 @@ from kerasseq.errors import UserError
 
 JOINED = "texts that were lists of words, joined by blanks"
 UNWRAPPED = "labels that were lists of one, unwrapped"
+SPLIT = "labels split at the separator"
+LISTS = "labels written as lists, read as such"
+NONE = "texts without any label"
+REPEATED = "labels that a text has twice, counted once"
+SEPARATORS = ",;|"
 
 
 def noted(counts: Counter[str]) -> list[str]:
@@ -54,13 +60,16 @@ def label_of(
         UserError: for a missing value, a fraction, an empty name, or labels of two kinds.
     """
     value = value.item() if getattr(value, "shape", None) == () else value
-    if counts is not None and isinstance(value, list):
-        if len(value) != 1:
+    if counts is not None:
+        several = _listed(value)
+        if several is not None and len(several) != 1:
             raise UserError(
-                f"{where}: {column} is a list of {len(value)} labels, and a text has one class"
+                f"{where}: {column} is a list of {len(several)} labels, and a text has one class "
+                "(--multi_label gives it several)"
             )
-        counts[UNWRAPPED] += 1
-        value = value[0]
+        if several is not None:
+            counts[UNWRAPPED] += 1
+            value = several[0]
     if isinstance(value, float) and value.is_integer():
         raise UserError(
             f"{where}: {column} is {kind_of(value)}, expected the name of a class: a column of "
@@ -75,6 +84,64 @@ def label_of(
         names = " and ".join(sorted(kind.__name__ for kind in kinds))
         raise UserError(f"{where}: {column} is {value!r}: labels are of two kinds, {names}")
     return str(value).strip()
+
+
+def labels_of(
+    value: Any, where: str, column: str, kinds: set[type], counts: Counter[str], separator: str = ""
+) -> tuple[str, ...]:
+    """A value that must be the classes of a text, of which there may be none.
+
+    >>> labels_of("war|drama", "rows.csv:1", "genres", set(), Counter(), "|")
+    ('war', 'drama')
+
+    Args:
+        value, where, column, kinds, counts: as of :func:`label_of`. It is a list, also one that
+            is written as text, or a string.
+        separator: of the classes in a string; ``none`` where a string is one class.
+
+    Raises:
+        UserError: for a value that is neither, a class as of :func:`label_of`, and a string that
+            may be one class or several.
+    """
+    several = _listed(value)
+    if several is not None and isinstance(value, str):
+        counts[LISTS] += 1
+    if several is None and isinstance(value, str) and separator not in ("", "none"):
+        several = [part for part in map(str.strip, value.split(separator)) if part]
+        counts[SPLIT] += len(several) > 1
+    if several is None and isinstance(value, str) and not value.strip():
+        several = []
+    whole = value if several is None and not separator and isinstance(value, str) else ""
+    if found := [mark for mark in SEPARATORS if mark in whole]:
+        raise UserError(
+            f"{where}: {column} is {value!r:.60}, which is one class or several: "
+            f"--label_separator '{found[0]}' splits it, --label_separator none does not"
+        )
+    names = [
+        label_of(one, where, column, kinds) for one in ([value] if several is None else several)
+    ]
+    distinct = tuple(dict.fromkeys(names))
+    if len(distinct) < len(names):
+        if int in kinds:
+            raise UserError(
+                f"{where}: {column} is {value!r:.60}: a list holds the classes that the text has, "
+                "each once, not a 0 or 1 for each class"
+            )
+        counts[REPEATED] += len(names) - len(distinct)
+    counts[NONE] += not distinct
+    return distinct
+
+
+def _listed(value: Any) -> list[Any] | None:
+    """The items of a list, also of one that is written as text (as pandas writes it); None of what
+    is no list."""
+    value = value.tolist() if hasattr(value, "tolist") else value
+    if isinstance(value, str) and value[:1] == "[" and value[-1:] == "]":
+        try:
+            value = ast.literal_eval(value)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            return None
+    return list(value) if isinstance(value, list | tuple) else None
 
 
 def check_name(value: str, where: str, column: str) -> None:

@@ -96,57 +96,14 @@ class BagOfNgrams(ExplicitMaskLayer):
         Returns:
             How many n-grams are known.
         """
-        found = [self._keys_of(ids, unknown) for ids in sequences]
-        if not found:
-            raise ValueError("BagOfNgrams: `sequences` must hold a sequence. Received: none")
-        keys, documents = np.unique(np.concatenate(found), return_counts=True)
-        order = np.argsort(-documents, kind="stable")[: self.rows]
-        known = np.sort(keys[order[documents[order] >= min_documents]])
+        self.know(frequent_ngrams(sequences, self.longest, self.rows, min_documents, unknown))
+        return int(np.sum(ops.convert_to_numpy(self.keys) != _NO_KEY))
+
+    def know(self, keys: np.ndarray) -> None:
+        """Sets which n-grams are known, as :func:`frequent_ngrams` gives them: ``rows`` at most."""
         padded = np.full(self.rows, _NO_KEY, np.int32)
-        padded[: len(known)] = known
+        padded[: len(keys)] = keys
         self.keys.assign(padded)
-        return len(known)
-
-    def log_ratios(
-        self, sequences: Iterable[Any], labels: Iterable[int], classes: int
-    ) -> np.ndarray:
-        """Log-count ratios of the known n-grams
-        ([Wang & Manning, 2012](https://aclanthology.org/P12-2018/)), for each class against the
-        others: `r = log(p / |p|) - log(q / |q|)`, where `p` counts the sequences of the class that
-        have the n-gram, `q` those of the others, each and one more.
-
-        Args:
-            sequences: id vectors.
-            labels: the class of each.
-            classes: how many there are.
-
-        Returns:
-            float32 `[known, classes]`, in the order of the first rows of the vectors.
-        """
-        keys = ops.convert_to_numpy(self.keys)
-        keys = keys[keys != _NO_KEY]
-        counts = np.zeros((classes, len(keys)))
-        for ids, label in zip(sequences, labels, strict=True):
-            found = self._keys_of(ids)
-            rows = np.searchsorted(keys, found)
-            known = rows < len(keys)
-            counts[label, rows[known][keys[rows[known]] == found[known]]] += 1
-        others = counts.sum(axis=0) - counts + 1
-        counts += 1
-        ratios = np.log(counts / counts.sum(axis=1, keepdims=True))
-        ratios -= np.log(others / others.sum(axis=1, keepdims=True))
-        return ratios.T.astype(np.float32)
-
-    def _keys_of(self, ids: Any, unknown: int | None = None) -> np.ndarray:
-        """The distinct n-grams of a sequence, but for those that hold an unknown id."""
-        ids = np.asarray(ids)
-        hashes = _hashes(ids, self.longest)
-        if unknown is not None:
-            bad = ids == unknown
-            for n, keys in enumerate(hashes):
-                windows = np.lib.stride_tricks.sliding_window_view(bad, n + 1)
-                hashes[n] = keys[~windows.any(axis=1)]
-        return np.unique(np.concatenate(hashes))
 
     def call(self, ids: Any, mask: Any = None) -> Any:
         check_rank("BagOfNgrams", "ids", ids.shape, "batch, time")
@@ -201,6 +158,58 @@ class BagOfNgrams(ExplicitMaskLayer):
 def _next(values: Any) -> Any:
     """Each step's successor; zeros after the last."""
     return ops.concatenate([values[:, 1:], ops.zeros_like(values[:, :1])], axis=1)
+
+
+def frequent_ngrams(
+    sequences: Iterable[Any],
+    longest: int,
+    most: int,
+    min_documents: int = 3,
+    unknown: int | None = None,
+) -> np.ndarray:
+    """The keys (hashes) of the n-grams that are in the most sequences.
+
+    Args:
+        sequences: id vectors.
+        longest: longest n-gram, in ids.
+        most: how many are kept.
+        min_documents: an n-gram must occur in this many sequences.
+        unknown: an n-gram that holds this id is not kept, since it may be anything.
+
+    Returns:
+        int32 ``[known]``, ascending.
+    """
+    found = [_distinct(np.asarray(ids), longest, unknown) for ids in sequences]
+    if not found:
+        raise ValueError("BagOfNgrams: `sequences` must hold a sequence. Received: none")
+    keys, documents = np.unique(np.concatenate(found), return_counts=True)
+    order = np.argsort(-documents, kind="stable")[:most]
+    return np.sort(keys[order[documents[order] >= min_documents]])
+
+
+def known_ngrams(ids: np.ndarray, keys: np.ndarray, longest: int) -> np.ndarray:
+    """Where the n-grams of a sequence stand among the keys of known ones; others are left out.
+
+    Args:
+        ids: of the sequence.
+        keys: of :func:`frequent_ngrams`.
+        longest: longest n-gram, in ids.
+    """
+    found = np.concatenate(_hashes(np.asarray(ids), longest))
+    rows = np.searchsorted(keys, found)
+    rows[rows == len(keys)] = 0
+    return rows[keys[rows] == found] if len(keys) else rows[:0]
+
+
+def _distinct(ids: np.ndarray, longest: int, unknown: int | None) -> np.ndarray:
+    """The distinct n-grams of a sequence, but for those that hold an unknown id."""
+    hashes = _hashes(ids, longest)
+    if unknown is not None:
+        bad = ids == unknown
+        for n, keys in enumerate(hashes):
+            windows = np.lib.stride_tricks.sliding_window_view(bad, n + 1)
+            hashes[n] = keys[~windows.any(axis=1)]
+    return np.unique(np.concatenate(hashes))
 
 
 def _hashes(ids: np.ndarray, longest: int) -> list[np.ndarray]:

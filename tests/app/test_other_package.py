@@ -60,7 +60,7 @@ FILES = {
     "tickets-1.0.dist-info/RECORD": "",
 }
 SMALL = [
-    "--model.embedding=8", "--model.units=4", "--model.ngrams=1", "--model.ngram_rows=50",
+    "--model.embedding=8", "--model.units=4", "--text.ngrams=1", "--text.ngram_rows=50",
     "--batches.size=16", "--text.min_count=1", "--training.learning_rate=0.1",
     "--training.average=0.9", "--training.epochs=3",
 ]  # fmt: skip

@@ -8,6 +8,7 @@ from kerasseq.data.examples import LabelledText, Pair
 from kerasseq.data.tfds import prepared, read_rows
 from kerasseq.errors import UserError
 from kerasseq.tasks.language_model.tfds import read_tfds as read_text
+from kerasseq.tasks.sentiment.labels import LabelReader
 from kerasseq.tasks.sentiment.reading import Columns
 from kerasseq.tasks.sentiment.tfds import read_tfds as read_labelled
 from kerasseq.tasks.tagging.settings import NerSettings
@@ -70,6 +71,28 @@ def tiny(data_dir, name, label, **splits):
         },
         data_dir=data_dir,
     ).download_and_prepare()
+
+
+def test_several_labels_of_a_row(tmp_path, monkeypatch):
+    import tensorflow as tf
+
+    monkeypatch.setattr(tfds.core.constants, "DATA_DIR", str(tmp_path))
+    names = tfds.features.ClassLabel(names=["war", "love"])
+    given = {"text": ["a", "b", "c"], "label": tf.ragged.constant([[1, 0], [], [1]], tf.int64)}
+    tfds.dataset_builders.AdhocBuilder(
+        name="films",
+        version="1.0.0",
+        features=tfds.features.FeaturesDict(
+            {"text": tfds.features.Text(), "label": tfds.features.Sequence(names)}
+        ),
+        split_datasets={"train": tf.data.Dataset.from_tensor_slices(given)},
+        data_dir=tmp_path,
+    ).download_and_prepare()
+    corpus = read_labelled("films", COLUMNS, download=False, labels=LabelReader(True))
+    found = [("a", ("love", "war")), ("b", ()), ("c", ("love",))]
+    assert sorted(map(tuple, corpus.splits["train"])) == found
+    with pytest.raises(UserError, match="a list of 2 labels, and a text has one class"):
+        read_labelled("films", COLUMNS, download=False)
 
 
 def test_hidden_labels_are_no_split(data_dir):

@@ -33,5 +33,8 @@ def test_every_class_equals_scikit_learn(rows):
     table = metrics.precision_recall_fscore_support(
         labels, predicted, labels=range(4), zero_division=0
     )
-    for i, found in enumerate(classification.per_class(matrix, list("abcd")).values()):
+    figures = classification.class_figures(labels, predicted, list("abcd"))
+    assert figures.macro == pytest.approx(np.mean(table[2]))
+    assert figures.micro == pytest.approx(metrics.accuracy_score(labels, predicted))
+    for i, found in enumerate(figures.classes.values()):
         assert list(found.values()) == pytest.approx([column[i] for column in table], abs=1e-4)

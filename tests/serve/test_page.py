@@ -33,7 +33,7 @@ from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
 TEXT = "the film was a wonderful slow story of two old friends and then it rains again"
 WORDS = TEXT.split()
 SMALL = {
-    "sentiment": {"model.embedding": 8, "model.units": 4, "model.ngram_rows": 50},
+    "sentiment": {"model.embedding": 8, "model.units": 4, "text.ngram_rows": 50},
     "pos_tagging": {"model.embedding": 8, "model.units": 4, "model.character_units": 6},
     "language_model": {"model.embedding": 8, "model.units": 8},
     "translation": {

@@ -49,7 +49,7 @@ FILLER = [
 
 SMALL = [
     "--model.embedding=8", "--model.units=4", "--batches.size=8", "--text.min_count=1",
-    "--model.ngrams=1", "--model.ngram_rows=500", "--model.embedding_dropout=0",
+    "--text.ngrams=1", "--text.ngram_rows=500", "--model.embedding_dropout=0",
     "--model.output_dropout=0.2", "--training.learning_rate=0.1", "--training.epochs=4",
     "--training.average=0.9", "--held_out=0.15",
 ]  # fmt: skip

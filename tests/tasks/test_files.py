@@ -336,7 +336,7 @@ def test_arguments_of_the_wrong_kind(run, tmp_path):
 
 
 def test_files_for_each_split_in_python(reviews, tmp_path):
-    few = {"model": {"units": 4, "embedding": 4, "ngrams": 0}, "training": {"max_steps": 1}}
+    few = {"model": {"units": 4, "embedding": 4}, "text.ngrams": 0, "training": {"max_steps": 1}}
     data = {"train": str(reviews), "dev": reviews, "test": reviews}
     run = kerasseq.train("sentiment", data, run=tmp_path / "run", quiet=True, **few)
     assert run.settings.data == f"train={reviews},validation={reviews},test={reviews}"

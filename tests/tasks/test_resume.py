@@ -18,7 +18,7 @@ from tests.tasks.conftest import ROOT, SMALL, call, command, python, spawn
 OPTIONS = [
     *SMALL, "--only-train", "--device.deterministic=true", "--training.checkpoint_every=4",
     "--training.epochs=3", "--model.word_dropout=0.2", "--model.layer_dropout=0.2",
-    "--model.layers=2", "--model.bidirectional=false", "--model.ngrams=0",
+    "--model.layers=2", "--model.bidirectional=false", "--text.ngrams=0",
 ]  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from tests import warm
 from tests.tasks.conftest import ROOT, SMALL, call, command
 
 QUICK = [*SMALL, "--training.epochs=2", "--training.average=0", "--model.bidirectional=false",
-         "--model.ngrams=0"]  # fmt: skip
+         "--text.ngrams=0"]  # fmt: skip
 GRID = "model.cell: [gru, simple_rnn]\nmodel.units: [3, 5]\n"
 OWN = ["training.learning_rate", "model.word_dropout", "model.embedding_dropout",
        "model.output_dropout"]  # fmt: skip

@@ -24,7 +24,7 @@ TEXTS = [LabelledText(f"The rare cat {i}", "yn"[i % 2]) for i in range(4)]
 LINES = ["The rare cat sat.\n", "The rare one.\n"]
 SMALL = {
     PosTagging: {"words.affixes": 0, "model.characters": "none", "model.units": 2},
-    Sentiment: {"model.units": 2, "model.ngrams": 0, "text.min_count": 1},
+    Sentiment: {"model.units": 2, "text.ngrams": 0, "text.min_count": 1},
     LanguageModel: {"model.units": 2, "streams.size": 2, "text.min_count": 1},
     Translation: {
         "model.units": 4, "model.encoder_units": 2, "text.min_count": 1, "text.level": "word",

@@ -1,4 +1,4 @@
-"""The label of each line of standard input, as JSON."""
+"""The label of each line of standard input, or its labels, as JSON."""
 
 import json
 import re
@@ -39,5 +39,10 @@ for line in sys.stdin:
     inputs = {"ids": ids, "ngrams": ngrams(ids)} if V["longest"] else {"ids": ids}
     shares = run("classify", **{k: np.array([v], np.int32) for k, v in inputs.items()})
     (shares,) = shares["probabilities"].tolist()
-    best = int(np.argmax(shares))
-    print(json.dumps({"label": V["labels"][best], "probability": shares[best], "cut": cut}))
+    if V["thresholds"]:
+        rows = zip(V["labels"], shares, V["thresholds"])
+        found = {"labels": [name for name, share, least in rows if share >= least]}
+    else:
+        best = int(np.argmax(shares))
+        found = {"label": V["labels"][best], "probability": shares[best]}
+    print(json.dumps({**found, "cut": cut}))

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from kerasseq.app.task import Data
 from kerasseq.data.batches import (
-    BatchSettings,
     SequenceBatches,
     lengths_of,
     pad,
@@ -24,7 +22,9 @@ from kerasseq.data.cutting import ADVICE, Rule, cut_splits, stratified, whole_of
 from kerasseq.data.examples import LabelledText
 from kerasseq.errors import UserError
 from kerasseq.storage import write_json
-from kerasseq.tasks.sentiment.settings import TextSettings
+from kerasseq.tasks.sentiment.classification import Classification, counted
+from kerasseq.tasks.sentiment.kinds import classification
+from kerasseq.tasks.sentiment.settings import SentimentSettings, TextSettings
 from kerasseq.text.cut import cut
 from kerasseq.text.tokenizer import has_token, tokenize
 from kerasseq.text.vocabulary import BOS, UNK, FirstIds, Vocabulary
@@ -32,27 +32,44 @@ from kerasseq.training.run_folder import RunFolder
 
 SAMPLES = 64
 
+MOST_SHARE = 0.9
+"""Of one class, more than which is said."""
+
 
 class Assets(NamedTuple):
-    """What a classifier needs beside its weights."""
+    """What a classifier needs beside its weights.
+
+    Attributes:
+        vocabulary: of tokens.
+        kind: of classification, with the names of the classes.
+        ngrams: how many n-grams are known.
+    """
 
     vocabulary: Vocabulary
-    class_names: list[str]
+    kind: Classification
+    ngrams: int = 0
 
     def save(self, run: RunFolder) -> None:
         """Writes them to a run folder."""
         self.vocabulary.save(run / "vocabulary.txt")
-        write_json(run / "classes.json", self.class_names)
+        write_json(run / "classes.json", self.kind.names)
+        write_json(run / "ngrams.json", self.ngrams)
+        if self.kind.thresholds:
+            write_json(run / "thresholds.json", self.kind.thresholds)
 
     @classmethod
     def load(cls, run: RunFolder, settings: Any) -> Assets:
         """Reads what :meth:`save` wrote."""
-        return cls(Vocabulary.load(run / "vocabulary.txt"), run.need_json("classes.json"))
+        names, thresholds = run.need_json("classes.json"), run.read_json("thresholds.json")
+        kind = classification(settings.multi_label, names, thresholds)
+        return cls(Vocabulary.load(run / "vocabulary.txt"), kind, run.need_json("ngrams.json"))
 
     @classmethod
     def assumed(cls, settings: Any) -> Assets:
         """Those of two classes."""
-        return cls(Vocabulary.assumed(settings.text.vocabulary_size), ["negative", "positive"])
+        kind = classification(settings.multi_label, ["negative", "positive"])
+        text = settings.text
+        return cls(Vocabulary.assumed(text.vocabulary_size), kind, text.ngram_rows)
 
 
 @dataclass(frozen=True)
@@ -61,12 +78,12 @@ class EncodedTexts:
 
     Attributes:
         sequences: of ids, each starting with BOS.
-        labels: class indices int32 ``[N]``.
+        labels: class indices, as :meth:`Classification.encode` gives them.
         texts: as they were; none of what is trained on.
     """
 
     sequences: list[np.ndarray]
-    labels: np.ndarray
+    labels: Any
     texts: Sequence[str] = ()
 
     def __len__(self) -> int:
@@ -78,7 +95,15 @@ class EncodedTexts:
         return lengths_of(self.sequences)
 
 
-LabelledData = Data[EncodedTexts, Assets]
+@dataclass(frozen=True)
+class LabelledData(Data[EncodedTexts, Assets]):
+    """Encoded data.
+
+    Attributes:
+        ngrams: keys of the n-grams that train has; only what training starts from.
+    """
+
+    ngrams: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
 
 
 def without_empty(corpus: Corpus[LabelledText]) -> Corpus[LabelledText]:
@@ -99,7 +124,9 @@ def without_empty(corpus: Corpus[LabelledText]) -> Corpus[LabelledText]:
     return replace(corpus, splits=splits, notes=notes)
 
 
-def cut_corpus(corpus: Corpus[LabelledText], fraction: float, seed: int) -> Corpus[LabelledText]:
+def cut_corpus(
+    corpus: Corpus[LabelledText], fraction: float, seed: int, multi_label: bool = False
+) -> Corpus[LabelledText]:
     """Completes a corpus to train, validation and test, with the same balance of classes.
 
     Texts without any token go first. An official test split stays what it is. Repeated texts are
@@ -109,9 +136,11 @@ def cut_corpus(corpus: Corpus[LabelledText], fraction: float, seed: int) -> Corp
         corpus: with the splits its source has.
         fraction: share of the validation split, and of the test split where there is none.
         seed: of the cut.
+        multi_label: whether a text may have several classes.
 
     Raises:
-        UserError: if a split would be empty or train has fewer than two classes.
+        UserError: if a split would be empty or train has fewer than two classes (with
+            ``multi_label``, one).
     """
     corpus = without_empty(corpus)
     whole, notes = whole_of(corpus), list(corpus.notes)
@@ -125,41 +154,85 @@ def cut_corpus(corpus: Corpus[LabelledText], fraction: float, seed: int) -> Corp
                 "counts"
             )
     corpus = replace(corpus, splits={**corpus.splits, whole: train}, notes=notes)
-    rule: Rule[LabelledText] = stratified(fraction, seed, lambda example: example.label)
+    rule = _stratified(train, fraction, seed)
     shared = "texts", lambda example: example.text
     corpus = cut_splits(corpus, rule, "example", shared, advice=ADVICE)
-    labels = {example.label for example in corpus.splits["train"]}
-    if len(labels) < 2:
+    kind = classification(multi_label, [])
+    counts = counted(kind, corpus.splits["train"])
+    if multi_label and not counts:
+        raise UserError(f"{corpus.source}: no text in train has a class")
+    if multi_label:
+        return corpus
+    if len(labels := list(counts)) < 2:
         raise UserError(
             f"{corpus.source}: a classifier needs at least two classes, but every label in train "
             f"is {labels.pop()!r}"
         )
+    name, count = counts.most_common(1)[0]
+    if (share := count / len(corpus.splits["train"])) > MOST_SHARE:
+        note = (
+            f"{share:.1%} of train is {name!r}: accuracy says little of the rest "
+            "(--training.monitor macro_f1, --class_weight balanced)"
+        )
+        corpus = replace(corpus, notes=[*corpus.notes, note])
     return corpus
 
 
-def class_names(corpus: Corpus[LabelledText]) -> list[str]:
-    """The classes of the train split, sorted.
+def _stratified(examples: Sequence[LabelledText], fraction: float, seed: int) -> Rule[LabelledText]:
+    """Parts with the same balance of classes; of a text with several classes the rarest decides.
+
+    A class that train would lack, since its texts have rarer classes too, keeps one there.
+    """
+    kind = classification(True, [])  # one class is a list of one
+    counts = counted(kind, examples)
+
+    def rarest(example: LabelledText) -> str:
+        names = kind.names_of(example.label)
+        return min(names, key=lambda name: (counts[name], name), default="")
+
+    rule: Rule[LabelledText] = stratified(fraction, seed, rarest)
+
+    def complete(
+        examples: Sequence[LabelledText], missing: Sequence[str], notes: list[str]
+    ) -> dict[str, list[LabelledText]]:
+        parts = {name: list(part) for name, part in rule(examples, missing, notes).items()}
+        lacking = set(counts) - set(counted(kind, parts["train"]))
+        for part in (parts[name] for name in missing):
+            for example in [e for e in part if lacking & set(kind.names_of(e.label))]:
+                if lacking & set(kind.names_of(example.label)):
+                    part.remove(example)
+                    parts["train"].append(example)
+                    lacking -= set(kind.names_of(example.label))
+        return parts
+
+    return complete
+
+
+def kind_of(corpus: Corpus[LabelledText], multi_label: bool) -> Classification:
+    """The kind of classification, with the classes of the train split, sorted.
 
     Raises:
         UserError: if another split has a label that train lacks.
     """
-    names = sorted({example.label for example in corpus.splits["train"]})
+    names = sorted(counted(classification(multi_label, []), corpus.splits["train"]))
+    kind = classification(multi_label, names)
     for split, examples in corpus.splits.items():
-        check_labels(examples, names, f"{corpus.source}, {split} split")
-    return names
+        check_labels(examples, kind, f"{corpus.source}, {split} split")
+    return kind
 
 
-def check_labels(examples: Sequence[LabelledText], names: list[str], where: str) -> None:
+def check_labels(examples: Sequence[LabelledText], kind: Classification, where: str) -> None:
     """Raises:
-    UserError: if a label is not among ``names``.
+    UserError: if an example has a class that ``kind`` has not.
     """
-    labels, known = [example.label for example in examples], set(names)
-    unseen = Counter(label for label in labels if label not in known)
+    known = set(kind.names)
+    unseen = {name: n for name, n in counted(kind, examples).items() if name not in known}
     if unseen:
-        label, count = unseen.most_common(1)[0]
+        label = max(unseen, key=unseen.__getitem__)
+        first = next(i for i, e in enumerate(examples, 1) if label in kind.names_of(e.label))
         raise UserError(
-            f"{where}: label {label!r} (example {labels.index(label) + 1}, {count} in all) does "
-            f"not occur in the training data, which has {', '.join(map(repr, names[:10]))}"
+            f"{where}: label {label!r} (example {first}, {unseen[label]} in all) does not occur in "
+            f"the training data, which has {', '.join(map(repr, kind.names[:10]))}"
         )
 
 
@@ -198,16 +271,15 @@ def encode_split(
         sizes.append(len(ids))
         unknown += int(np.count_nonzero(ids == UNK))
     lengths = np.array(sizes)
-    index = {name: position for position, name in enumerate(assets.class_names)}
     split = EncodedTexts(
         sequences,
-        np.array([index[example.label] for example in examples], np.int32),
+        assets.kind.encode(examples),
         [example.text for example in examples] if keep_texts else (),
     )
-    counts = Counter(example.label for example in examples)
+    counts = counted(assets.kind, examples)
     return split, {
         "examples": len(split),
-        "labels": {name: counts[name] for name in assets.class_names},
+        "labels": {name: counts[name] for name in assets.kind.names},
         "tokens": int(lengths.sum()),
         "unknown_share": round(unknown / int(lengths.sum()), 4),
         "length_percentiles": length_percentiles(lengths),
@@ -226,16 +298,16 @@ def _digest(examples: Iterable[LabelledText]) -> str:
 
 def encode_corpus(
     corpus: Corpus[LabelledText],
-    names: list[str],
-    settings: TextSettings,
+    kind: Classification,
+    settings: SentimentSettings,
     assets: Assets | None = None,
 ) -> LabelledData:
     """Tokenises every split once, builds the vocabulary from train, and encodes.
 
     Args:
         corpus: with the splits train, validation and test.
-        names: the classes.
-        settings: of the vocabulary.
+        kind: of classification, with its classes.
+        settings: of the task.
         assets: whose vocabulary is taken, if there is one already.
     """
     ids = FirstIds()
@@ -246,18 +318,28 @@ def encode_corpus(
     trained = assets is not None
     if assets is None:
         counts = ids.counts(drafts["train"])
-        assets = Assets(
-            Vocabulary.from_counts(counts, settings.vocabulary_size, settings.min_count), names
-        )
+        text = settings.text
+        assets = Assets(Vocabulary.from_counts(counts, text.vocabulary_size, text.min_count), kind)
     known = ids.known(assets.vocabulary)
     splits, reports = {}, {}
     for name, part in corpus.splits.items():
         encoded = (known[draft] for draft in drafts.pop(name))
         splits[name], reports[name] = encode_split(
-            part, encoded, assets, settings, keep_texts=trained or name != "train"
+            part, encoded, assets, settings.text, keep_texts=trained or name != "train"
         )
+    ngrams = np.zeros(0, np.int32)
+    if not trained and settings.text.ngrams:
+        ngrams = _ngrams(splits["train"].sequences, settings)
+        assets = assets._replace(ngrams=len(ngrams))
     samples = [example.text for example in corpus.splits["validation"][:SAMPLES]]
-    return Data(splits, assets, _report(corpus, assets, reports), samples)
+    return LabelledData(splits, assets, _report(corpus, assets, reports), samples, ngrams=ngrams)
+
+
+def _ngrams(sequences: Sequence[np.ndarray], settings: SentimentSettings) -> np.ndarray:
+    from kerasseq.layers.bag_of_ngrams import frequent_ngrams  # keras takes seconds to import
+
+    text = settings.text
+    return frequent_ngrams(sequences, text.ngrams, text.ngram_rows, text.ngram_documents, UNK)
 
 
 def encode_test(
@@ -270,44 +352,50 @@ def encode_test(
     """
     corpus = without_empty(corpus)
     examples = corpus.splits[split]
-    check_labels(examples, assets.class_names, corpus.source)
+    check_labels(examples, assets.kind, corpus.source)
     encoded = (assets.vocabulary.encode(tokenize(example.text)) for example in examples)
     part, summary = encode_split(examples, encoded, assets, settings)
-    return Data({"test": part}, assets, _report(corpus, assets, {split: summary}))
+    return LabelledData({"test": part}, assets, _report(corpus, assets, {split: summary}))
 
 
 def _report(corpus: Corpus[LabelledText], assets: Assets, splits: dict[str, Any]) -> dict[str, Any]:
     return {
         "source": corpus.source,
         "notes": list(corpus.notes),
-        "classes": assets.class_names,
+        "classes": assets.kind.names,
         "vocabulary": len(assets.vocabulary),
         "splits": splits,
     }
 
 
 class LabelledBatches(SequenceBatches):
-    """Training batches of labelled sequences: ids and class indices.
+    """Training batches of labelled sequences: ids and targets.
 
     Args:
         split: the training data.
-        settings: batch size, pool and padding.
-        seed: of the order.
+        kind: of classification.
+        settings: of the task: batch size, pool and padding, weights of classes.
     """
 
-    def __init__(self, split: EncodedTexts, settings: BatchSettings, seed: int):
-        super().__init__(split.lengths, seed)
-        self._split, self._settings = split, settings
+    def __init__(self, split: EncodedTexts, kind: Classification, settings: SentimentSettings):
+        super().__init__(split.lengths, settings.seed)
+        self._split, self._kind, self._settings = split, kind, settings.batches
+        balanced = settings.class_weight == "balanced"
+        self._weights = kind.weights(split.labels) if balanced else None
 
     def epoch(self, number: int) -> list[np.ndarray]:
         """The positions that make up each batch of an epoch."""
         return shuffled_batches(self._lengths, self._settings, self._seed, number)
 
     def fetch(self, item: np.ndarray) -> dict[str, np.ndarray]:
-        """``ids`` ``[B, T]`` and ``label`` ``[B]``, int32."""
-        sequences = self._split.sequences
+        """``ids`` int32 ``[B, T]``; ``label`` int32 ``[B]``, or of several classes float32
+        ``[B, classes]``; and ``weight`` float32 of the same shape, if classes are balanced."""
+        sequences, labels = self._split.sequences, self._split.labels
         ids, _ = pad([sequences[i] for i in item], self._settings.pad_to_multiple)
-        return {"ids": ids, "label": self._split.labels[item]}
+        batch = {"ids": ids, "label": self._kind.targets([labels[i] for i in item])}
+        if self._weights is not None:
+            batch["weight"] = self._kind.weight_of(batch["label"], self._weights)
+        return batch
 
     def waste(self) -> dict[str, str]:
         """For a data report: how much of the first epoch is padding."""

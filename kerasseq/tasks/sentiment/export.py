@@ -19,13 +19,16 @@ from kerasseq.text.tokenizer import tokenizer_patterns
 
 CLIENT = Path(__file__).with_name("client.py")
 
+ANSWERED = ("label", "probability", "labels", "cut")
+"""Fields that the client has."""
+
 
 class TextClassifier(tf.Module):
     """Tokenizer, vocabulary, network and class names in one graph.
 
     Args:
         model: ids ``[B, T]`` to logits ``[B, classes]``, without GPU kernels.
-        assets: vocabulary of the training data, and the name of each class.
+        assets: vocabulary of the training data, and the classes.
         settings: how texts are cut.
     """
 
@@ -33,18 +36,11 @@ class TextClassifier(tf.Module):
         super().__init__()
         self.text_to_ids = TextToIds(assets.vocabulary, settings.max_length, settings.keep)
         self.weights = [variable.value for variable in model.variables]
-        names = tf.constant(assets.class_names)
 
         def serve(text: tf.Tensor) -> dict[str, tf.Tensor]:
             ids, cut = self.text_to_ids(text)
-            shares = tf.nn.softmax(model(ids, training=False))
-            best = tf.argmax(shares, axis=-1)
-            return {
-                "label": tf.gather(names, best),
-                "probability": tf.reduce_max(shares, axis=-1),
-                "probabilities": shares,
-                "cut": cut,
-            }
+            shares = assets.kind.shares(model(ids, training=False))
+            return {**assets.kind.answer(shares), "cut": cut}
 
         self.serve = tf.function(
             serve, input_signature=[tf.TensorSpec([None], tf.string, "text")], autograph=False
@@ -63,11 +59,11 @@ def elementary(model: keras.Model, settings: SentimentSettings, assets: Assets) 
         assets: of the model.
     """
     step_by_step(model)
-    ngrams = model.get_layer(NGRAMS) if settings.model.ngrams else None
+    ngrams = model.get_layer(NGRAMS) if settings.text.ngrams else None
     if ngrams is None:
 
         def classify(ids: tf.Tensor) -> dict[str, tf.Tensor]:
-            return {"probabilities": tf.nn.softmax(model(ids, training=False))}
+            return {"probabilities": assets.kind.shares(model(ids, training=False))}
 
         signature = [ids_spec("ids", 1, None)]
     else:
@@ -75,7 +71,7 @@ def elementary(model: keras.Model, settings: SentimentSettings, assets: Assets) 
 
         def classify(ids: tf.Tensor, ngrams: tf.Tensor) -> dict[str, tf.Tensor]:  # type: ignore[misc]
             bag = pooled(ngrams)
-            return {"probabilities": tf.nn.softmax(inner([ids, bag], training=False))}
+            return {"probabilities": assets.kind.shares(inner([ids, bag], training=False))}
 
         pooled = ngrams.pool
         signature = [ids_spec("ids", 1, None), ids_spec("ngrams", 1, None)]
@@ -83,7 +79,8 @@ def elementary(model: keras.Model, settings: SentimentSettings, assets: Assets) 
     vocabulary = {
         **tokenizer_patterns(),
         "tokens": list(assets.vocabulary.tokens),
-        "labels": list(assets.class_names),
+        "labels": assets.kind.names,
+        "thresholds": assets.kind.thresholds if settings.multi_label else None,
         "head": head,
         "tail": tail,
         "longest": ngrams.longest if ngrams else 0,
@@ -91,7 +88,7 @@ def elementary(model: keras.Model, settings: SentimentSettings, assets: Assets) 
     }
 
     def answer(result: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: result[name] for name in ("label", "probability", "cut")}
+        return {name: value for name, value in result.items() if name in ANSWERED}
 
     functions = {"classify": tf.function(classify, input_signature=signature, autograph=False)}
     return Elementary(model, functions, vocabulary, CLIENT, settings, answer)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from kerasseq.data.corpus import WHOLE, Corpus, ordered
 from kerasseq.data.delimited import TableFormat
 from kerasseq.data.examples import LabelledText
-from kerasseq.data.fields import label_of, text_of
+from kerasseq.data.fields import text_of
 from kerasseq.data.folders import (
     files_in,
     is_archive,
@@ -23,6 +23,7 @@ from kerasseq.data.notes import Notes
 from kerasseq.data.reading import archive_files, decode, reader, text_lines
 from kerasseq.data.tables import SUFFIXES, corpus_of_tables, is_table, table_rows
 from kerasseq.errors import UserError
+from kerasseq.tasks.sentiment.labels import LabelReader
 
 ACL_IMDB_CLASSES = {"neg": "negative", "pos": "positive"}
 UNLABELLED, FASTTEXT = "unsup", "__label__"
@@ -42,6 +43,7 @@ def read_path(
     columns: Columns,
     encoding: str,
     form: TableFormat = TableFormat(),  # noqa: B008
+    labels: LabelReader | None = None,
 ) -> Corpus[LabelledText]:
     """Reads labelled texts from a file or folder in one of the known layouts.
 
@@ -52,17 +54,28 @@ def read_path(
         columns: of a table.
         encoding: of text files.
         form: of delimited tables.
+        labels: reads the labels of a table; by default one a text.
 
     Raises:
         UserError: if the path is missing, damaged, or in no known layout.
     """
-    if path.is_dir():
-        return _read_folder(path, columns, encoding, form)
+    labels = labels or LabelReader()
+    folders = path.is_dir() and (any(path.glob("*/*/*.txt")) or any(path.glob("*/*.txt")))
+    if is_table(path) or (path.is_dir() and not folders):
+        return _of_tables(path, columns, encoding, form, labels)
+    if folders or is_archive(path):
+        form.refuse(path)
+        if labels.several:
+            raise UserError(
+                f"{path}: a file lies in the folder of one class: --multi_label is for tables"
+            )
+    if folders:
+        return _of_class_folders(path, encoding)
     if is_archive(path):
         return read_archive(path, encoding)
-    if is_table(path):
-        return _of_tables(path, columns, encoding, form)
-    if suffix(path) == ".txt" and (found := fasttext_examples(path, encoding)) is not None:
+    found = fasttext_examples(path, encoding, labels.several) if suffix(path) == ".txt" else None
+    if found is not None:
+        form.refuse(path)
         return Corpus(f"{path} (fastText's __label__ lines)", {WHOLE: found})
     raise UserError(
         f"{path}: neither a .tar.gz of class folders, nor a table ({', '.join(SUFFIXES)}, or .gz "
@@ -71,7 +84,12 @@ def read_path(
 
 
 def table_examples(
-    path: Path, columns: Columns, encoding: str, form: TableFormat, notes: Notes
+    path: Path,
+    columns: Columns,
+    encoding: str,
+    form: TableFormat,
+    notes: Notes,
+    labels: LabelReader,
 ) -> Iterator[LabelledText]:
     """The rows of a table, one by one; conversions are counted.
 
@@ -79,53 +97,54 @@ def table_examples(
         UserError: naming the file and the row, if a column or a value is missing, or a value is
             not what it must be.
     """
-    kinds: set[type] = set()
     for where, row in table_rows(path, columns, encoding, HINT, form, notes):
         text = text_of(row[columns.text], where, columns.text, notes.counts)
-        label = label_of(row[columns.label], where, columns.label, kinds, notes.counts)
+        label = labels.read(row[columns.label], where, columns.label, notes.counts)
         yield LabelledText(text, label)
 
 
-def fasttext_examples(path: Path, encoding: str) -> list[LabelledText] | None:
+def fasttext_examples(
+    path: Path, encoding: str, several: bool = False
+) -> list[LabelledText] | None:
     """The lines of a file in fastText's form, ``__label__NAME a text``; None if it is in no such.
 
+    Args:
+        path, encoding: of the file.
+        several: whether a line may have several labels.
+
     Raises:
-        UserError: if a line has no label, or several, or no text.
+        UserError: if a line has no label, or several that it may not have.
     """
     examples = []
     for number, line in enumerate(text_lines(path, encoding), start=1):
         if not line.strip():
             continue
-        words = line.split()
-        labels = [word for word in words if word.startswith(FASTTEXT)]
+        labels, text = [], line.strip()
+        while text.startswith(FASTTEXT):
+            word, _, text = text.partition(" ")
+            labels.append(word.removeprefix(FASTTEXT))
         if number == 1 and not labels:
             return None
-        if len(labels) != 1 or words[0] != labels[0]:
+        if not labels or not all(labels) or (len(labels) > 1 and not several):
             raise UserError(
-                f"{path}:{number}: expected one {FASTTEXT}NAME at the beginning of the line, got "
-                f"{line[:60]!r}"
+                f"{path}:{number}: expected {'labels' if several else 'one label'}, "
+                f"{FASTTEXT}NAME, at the beginning of the line, got {line[:60]!r}"
+                + " (--multi_label reads several)"
+                * (len(labels) > 1)
             )
-        examples.append(LabelledText(line.split(None, 1)[-1] if len(words) > 1 else "",
-                                     labels[0].removeprefix(FASTTEXT)))  # fmt: skip
+        label = tuple(dict.fromkeys(labels)) if several else labels[0]
+        examples.append(LabelledText(text.strip(), label))
     return examples or None
 
 
-def _read_folder(
-    path: Path, columns: Columns, encoding: str, form: TableFormat
-) -> Corpus[LabelledText]:
-    if any(path.glob("*/*/*.txt")) or any(path.glob("*/*.txt")):
-        return _of_class_folders(path, encoding)
-    return _of_tables(path, columns, encoding, form)
-
-
 def _of_tables(
-    path: Path, columns: Columns, encoding: str, form: TableFormat
+    path: Path, columns: Columns, encoding: str, form: TableFormat, labels: LabelReader
 ) -> Corpus[LabelledText]:
     """A table, or a folder of them."""
     notes = Notes()
 
     def read(table: Path) -> Iterator[LabelledText]:
-        return table_examples(table, columns, encoding, form, notes)
+        return table_examples(table, columns, encoding, form, notes, labels)
 
     corpus = corpus_of_tables(path, read, notes)
     if corpus is None:
@@ -217,7 +236,7 @@ def _class_corpus(
     labels = {example.label for part in found.values() for example in part}
     if labels == set(ACL_IMDB_CLASSES):
         found = {
-            split: [LabelledText(text, ACL_IMDB_CLASSES[label]) for text, label in part]
+            split: [LabelledText(text, ACL_IMDB_CLASSES[str(label)]) for text, label in part]
             for split, part in found.items()
         }
     return Corpus(f"{source} (folders of classes)", ordered(found), notes)

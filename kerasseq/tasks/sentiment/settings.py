@@ -25,6 +25,13 @@ class TextSettings(Settings):
     """Longest text kept, in tokens."""
     keep: Keep = "tail"
     """What is kept of a longer text: its first tokens, its last, or half of them from either."""
+    ngrams: int = setting(3, ge=0, le=8)
+    """Longest n-gram of the wide path, a bag of frequent n-grams beside the recurrent network;
+    0 turns it off."""
+    ngram_rows: int = setting(600_000, ge=1)
+    """Most n-grams known to the wide path; no more than there are get memory."""
+    ngram_documents: int = setting(2, ge=1)
+    """An n-gram must occur in this many training texts."""
 
 
 @dataclass(frozen=True)
@@ -43,15 +50,8 @@ class ModelSettings(Settings):
     """Whether to read the text in both directions."""
     pooling: str = "max"
     """Sequence to vector: last, mean, max or attention, or several joined by +."""
-    ngrams: int = setting(3, ge=0, le=8)
-    """Longest n-gram of the wide path, a bag of frequent n-grams beside the recurrent network;
-    0 turns it off."""
-    ngram_rows: int = setting(600_000, ge=1)
-    """Most n-grams known to the wide path."""
     ngram_size: int = setting(8, ge=1)
     """Size of an n-gram's vector."""
-    ngram_documents: int = setting(2, ge=1)
-    """An n-gram must occur in this many training texts."""
     ngram_start: Literal["naive_bayes", "random"] = "naive_bayes"
     """What the wide path starts from: the log-count ratios of the n-grams (Wang & Manning, 2012),
     so that few texts suffice; or random vectors."""
@@ -83,6 +83,16 @@ class SentimentSettings(EmbeddingSettings):
     """Column of the texts in a CSV, TSV, JSON lines or TFDS source."""
     label_column: str = "label"
     """Column of the labels."""
+    multi_label: bool = False
+    """Whether a text may have several classes, or none: a list of them, or a text that
+    label_separator splits."""
+    label_separator: str = ""
+    """Between the classes of a text, with multi_label; none: a text is one class."""
+    threshold: float = setting(0.0, ge=0, lt=1)
+    """Probability from which a class is given, with multi_label; 0: for each class what gives the
+    best F1 on the validation split."""
+    class_weight: Literal["none", "balanced"] = "none"
+    """What a class counts in training: as often as it occurs, or all classes alike."""
     held_out: float = setting(0.1, gt=0, lt=0.5)
     """Share of the validation split, and of the test split where the data has none."""
     label_smoothing: float = setting(0.05, ge=0, lt=1)

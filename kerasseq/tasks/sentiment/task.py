@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -19,10 +18,10 @@ from kerasseq.tasks.sentiment.data import (
     Assets,
     LabelledBatches,
     LabelledData,
-    class_names,
     cut_corpus,
     encode_corpus,
     encode_test,
+    kind_of,
 )
 from kerasseq.tasks.sentiment.settings import SentimentSettings
 from kerasseq.text.shortened import shortened
@@ -40,20 +39,23 @@ class Prediction:
 
     Attributes:
         text: as it was given.
-        label: the likeliest class.
+        label: the likeliest class; None where a text may have several.
         probability: of that class.
+        labels: the classes, where a text may have several; else None.
         probabilities: of every class; None where an export's client does not tell.
         cut: whether the text was longer than what is read of it (``text.max_length``).
     """
 
     text: str
-    label: str
-    probability: float
+    label: str | None
+    probability: float | None
+    labels: list[str] | None
     probabilities: dict[str, float] | None
     cut: bool
 
 
 _COLUMNS = ("text_column", "label_column")
+_LABELS = ("multi_label", "label_separator")
 
 
 class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
@@ -65,9 +67,9 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
     settings_class = SentimentSettings
     assets_class = Assets
     prediction_class = Prediction
-    goals = {"accuracy": "max", "loss": "min"}
-    data_settings = (*Task.data_settings, "held_out", "text", "vectors", *_COLUMNS)
-    reading_settings = (*Task.reading_settings, *_COLUMNS)
+    goals = {"accuracy": "max", "macro_f1": "max", "micro_f1": "max", "auc": "max", "loss": "min"}
+    data_settings = (*Task.data_settings, "held_out", "text", "vectors", *_COLUMNS, *_LABELS)
+    reading_settings = (*Task.reading_settings, *_COLUMNS, "label_separator")
     search_space = {
         "training.learning_rate": Range(5e-4, 1e-2, log=True),
         "model.cell": Choice(("gru", "lstm")),
@@ -81,6 +83,12 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
 
     def check(self, settings: SentimentSettings) -> None:
         check_vectors(settings)
+        if not settings.multi_label:
+            given = [name for name in ("label_separator", "threshold") if getattr(settings, name)]
+            if given:
+                raise UserError(f"{', '.join(given)}: only with --multi_label true")
+            if settings.training.monitor == "micro_f1":
+                raise UserError("training.monitor micro_f1 is accuracy where a text has one class")
         defaults = SentimentSettings()
         given = [n for n in _COLUMNS if getattr(settings, n) != getattr(defaults, n)]
         if settings.data == EMBEDDED and given:
@@ -97,36 +105,42 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
         assets: Assets | None = None,
     ) -> Corpus[LabelledText]:
         from kerasseq.data.packaged import imdb_reviews
+        from kerasseq.tasks.sentiment.labels import LabelReader
         from kerasseq.tasks.sentiment.reading import Columns, read_path
         from kerasseq.tasks.sentiment.tfds import read_tfds
 
         columns = Columns(settings.text_column, settings.label_column)
+        labels = LabelReader(settings.multi_label, settings.label_separator)
         form = settings.table_format()
         return read_source(
             source,
             embedded=imdb_reviews,
-            tfds=partial(read_tfds, columns=columns, download=download),
-            path=partial(read_path, columns=columns, encoding=settings.encoding, form=form),
+            tfds=partial(read_tfds, columns=columns, download=download, labels=labels),
+            path=partial(
+                read_path, columns=columns, labels=labels, encoding=settings.encoding, form=form
+            ),
         )
 
     def from_memory(
         self, settings: SentimentSettings, data: Any, assets: Assets | None = None
     ) -> Corpus[LabelledText]:
-        from kerasseq.data.fields import label_of, noted, text_of
+        from kerasseq.data.fields import text_of
         from kerasseq.data.memory import Row, corpus_of
+        from kerasseq.data.notes import Notes
+        from kerasseq.tasks.sentiment.labels import LabelReader
 
-        columns, kinds = (settings.text_column, settings.label_column), set[type]()
-        counts: Counter[str] = Counter()
+        columns, notes = (settings.text_column, settings.label_column), Notes()
+        labels = LabelReader(settings.multi_label, settings.label_separator)
 
         def example(row: Row) -> LabelledText:
             text, label = row.values
             return LabelledText(
-                text_of(text, row.where, columns[0], counts),
-                label_of(label, row.where, columns[1], kinds, counts),
+                text_of(text, row.where, columns[0], notes.counts),
+                labels.read(label, row.where, columns[1], notes.counts),
             )
 
         corpus = corpus_of(data, columns, example)
-        return Corpus(corpus.source, corpus.splits, noted(counts))
+        return Corpus(corpus.source, corpus.splits, notes.lines())
 
     def prepare(
         self,
@@ -134,8 +148,10 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
         corpus: Corpus[LabelledText],
         assets: Assets | None = None,
     ) -> LabelledData:
-        corpus = cut_corpus(corpus, settings.held_out, settings.seed)
-        data = encode_corpus(corpus, class_names(corpus), settings.text, assets)
+        several = settings.multi_label
+        corpus = cut_corpus(corpus, settings.held_out, settings.seed, several)
+        kind = assets.kind if assets else kind_of(corpus, several)
+        data = encode_corpus(corpus, kind, settings, assets)
         data.report["batches"] = self.batches(settings, data).waste()
         if assets is not None:
             return data
@@ -155,38 +171,56 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
         from kerasseq.tasks.sentiment.model import build_model
 
         kernels = settings.device.of_layers(portable)
-        sizes = len(assets.vocabulary), len(assets.class_names)
-        return build_model(settings.model, *sizes, kernels, self.name)
+        sizes = len(assets.vocabulary), assets.ngrams, len(assets.kind.names)
+        return build_model(settings.model, settings.text, *sizes, kernels, self.name)
 
     def adapt(
         self, model: keras.Model, settings: SentimentSettings, data: LabelledData
     ) -> list[str]:
-        from kerasseq.tasks.sentiment.model import NGRAMS, start_wide
-        from kerasseq.text.vocabulary import UNK
+        from kerasseq.tasks.sentiment.model import NGRAMS
+        from kerasseq.tasks.sentiment.naive_bayes import MOST, start_wide
 
-        tokens = data.assets.vocabulary.tokens
+        tokens, kind = data.assets.vocabulary.tokens, data.assets.kind
         lines = start_embedding(model.get_layer("embedding"), tokens, data.vectors, settings)
-        if not settings.model.ngrams:
+        if not settings.text.ngrams:
             return lines
-        train, bayes = data.splits["train"], settings.model.ngram_start == "naive_bayes"
-        known = model.get_layer(NGRAMS).adapt(
-            train.sequences, settings.model.ngram_documents, UNK if bayes else None
-        )
-        if bayes:
-            start_wide(model, train.sequences, train.labels, len(data.assets.class_names))
-        return [*lines, f"wide path: {known:,} n-grams of up to {settings.model.ngrams} words"]
+        model.get_layer(NGRAMS).know(data.ngrams)
+        train, balanced = data.splits["train"], settings.class_weight == "balanced"
+        known = f"wide path: {len(data.ngrams):,} n-grams of up to {settings.text.ngrams} words"
+        if len(kind.names) > MOST:
+            return [*lines, f"{known}, which begin at random: more than {MOST} classes"]
+        start_wide(model, data.ngrams, train.sequences, train.labels, kind, balanced)
+        return [*lines, known]
+
+    def settle(
+        self, settings: SentimentSettings, use: Classifier, data: LabelledData
+    ) -> Assets | None:
+        """The thresholds, of which the validation split decides."""
+        if not settings.multi_label:
+            return None
+        from kerasseq.tasks.sentiment.multilabel import Multilabel
+
+        kind, validation = data.assets.kind, data.splits["validation"]
+        assert isinstance(kind, Multilabel)
+        found = [settings.threshold] * len(kind.names)
+        if not settings.threshold:
+            shares = use.probabilities(validation.sequences)
+            found = kind.find_thresholds(shares, validation.labels)
+        return data.assets._replace(kind=Multilabel(kind.names, found))
 
     def loss(
         self, model: keras.Model, settings: SentimentSettings, parts: int = 1
     ) -> Callable[[Any, Mapping[str, Any]], Any]:
         import keras
 
-        from kerasseq.layers.losses import token_nll
+        from kerasseq.tasks.sentiment.kinds import classification
+
+        kind = classification(settings.multi_label, [])
 
         def summed(model: keras.Model, batch: Mapping[str, Any]) -> tuple[Any, Any]:
-            each = token_nll(
-                batch["label"], model(batch["ids"], training=True), settings.label_smoothing
-            )
+            logits = model(batch["ids"], training=True)
+            smoothing, weight = settings.label_smoothing, batch.get("weight")
+            each = kind.nll(batch["label"], logits, smoothing, weight)
             return keras.ops.sum(each), keras.ops.cast(keras.ops.size(each), "float32")
 
         return summed
@@ -194,7 +228,7 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
     def batches(
         self, settings: SentimentSettings, data: LabelledData, parts: int = 1
     ) -> LabelledBatches:
-        return LabelledBatches(data.splits["train"], settings.batches, settings.seed)
+        return LabelledBatches(data.splits["train"], data.assets.kind, settings)
 
     # -- use -------------------------------------------------------------------------------------
 
@@ -208,7 +242,7 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
         from kerasseq.tasks.sentiment.report import report_lines
 
         title = f"{name}: accuracy {report['accuracy']:.4f}"
-        if folder:
+        if folder and "confusion" in report:
             names, path = list(report["classes"]), folder / f"{name}.png"
             plots.confusion(report["confusion"], names, path, title)
         return report_lines(report)
@@ -216,15 +250,21 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
     def show_prediction(self, result: dict[str, Any]) -> str:
         cut = "  (cut)" if result["cut"] else ""
         shown = shortened(result["text"])
+        if "labels" in result:
+            shares = result["probabilities"]
+            given = ", ".join(f"{name} {shares[name]:.3f}" for name in result["labels"])
+            return f"{given or 'no label':<24}  {shown}{cut}"
         return f"{result['label']:>10} {result['probability']:.3f}  {shown}{cut}"
 
     def identity(self, manifest: Mapping[str, Any]) -> Mapping[str, Any]:
-        return {"classes": ", ".join(manifest["data"]["classes"])}
+        several = {"several classes a text": True} if manifest["settings"]["multi_label"] else {}
+        return {"classes": ", ".join(manifest["data"]["classes"]), **several}
 
     def served_result(
         self, text: str, outputs: Mapping[str, Any], manifest: Mapping[str, Any]
     ) -> dict[str, Any]:
-        from kerasseq.tasks.sentiment.classifier import result_of
+        from kerasseq.tasks.sentiment.classifier import without_padding
 
-        names = manifest["data"]["classes"]
-        return result_of(text, outputs["probabilities"], names, outputs["cut"])
+        shares = dict(zip(manifest["data"]["classes"], outputs["probabilities"], strict=True))
+        given = without_padding(outputs)
+        return {"text": text, **given, "probabilities": shares, "cut": bool(outputs["cut"])}

@@ -11,8 +11,8 @@ import numpy as np
 
 from kerasseq.evaluation.classification import (
     calibration_error,
+    class_figures,
     confusion_matrix,
-    per_class,
     wilson_interval,
 )
 from kerasseq.evaluation.paired import Metric, Outcome
@@ -257,7 +257,7 @@ def _classes(true: Rows, predicted: Rows, names: Sequence[str]) -> dict[str, Any
         np.array([index[tag] for tag in chain.from_iterable(rows)]) for rows in (true, predicted)
     )
     matrix = confusion_matrix(labels, guesses, len(tags))
-    return {"classes": per_class(matrix, tags), "confusion": matrix.tolist()}
+    return {"classes": class_figures(labels, guesses, tags).classes, "confusion": matrix.tolist()}
 
 
 def _table(title: str, rows: Iterable[tuple[str, dict[str, Any], int]]) -> list[str]:

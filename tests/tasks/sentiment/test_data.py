@@ -14,16 +14,20 @@ from kerasseq.tasks.sentiment.data import (
     EncodedTexts,
     LabelledBatches,
     check_labels,
-    class_names,
     cut_corpus,
     encode_corpus,
     encode_split,
     encode_test,
+    kind_of,
 )
-from kerasseq.tasks.sentiment.settings import TextSettings
+from kerasseq.tasks.sentiment.multiclass import Multiclass
+from kerasseq.tasks.sentiment.multilabel import Multilabel
+from kerasseq.tasks.sentiment.settings import SentimentSettings, TextSettings
 from kerasseq.text.tokenizer import tokenize
 from kerasseq.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from kerasseq.training.run_folder import RunFolder
+
+KIND = Multiclass(["bad", "good"])
 
 
 def examples(texts, labels):
@@ -77,6 +81,62 @@ def test_one_class_is_refused():
         cut_corpus(Corpus("f.csv", {"all": examples("abcdefghijkl", ["x"] * 12)}), 0.1, 1)
 
 
+def test_a_class_of_nearly_all_is_said():
+    labels = ["often"] * 95 + ["seldom"] * 5
+    corpus = cut_corpus(
+        Corpus("f", {"all": examples([f"t {i}" for i in range(100)], labels)}), 0.1, 1
+    )
+    assert corpus.notes == [
+        "96.2% of train is 'often': accuracy says little of the rest (--training.monitor macro_f1, "
+        "--class_weight balanced)"
+    ]
+
+
+def test_every_class_of_several_has_an_example_in_train():
+    # "b" is nowhere without a rarer class
+    rows = [*(("a",) for _ in range(90)), ("b", "c"), ("b", "d"), ("c",), ("d",), (), ()]
+    whole = examples([f"t {i}" for i in range(len(rows))], rows)
+    for seed in range(8):
+        corpus = cut_corpus(Corpus("f", {"all": whole}), 0.2, seed, True)
+        kind = kind_of(corpus, True)
+        assert kind.names == ["a", "b", "c", "d"]
+        assert sum(map(len, corpus.splits.values())) == len(rows)
+        assert min(map(len, corpus.splits.values())) > 10
+
+
+def test_balanced_classes_weigh_alike():
+    labels = np.array([0, 0, 0, 1], np.int32)
+    there, _ = Multiclass(["a", "b"]).weights(labels)
+    assert there.tolist() == pytest.approx([2 / 3, 2])
+    several = [np.array([0]), np.array([0, 1]), np.array([0]), np.array([], np.int32)]
+    kind = Multilabel(["a", "b"])
+    there, lacking = kind.weights(several)
+    assert there.tolist() == pytest.approx([2 / 3, 2])
+    assert lacking.tolist() == pytest.approx([2, 2 / 3])
+    targets = kind.targets(several)
+    assert targets.tolist() == [[1, 0], [1, 1], [1, 0], [0, 0]]
+    weights = kind.weight_of(targets, (there, lacking))
+    assert weights.mean(axis=0).tolist() == pytest.approx([1, 1])
+    split = EncodedTexts([np.array([2, 5], np.int32)] * 4, several)
+    settings = SentimentSettings(class_weight="balanced", multi_label=True)
+    batch = LabelledBatches(split, kind, settings).fetch(np.array([1, 3]))
+    np.testing.assert_allclose(batch["weight"], [[2 / 3, 2], [2, 2 / 3]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("smoothing", [0, 0.1])
+def test_the_loss_of_several_labels_is_binary_cross_entropy(smoothing):
+    random = np.random.default_rng(4)
+    logits = random.normal(size=(5, 3)).astype(np.float32)
+    truth = (random.random((5, 3)) < 0.4).astype(np.float32)
+    smooth = truth * (1 - smoothing) + smoothing / 2
+    shares = 1 / (1 + np.exp(-logits))
+    wanted = -(smooth * np.log(shares) + (1 - smooth) * np.log(1 - shares))
+    kind, weight = Multilabel(list("abc")), random.random((5, 3)).astype(np.float32)
+    np.testing.assert_allclose(kind.nll(truth, logits, smoothing, None), wanted.mean(1), rtol=1e-5)
+    weighted = (wanted * weight).mean(1)
+    np.testing.assert_allclose(kind.nll(truth, logits, smoothing, weight), weighted, rtol=1e-5)
+
+
 def test_too_few_rows_are_refused():
     with pytest.raises(UserError, match="no example is left"):
         cut_corpus(Corpus("f.csv", {"all": examples(["a", "b"], ["x", "y"])}), 0.1, 1)
@@ -85,8 +145,8 @@ def test_too_few_rows_are_refused():
 def test_an_unseen_label_is_named():
     corpus = Corpus("f", {"train": reviews(8), "test": examples(["t", "u"], ["good", "meh"])})
     with pytest.raises(UserError, match=r"label 'meh' \(example 2, 1 in all\)"):
-        class_names(corpus)
-    check_labels(examples(["t"], ["bad"]), ["bad", "good"], "here")
+        kind_of(corpus, False)
+    check_labels(examples(["t"], ["bad"]), KIND, "here")
 
 
 def test_duplicates_keep_their_first_row():
@@ -101,7 +161,7 @@ def test_vocabulary_comes_from_train_only():
     test = examples(["unseen film"], ["good"])
     settings = TextSettings(min_count=1, max_length=3)
     corpus = Corpus("here", {"train": train, "validation": test, "test": test}, ["a note"])
-    data = encode_corpus(corpus, ["bad", "good"], settings)
+    data = encode_corpus(corpus, KIND, SentimentSettings(text=settings))
     assert data.assets.vocabulary.tokens[4:] == ("a", "film", ",", "bad")
     assert data.splits["test"].sequences[0].tolist() == [2, 1, 5]
     assert data.splits["train"].labels.tolist() == [1, 0]
@@ -149,7 +209,7 @@ def test_overlap_of_official_splits_is_said():
 def test_the_digest_follows_texts_labels_and_order():
     base = reviews(4)
     relabelled = examples(texts_of(base), [example.label for example in base[::-1]])
-    assets = Assets(Vocabulary(SPECIAL_TOKENS), ["bad", "good"])
+    assets = Assets(Vocabulary(SPECIAL_TOKENS), KIND)
     digests = {
         encode_split(part, ids_of(part, assets), assets, TextSettings())[1]["sha256"]
         for part in (base, relabelled, [base[i] for i in (1, 0, 2, 3)], base)
@@ -158,11 +218,13 @@ def test_the_digest_follows_texts_labels_and_order():
 
 
 def test_assets_come_back_from_a_run_folder(tmp_path):
-    assets = Assets(Vocabulary((*SPECIAL_TOKENS, "fein", "👍")), ["$a_^$", "ü"])
+    kind = Multilabel(["$a_^$", "ü"], [0.25, 0.5])
+    assets = Assets(Vocabulary((*SPECIAL_TOKENS, "fein", "👍")), kind, 7)
     assets.save(RunFolder(tmp_path))
-    loaded = Assets.load(RunFolder(tmp_path), None)
+    loaded = Assets.load(RunFolder(tmp_path), SentimentSettings(multi_label=True))
     assert loaded.vocabulary.tokens == assets.vocabulary.tokens
-    assert loaded.class_names == assets.class_names
+    assert (loaded.kind.names, loaded.kind.thresholds) == (kind.names, kind.thresholds)
+    assert loaded.ngrams == 7
 
 
 lengths = st.lists(st.integers(1, 60), min_size=1, max_size=80).map(np.array)
@@ -176,7 +238,7 @@ def test_rows_are_right_padded_and_keep_their_tokens(lengths, settings, seed):
     sequences = [np.arange(1, n + 1, dtype=np.int32) for n in lengths]
     split = EncodedTexts(sequences, lengths.astype(np.int32))
     assert np.array_equal(split.lengths, lengths_of(sequences))
-    batches = LabelledBatches(split, settings, seed)
+    batches = LabelledBatches(split, KIND, SentimentSettings(batches=settings, seed=seed))
     cells = tokens = 0
     for item in batches.epoch(0):
         batch = batches.fetch(item)

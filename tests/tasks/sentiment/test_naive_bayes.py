@@ -7,8 +7,12 @@ from sklearn.naive_bayes import MultinomialNB
 
 from kerasseq.data.batches import pad
 from kerasseq.layers import BagOfNgrams
-from kerasseq.tasks.sentiment.model import NGRAMS, build_model, start_wide
-from kerasseq.tasks.sentiment.settings import ModelSettings
+from kerasseq.layers.bag_of_ngrams import frequent_ngrams, known_ngrams
+from kerasseq.tasks.sentiment.model import NGRAMS, build_model
+from kerasseq.tasks.sentiment.multiclass import Multiclass
+from kerasseq.tasks.sentiment.multilabel import Multilabel
+from kerasseq.tasks.sentiment.naive_bayes import log_count_ratios, start_wide
+from kerasseq.tasks.sentiment.settings import ModelSettings, TextSettings
 
 CLASSES = 3
 
@@ -33,28 +37,27 @@ def counted(sequences, longest):
 
 def test_log_ratios_are_those_of_naive_bayes(texts):
     sequences, labels = texts
-    bag = BagOfNgrams(rows=500, size=4, longest=2)
-    known = bag.adapt(sequences, 2)
-    ratios = bag.log_ratios(sequences, labels, CLASSES)
+    keys = frequent_ngrams(sequences, 2, 500, 2)
+    rows = [known_ngrams(ids, keys, 2) for ids in sequences]
+    ratios = log_count_ratios(rows, labels, len(keys), CLASSES)
     table, names = counted(sequences, 2)
-    assert ratios.shape == (known, CLASSES) == (len(names), CLASSES)
+    assert ratios.shape == (len(keys), CLASSES) == (len(names), CLASSES)
     for label in range(CLASSES):
         bayes = MultinomialNB().fit(table, labels == label)
-        wanted = dict(
-            zip(map(tuple, names), np.diff(bayes.feature_log_prob_, axis=0)[0], strict=True)
-        )
-        for name in names:
-            (row,) = np.flatnonzero(np.asarray(bag.keys)[:known] == key_of(bag, name))
-            assert ratios[row, label] == pytest.approx(wanted[tuple(name)], abs=1e-5)
+        wanted = np.diff(bayes.feature_log_prob_, axis=0)[0]
+        for name, ratio in zip(names, wanted, strict=True):
+            assert ratios[row_of(keys, name), label] == pytest.approx(ratio, abs=1e-5)
 
 
-def key_of(bag, name):
-    """The key of an n-gram, which its parts have not."""
-    keys = set(bag._keys_of(np.array(name)))
+def row_of(keys, name):
+    """The row of an n-gram, which its parts have not."""
+    rows = set(known_ngrams(np.array(name), keys, len(name)))
     if len(name) > 1:
-        keys -= {*bag._keys_of(np.array(name[:-1])), *bag._keys_of(np.array(name[1:]))}
-    (key,) = keys
-    return key
+        rows -= {
+            row for part in (name[:-1], name[1:]) for row in known_ngrams(part, keys, len(part))
+        }
+    (row,) = rows
+    return row
 
 
 def test_an_ngram_with_an_unknown_id_is_not_known():
@@ -63,14 +66,21 @@ def test_an_ngram_with_an_unknown_id_is_not_known():
     assert bag.adapt([[5, 1, 6], [5, 1, 6]], 2, unknown=1) == 2  # 5 and 6
 
 
+def started(sequences, labels, kind, size=8, documents=2):
+    """A model that begins as naive Bayes."""
+    keys = frequent_ngrams(sequences, 2, 500, documents)
+    options = ModelSettings(embedding=4, units=4, ngram_size=size)
+    text = TextSettings(ngrams=2)
+    model = build_model(options, text, 20, len(keys), len(kind.names), {}, "m")
+    model.get_layer(NGRAMS).know(keys)
+    start_wide(model, keys, sequences, labels, kind)
+    return model
+
+
 @pytest.mark.parametrize("size", [2, 8])
 def test_the_model_begins_as_naive_bayes(texts, size):
     sequences, labels = texts
-    options = ModelSettings(embedding=4, units=4, ngram_rows=500, ngram_size=size, ngrams=2)
-    model = build_model(options, 20, CLASSES, {}, "m")
-    bag = model.get_layer(NGRAMS)
-    bag.adapt(sequences, 2)
-    start_wide(model, sequences, labels, CLASSES)
+    model = started(sequences, labels, Multiclass(list("abc")), size)
     logits = np.asarray(model(pad(sequences)[0]))
     table, _ = counted(sequences, 2)
     right = (logits.argmax(axis=1) == labels).mean()
@@ -83,10 +93,21 @@ def test_the_model_begins_as_naive_bayes(texts, size):
     np.testing.assert_allclose(means.mean(axis=0), 0, atol=2e-3)
 
 
+def test_it_begins_so_for_several_labels_too(texts):
+    sequences, labels = texts
+    several = [np.array([label, 3] if i % 2 else [label]) for i, label in enumerate(labels)]
+    model = started(sequences, several, Multilabel(list("abcd")))
+    logits = np.asarray(model(pad(sequences)[0]))
+    for label in range(CLASSES):
+        there = labels == label
+        assert logits[there, label].mean() > logits[~there, label].mean() + 0.1
+    odds = np.log((there.sum() + 0.5) / ((~there).sum() + 0.5))
+    middle = (logits[there, label].mean() + logits[~there, label].mean()) / 2
+    assert middle == pytest.approx(odds, abs=2e-3)
+
+
 def test_without_a_known_ngram_it_has_the_shares_of_the_classes():
-    model = build_model(ModelSettings(embedding=4, units=4, ngram_rows=9), 20, 2, {}, "m")
     sequences = [np.array([2, 5], np.int32), np.array([2, 6], np.int32), np.array([2, 7], np.int32)]
-    model.get_layer(NGRAMS).adapt(sequences, 4)
-    start_wide(model, sequences, np.array([0, 1, 1]), 2)
+    model = started(sequences, np.array([0, 1, 1]), Multiclass(["a", "b"]), documents=4)
     logits = np.asarray(model(np.array([[2, 5]], np.int32)))[0]
     assert np.exp(logits) / np.exp(logits).sum() == pytest.approx([1 / 3, 2 / 3])

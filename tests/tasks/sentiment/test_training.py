@@ -31,7 +31,7 @@ def test_model_variants_train_and_export(request, tmp_path, cell, pooling, data,
     printed = call(
         "train", "--data", request.getfixturevalue(data), "--run", tmp_path / "run", *LARGER,
         f"--model.cell={cell}", f"--model.pooling={pooling}", "--model.bidirectional=true",
-        "--model.ngrams=0", f"--device.precision={precision}", "--saved-models", tmp_path / "saved",
+        "--text.ngrams=0", f"--device.precision={precision}", "--saved-models", tmp_path / "saved",
     )  # fmt: skip
     assert "exported to" in printed
 
@@ -40,7 +40,7 @@ def test_ngrams_of_several_words_are_exported(reviews, tmp_path):
     """The client looks them up, in texts that have fewer words too."""
     where = ["--run", tmp_path / "run"]
     words = ["--model.cell=simple_rnn", "--model.pooling=last", "--model.bidirectional=false"]
-    call("train", "--data", reviews, *where, *LARGER, *words, "--model.ngrams=3", "--only-train")
+    call("train", "--data", reviews, *where, *LARGER, *words, "--text.ngrams=3", "--only-train")
     assert "exported to" in call("export", *where, "--saved-models", tmp_path / "saved")
     export_elsewhere(call, where, "onnx", tmp_path / "saved")
 
