@@ -21,6 +21,7 @@ import csv
 import gzip
 import importlib.util
 import io
+import json
 import os
 import random
 import re
@@ -207,6 +208,10 @@ def write_data(folder: Path) -> None:
     tickets = [(f"ticket {n}: {text}", {"yes": "billing"}.get(label, "shipping"))
                for n, (text, label) in enumerate(rows)]  # fmt: skip
     write_csv(folder / "tickets.csv", ["text", "queue"], tickets)
+    films = [{"text": text, "genres": ["war"] * (n % 2) + ["drama"] * (label == "yes")}
+             for n, (text, label) in enumerate(rows)]  # fmt: skip
+    lines = map(json.dumps, films)
+    (folder / "films.jsonl").write_text("".join(f"{line}\n" for line in lines))
     (folder / "reviews.txt").write_text("".join(f"{text}\n" for text, _ in rows[:20]))
     compress(folder / "reviews.csv", folder / "reviews.csv.gz")
     (folder / "archive").mkdir()

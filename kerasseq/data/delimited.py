@@ -15,6 +15,10 @@ Lines = Callable[[], Iterator[str]]
 """Reads a file anew."""
 
 
+DELIMITERS = ",;\t|"
+"""Those that are found; others are given."""
+
+
 class TableFormat(NamedTuple):
     """How a delimited table is written, where its suffix and its header do not say it.
 
@@ -37,7 +41,7 @@ class TableFormat(NamedTuple):
         default = TableFormat()
         return [name for name in self._fields if getattr(self, name) != getattr(default, name)]
 
-    def refuse(self, path: Path) -> None:
+    def refuse(self, path: Path | str) -> None:
         """Raises:
         UserError: if something is said, and the file is no delimited table.
         """
@@ -120,16 +124,26 @@ def _delimiter(
         names = numbers if form.header == "none" else names
         return [column for column in columns if not has_column(column, {*names, *numbers})], names
 
-    for delimiter in sorted(",;\t|", key=lambda one: one != usual):
+    for delimiter in sorted(DELIMITERS, key=lambda one: one != usual):
         if not lacking(delimiter)[0]:
             if delimiter != usual:
-                shown = "a tab" if delimiter == "\t" else repr(delimiter)
-                notes.say(f"{path.name}: its fields are separated by {shown}")
+                notes.say(f"{path.name}: its fields are separated by {shown_delimiter(delimiter)}")
             return delimiter
     missing, names = lacking(usual)
     raise UserError(
         f"{path}: no column {missing[0]!r}; it has {', '.join(map(repr, names))} ({hint})"
     )
+
+
+def several_fields(line: str, delimiters: str = DELIMITERS) -> str:
+    """The first delimiter by which a line has several fields; nothing, if there is none."""
+    found = (one for one in delimiters if len(next(csv.reader([line], delimiter=one), [])) > 1)
+    return next(found, "")
+
+
+def shown_delimiter(delimiter: str) -> str:
+    """A delimiter, for people."""
+    return "a tab" if delimiter == "\t" else repr(delimiter)
 
 
 def has_column(column: str, names: Iterable[str]) -> bool:

@@ -6,15 +6,19 @@ import io
 import itertools
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from kerasseq.data.folders import suffix
 from kerasseq.data.notes import Notes
 from kerasseq.data.reading import open_bytes
 from kerasseq.errors import UserError
 
 Rows = Iterator[tuple[int, dict[str, Any]]]
+
+HIDDEN = -1
+"""What Hugging Face and TFDS write in the place of a class that is not told."""
 
 _BATCH = 4096
 """Rows of a Parquet file that are in memory at a time."""
@@ -103,6 +107,51 @@ def arrow_rows(path: Path, kind: str) -> Rows:
     except (pyarrow.ArrowException, ValueError) as error:
         name = "Parquet" if kind == ".parquet" else "Arrow"
         raise UserError(f"{path} cannot be read as {name}: {error}") from None
+
+
+def class_names(path: Path, column: str) -> list[str]:
+    """The names of a column's classes that Hugging Face's datasets writes into Parquet and Arrow
+    files; none, if it did not."""
+    if suffix(path) not in (".parquet", ".arrow", ".feather"):
+        return []
+    import pyarrow
+    from pyarrow import ipc, parquet
+
+    packed = path.suffix.lower() == ".gz"
+    source: Any = io.BytesIO(open_bytes(path)) if packed else pyarrow.memory_map(str(path))
+    if suffix(path) == ".parquet":
+        schema = parquet.read_schema(source)
+    else:
+        try:
+            schema = ipc.open_file(source).schema
+        except pyarrow.ArrowInvalid:
+            source.seek(0)
+            schema = ipc.open_stream(source).schema
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        feature = features[column]
+        feature = feature[0] if isinstance(feature, list) else feature
+        names = feature.get("feature", feature)["names"]
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError):
+        return []
+    return names if isinstance(names, list) and all(isinstance(n, str) for n in names) else []
+
+
+def class_named(value: Any, names: Sequence[str], where: str, column: str) -> Any:
+    """A number of a class, or a list of them, by the file's names; other values stay what they are.
+
+    Raises:
+        UserError: if a number is no class's.
+    """
+    if isinstance(value, list):
+        return [class_named(one, names, where, column) for one in value]
+    if not names or not isinstance(value, int) or isinstance(value, bool):
+        return value
+    if value == HIDDEN:
+        return str(HIDDEN)
+    if not 0 <= value < len(names):
+        raise UserError(f"{where}: {column} is {value}, expected a number below {len(names)}")
+    return names[value]
 
 
 def _arrow_batches(source: Any) -> Iterator[Any]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from kerasseq.data.corpus import SPLITS, WHOLE, Corpus, ordered
+from kerasseq.data.delimited import TableFormat
 from kerasseq.data.folders import split_of
 from kerasseq.errors import UserError
 
@@ -38,6 +39,7 @@ def read_source(
     embedded: Callable[[], Corpus[E]],
     tfds: Callable[[str], Corpus[E]],
     path: Callable[[Path], Corpus[E]],
+    form: TableFormat = TableFormat(),  # noqa: B008 (a constant)
 ) -> Corpus[E]:
     """Reads a corpus from where its name says; nothing falls back to another source.
 
@@ -47,7 +49,13 @@ def read_source(
         embedded: reads a corpus inside a package.
         tfds: reads a data set of TensorFlow Datasets, by its name.
         path: reads a file or folder.
+        form: of delimited tables, which the first two are not.
+
+    Raises:
+        UserError: if something is said of a form that the source has not.
     """
+    if source == EMBEDDED or source.startswith(TFDS):
+        form.refuse(source)
     if source == EMBEDDED:
         return embedded()
     if source.startswith(TFDS):

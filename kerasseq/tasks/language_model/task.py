@@ -112,6 +112,7 @@ class LanguageModel(Task[LanguageModelSettings, TextData, Assets]):
 
         return read_source(
             source,
+            form=settings.table_format(),
             embedded=review_texts,
             tfds=partial(read_tfds, text_column=settings.text_column, download=download),
             path=partial(

@@ -1,12 +1,15 @@
-"""The label of a row, or its labels."""
+"""The label of a row, or its labels; and splits whose labels are hidden."""
 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
-from kerasseq.data.examples import Label
+from kerasseq.data.corpus import WHOLE, Corpus
+from kerasseq.data.examples import Label, LabelledText
 from kerasseq.data.fields import label_of, labels_of
+from kerasseq.errors import UserError
 
 
 class LabelReader:
@@ -34,3 +37,19 @@ class LabelReader:
         else:
             label = label_of(value, where, column, self._kinds, counts)
         return self._same.setdefault(label, label)
+
+
+def without_hidden(corpus: Corpus[LabelledText]) -> Corpus[LabelledText]:
+    """The corpus without the splits whose labels are not told: all of them are -1, as in a test
+    split of GLUE.
+
+    Raises:
+        UserError: if train is such a split.
+    """
+    found = {split: {e.label for e in part} for split, part in corpus.splits.items()}
+    hidden = [split for split, labels in found.items() if labels in ({"-1"}, {("-1",)})]
+    if {"train", WHOLE} & set(hidden):
+        raise UserError(f"{corpus.source} has no labels: all of them are -1")
+    splits = {split: part for split, part in corpus.splits.items() if split not in hidden}
+    notes = [f"{split}: not used, since its labels are hidden (-1)" for split in hidden]
+    return replace(corpus, splits=splits, notes=[*corpus.notes, *notes])

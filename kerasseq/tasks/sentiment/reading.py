@@ -21,9 +21,10 @@ from kerasseq.data.folders import (
 )
 from kerasseq.data.notes import Notes
 from kerasseq.data.reading import archive_files, decode, reader, text_lines
+from kerasseq.data.records import class_named, class_names
 from kerasseq.data.tables import SUFFIXES, corpus_of_tables, is_table, table_rows
 from kerasseq.errors import UserError
-from kerasseq.tasks.sentiment.labels import LabelReader
+from kerasseq.tasks.sentiment.labels import LabelReader, without_hidden
 
 ACL_IMDB_CLASSES = {"neg": "negative", "pos": "positive"}
 UNLABELLED, FASTTEXT = "unsup", "__label__"
@@ -97,9 +98,13 @@ def table_examples(
         UserError: naming the file and the row, if a column or a value is missing, or a value is
             not what it must be.
     """
+    names = class_names(path, columns.label)
+    if names:
+        notes.say(f"numbers in {columns.label} are classes by the file's names: {', '.join(names)}")
     for where, row in table_rows(path, columns, encoding, HINT, form, notes):
         text = text_of(row[columns.text], where, columns.text, notes.counts)
-        label = labels.read(row[columns.label], where, columns.label, notes.counts)
+        value = class_named(row[columns.label], names, where, columns.label)
+        label = labels.read(value, where, columns.label, notes.counts)
         yield LabelledText(text, label)
 
 
@@ -152,7 +157,7 @@ def _of_tables(
             f"{path}: neither folders of classes with .txt files (train/CLASS/*.txt, or "
             f"CLASS/*.txt), nor a table with train, dev or test in its name ({', '.join(SUFFIXES)})"
         )
-    return corpus
+    return without_hidden(corpus)
 
 
 # -- folders of classes ----------------------------------------------------------------------------

@@ -114,6 +114,7 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
         form = settings.table_format()
         return read_source(
             source,
+            form=form,
             embedded=imdb_reviews,
             tfds=partial(read_tfds, columns=columns, download=download, labels=labels),
             path=partial(

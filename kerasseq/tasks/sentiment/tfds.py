@@ -10,8 +10,7 @@ from kerasseq.data.corpus import Corpus
 from kerasseq.data.examples import LabelledText
 from kerasseq.data.notes import Notes
 from kerasseq.data.reading import decode
-from kerasseq.errors import UserError
-from kerasseq.tasks.sentiment.labels import LabelReader
+from kerasseq.tasks.sentiment.labels import LabelReader, without_hidden
 from kerasseq.tasks.sentiment.reading import HINT, Columns
 
 
@@ -50,13 +49,5 @@ def read_tfds(
         return LabelledText(text, reader.read(label, where, columns.label, notes.counts))
 
     corpus = tfds.read_rows(name, builder, example)
-    # TFDS marks the labels of a hidden test split by -1
-    hidden = {
-        split
-        for split, part in corpus.splits.items()
-        if {each.label for each in part} in ({"-1"}, {("-1",)})
-    }
-    if "train" in hidden:
-        raise UserError(f"tfds:{name} has no labels in its train split: all of them are -1")
-    splits = {split: part for split, part in corpus.splits.items() if split not in hidden}
-    return Corpus(corpus.source, splits, [*corpus.notes, *notes.lines()])
+    read = Corpus(corpus.source, corpus.splits, [*corpus.notes, *notes.lines()])
+    return without_hidden(read)

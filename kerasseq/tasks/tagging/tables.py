@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from kerasseq.data.corpus import WHOLE, Corpus
-from kerasseq.data.delimited import TableFormat
+from kerasseq.data.delimited import TableFormat, several_fields
 from kerasseq.data.examples import TaggedSentence
 from kerasseq.data.fields import kind_of, strings_of
 from kerasseq.data.folders import suffix
 from kerasseq.data.layouts import Asked
 from kerasseq.data.notes import Notes
-from kerasseq.data.reading import open_bytes, text_lines
+from kerasseq.data.reading import text_lines
+from kerasseq.data.records import class_names
 from kerasseq.data.tables import corpus_of_tables, is_table, table_rows
 from kerasseq.errors import UserError
 from kerasseq.tasks.tagging.character_spans import iob2_of_spans
@@ -54,8 +54,7 @@ def is_tagged_table(path: Path, form: TableFormat) -> bool:
 def _first_delimiter(path: Path) -> str:
     """What the fields of a CSV file's first line seem to be separated by; nothing, if by none."""
     first = next((line for line in text_lines(path, "latin-1") if line.strip()), "")
-    best = max(",;|", key=first.count)
-    return best if best in first else ""
+    return several_fields(first.rstrip("\r\n"), ",;|")
 
 
 def table_corpus(path: Path, reader: TableReader) -> Corpus[TaggedSentence] | None:
@@ -225,34 +224,6 @@ class TableReader:
                 self.notes.count("texts without words skipped")
                 continue
             yield self._sentence(words, tags, text if "\n" not in text else None)
-
-
-def class_names(path: Path, column: str) -> list[str]:
-    """The names of a column's classes that Hugging Face's datasets writes into Parquet and Arrow
-    files; none, if it did not."""
-    if suffix(path) not in (".parquet", ".arrow", ".feather"):
-        return []
-    import pyarrow
-    from pyarrow import ipc, parquet
-
-    packed = path.suffix.lower() == ".gz"
-    source: Any = io.BytesIO(open_bytes(path)) if packed else pyarrow.memory_map(str(path))
-    if suffix(path) == ".parquet":
-        schema = parquet.read_schema(source)
-    else:
-        try:
-            schema = ipc.open_file(source).schema
-        except pyarrow.ArrowInvalid:
-            source.seek(0)
-            schema = ipc.open_stream(source).schema
-    try:
-        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-        feature = features[column]
-        feature = feature[0] if isinstance(feature, list) else feature
-        names = feature.get("feature", feature)["names"]
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError):
-        return []
-    return names if isinstance(names, list) and all(isinstance(n, str) for n in names) else []
 
 
 def _usual(names: Sequence[str], usual: Sequence[str]) -> str:

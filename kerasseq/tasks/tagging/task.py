@@ -104,6 +104,7 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
             check_free_word(asked, f"{source}: its sentences")
         corpus = read_source(
             source,
+            form=settings.table_format(),
             embedded=turkish_treebank,
             tfds=partial(read_tfds, download=download),
             path=partial(

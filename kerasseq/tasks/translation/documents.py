@@ -11,6 +11,7 @@ from typing import NamedTuple
 from kerasseq.data import segments, tmx, wmt_xml
 from kerasseq.data.examples import Pair
 from kerasseq.data.folders import suffix
+from kerasseq.data.notes import Notes
 from kerasseq.data.reading import open_lines
 from kerasseq.errors import UserError
 from kerasseq.tasks.translation.pairs import Named, pairs_of, speaks
@@ -130,9 +131,7 @@ def grouped(found: Iterable[Document], source: str, target: str) -> list[Documen
     return straight or found_in
 
 
-def read_sets(
-    group: DocumentSides, encoding: str, split: str, counts: Counter[str]
-) -> Iterator[Pair]:
+def read_sets(group: DocumentSides, encoding: str, split: str, notes: Notes) -> Iterator[Pair]:
     """The pairs of the sets of two languages; the segments of one document and number match.
 
     Raises:
@@ -153,7 +152,7 @@ def read_sets(
     for place, (line, sources) in sides[0].items():
         other_line, targets = sides[1][place]
         where = f"{files[0]}:{line}", f"{files[1]}:{other_line}"
-        yield from pairs_of(sources, targets, split, where, counts)
+        yield from pairs_of(sources, targets, split, where, notes)
 
 
 def _of_files(
@@ -170,7 +169,7 @@ def _of_files(
 
 
 def read_memory(
-    file: Path, source: Named, target: Named, split: str, counts: Counter[str]
+    file: Path, source: Named, target: Named, split: str, notes: Notes
 ) -> Iterator[Pair]:
     """The pairs of a translation memory, unit by unit.
 
@@ -188,16 +187,16 @@ def read_memory(
             if not any(fits):
                 others[language] += 1
                 continue
-            counts["sentences had inline markup, which is left out"] += marked
+            notes.counts["sentences had inline markup, which is left out"] += marked
             sides[fits[1]].append(text)
         lacking = [one.name for one, side in zip((source, target), sides, strict=True) if not side]
         if lacking:
-            counts[f"units without {' and '.join(lacking)} not used"] += 1
+            notes.counts[f"units without {' and '.join(lacking)} not used"] += 1
             continue
         some = True
         where = f"{file}: unit {number:,}"
-        yield from pairs_of(*sides, split, (where, where), counts)
-    counts.update({f"sentences in {name} not used": count for name, count in others.items()})
+        yield from pairs_of(*sides, split, (where, where), notes)
+    notes.counts.update({f"sentences in {name} not used": count for name, count in others.items()})
     if not some:
         known = ", ".join(others) or "no other"
         raise UserError(
@@ -206,9 +205,7 @@ def read_memory(
         )
 
 
-def read_wmt(
-    file: Path, source: Named, target: Named, split: str, counts: Counter[str]
-) -> Iterator[Pair]:
+def read_wmt(file: Path, source: Named, target: Named, split: str, notes: Notes) -> Iterator[Pair]:
     """The pairs of a test set in WMT's XML, with the references of all translators.
 
     Raises:
@@ -217,9 +214,9 @@ def read_wmt(
     some = False
     for document in wmt_xml.documents(file):
         if document.suite:  # sentences made to try something out; no part of the test set
-            counts["segments of test suites not used"] += len(document.source.segments)
+            notes.counts["segments of test suites not used"] += len(document.source.segments)
             continue
-        counts["translations by systems (hyp) not used"] += document.outputs
+        notes.counts["translations by systems (hyp) not used"] += document.outputs
         parts = [document.source, *document.references]
         sides = [
             [part for part in parts if speaks(part.language, one.name)] for one in (source, target)
@@ -227,11 +224,11 @@ def read_wmt(
         for number in dict.fromkeys(number for part in parts for number in part.segments):
             texts = [[p.segments[number] for p in side if p.segments.get(number)] for side in sides]
             if not all(texts):
-                counts[f"segments without {source.name} or {target.name} not used"] += 1
+                notes.counts[f"segments without {source.name} or {target.name} not used"] += 1
                 continue
             some = True
             where = f"{file}: document {document.name}, segment {number}"
-            yield from pairs_of(texts[0], texts[1], split, (where, where), counts)
+            yield from pairs_of(texts[0], texts[1], split, (where, where), notes)
     if not some:
         raise UserError(
             f"{file}: no segment in both {source.name} and {target.name}: choose its languages "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -11,6 +10,7 @@ from typing import NamedTuple
 from kerasseq.data.blank import is_blank
 from kerasseq.data.corpus import Corpus
 from kerasseq.data.examples import Pair
+from kerasseq.data.notes import Notes
 from kerasseq.errors import UserError
 from kerasseq.tasks.translation.cleaning import CLEANED
 
@@ -111,20 +111,20 @@ def pairs_of(
     targets: Sequence[str],
     split: str,
     where: tuple[str, str],
-    counts: Counter[str],
+    notes: Notes,
 ) -> Iterator[Pair]:
     """A pair for each source, with the first target and the others as further references.
 
     Args:
         sources, targets: of one meaning, at least one of each.
         split, where: as of :func:`pair_of`.
-        counts: gets how many have several sources.
+        notes: gets how many have several sources.
 
     Raises:
         UserError: as :func:`pair_of`.
     """
     if len(sources) > 1:
-        counts[SEVERAL_SOURCES] += 1
+        notes.counts[SEVERAL_SOURCES] += 1
     for source in sources:
         for target in targets[1:]:
             pair_of(source, target, split, where)

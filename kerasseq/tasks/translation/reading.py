@@ -7,7 +7,6 @@ SGM, XML).
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,8 +15,8 @@ from pathlib import Path
 from kerasseq.data.corpus import WHOLE, Corpus, ordered
 from kerasseq.data.delimited import TableFormat
 from kerasseq.data.examples import Pair
-from kerasseq.data.fields import noted
 from kerasseq.data.folders import files_in, shown_names, split_files, unused_notes
+from kerasseq.data.notes import Notes
 from kerasseq.data.reading import reader
 from kerasseq.errors import UserError
 from kerasseq.tasks.translation import documents, sides, tables
@@ -46,7 +45,7 @@ class Unit:
 
     sources: list[Path]
     targets: list[Path]
-    read: Callable[[str, Counter[str]], Iterator[Pair]]
+    read: Callable[[str, Notes], Iterator[Pair]]
     lacking: str = ""
 
 
@@ -181,7 +180,7 @@ def _corpus(
     splits: dict[str, list[Pair]] = {}
     notes, used = list(options.notes), set()
     for split, units in chosen.items():
-        counts: Counter[str] = Counter()
+        said = Notes()
         pairs: list[Pair] = []
         for unit in units:
             files = [*unit.sources, *unit.targets]
@@ -193,14 +192,14 @@ def _corpus(
                 )
             used.update(files)
         for unit in units:
-            pairs.extend(unit.read(split, counts))
+            pairs.extend(unit.read(split, said))
         if len(units) > 1:
             first = [unit.sources[0] for unit in units]
-            counts[f"files or pairs of files joined: {shown_names(first)}"] = len(units)
+            said.counts[f"files or pairs of files joined: {shown_names(first)}"] = len(units)
         several = sum(bool(pair.further) for pair in pairs)
         if several:
-            counts["sentences have several references"] += several
-        notes += [note if split == WHOLE else f"{split}: {note}" for note in noted(+counts)]
+            said.counts["sentences have several references"] += several
+        notes += [note if split == WHOLE else f"{split}: {note}" for note in said.lines()]
         splits[split] = pairs
     notes += unused_notes(options.path, used, unused)
     return Corpus(str(options.path), splits, notes, (languages[0].language, languages[1].language))

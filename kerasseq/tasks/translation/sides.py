@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from kerasseq.data.examples import Pair
 from kerasseq.data.folders import files_in
+from kerasseq.data.notes import Notes
 from kerasseq.data.reading import text_lines
 from kerasseq.errors import UserError
 from kerasseq.tasks.translation.pairs import SOURCES, TARGETS, pairs_of
@@ -140,14 +141,14 @@ def of_prefix(path: Path, asked: Sequence[str]) -> list[Side]:
     return sides if len({side.language for side in sides}) > 1 else []
 
 
-def read_sides(sides: Sides, encoding: str, split: str, counts: Counter[str]) -> Iterator[Pair]:
+def read_sides(sides: Sides, encoding: str, split: str, notes: Notes) -> Iterator[Pair]:
     """The pairs of files of as many lines, one by one.
 
     Args:
         sides: files of both languages.
         split: that they are.
         encoding: of the files.
-        counts: gets what is left out or converted.
+        notes: gets what is left out or converted.
 
     Raises:
         UserError: if the files differ in their lines, or are empty, or a sentence of a validation
@@ -155,14 +156,14 @@ def read_sides(sides: Sides, encoding: str, split: str, counts: Counter[str]) ->
     """
     files = [side.file for side in (*sides.sources, *sides.targets)]
     first, middle = files[0], len(sides.sources)
-    streams = [_lines(file, encoding, counts) for file in files]
+    streams = [_lines(file, encoding, notes) for file in files]
     at, rows = 0, itertools.zip_longest(*streams)
     for at, row in enumerate(rows, start=1):
         if None in row:
             _refuse_lengths(files, row, at, rows)
         texts = [text for _, text in row]
         places = f"{first}:{row[0][0]}", f"{files[middle]}:{row[middle][0]}"
-        yield from pairs_of(texts[:middle], texts[middle:], split, places, counts)
+        yield from pairs_of(texts[:middle], texts[middle:], split, places, notes)
     if not at:
         raise UserError(f"{first} is empty")
 
@@ -183,11 +184,11 @@ def _refuse_lengths(files: Sequence[Path], row: tuple, at: int, rest: Iterable[t
     )
 
 
-def _lines(file: Path, encoding: str, counts: Counter[str]) -> Iterator[tuple[int, str]]:
+def _lines(file: Path, encoding: str, notes: Notes) -> Iterator[tuple[int, str]]:
     """The lines of a file with their numbers; of IWSLT's training files those of text."""
     of_talks = "tags" in re.split(r"\W+", file.name)
     for number, line in enumerate(text_lines(file, encoding), start=1):
         if of_talks and _TALK_LINE.match(line):
-            counts[TALK_LINES] += 1
+            notes.counts[TALK_LINES] += 1
         else:
             yield number, line

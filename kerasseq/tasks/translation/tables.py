@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import csv
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from kerasseq.data.blank import is_blank
-from kerasseq.data.delimited import TableFormat
+from kerasseq.data.delimited import TableFormat, several_fields, shown_delimiter
 from kerasseq.data.examples import Pair
 from kerasseq.data.fields import text_of
 from kerasseq.data.folders import suffix
+from kerasseq.data.notes import Notes
 from kerasseq.data.reading import text_lines
 from kerasseq.data.tables import SUFFIXES, table_rows
 from kerasseq.errors import UserError
@@ -216,18 +216,14 @@ def delimiter_of(file: Path, encoding: str, form: TableFormat, notes: list[str])
         return form.delimiter.replace("\\t", "\t")
     if kind in _TABBED or kind not in _DELIMITED:
         return "\t" if kind in _TABBED else ""
-    line = next(text_lines(file, encoding), "")
-    for delimiter in ",;\t|":
-        if len(next(csv.reader([line], delimiter=delimiter), [])) > 1:
-            if delimiter != ",":
-                shown = "a tab" if delimiter == "\t" else repr(delimiter)
-                notes.append(f"{file.name}: its fields are separated by {shown}")
-            return delimiter
-    return ","
+    found = several_fields(next(text_lines(file, encoding), ""))
+    if found not in ("", ","):
+        notes.append(f"{file.name}: its fields are separated by {shown_delimiter(found)}")
+    return found or ","
 
 
 def read_table(
-    file: Path, columns: Columns, encoding: str, split: str, counts: Counter[str]
+    file: Path, columns: Columns, encoding: str, split: str, notes: Notes
 ) -> Iterator[Pair]:
     """The pairs of a table, one by one.
 
@@ -236,7 +232,7 @@ def read_table(
         columns: how it is read.
         encoding: of the file.
         split: that it is.
-        counts: gets what is converted.
+        notes: gets what is converted.
 
     Raises:
         UserError: naming the row that has no pair.
@@ -246,20 +242,20 @@ def read_table(
     if numbers and form.header == "none" and form.delimiter == "\t" and form.quoting != "double":
         yield from _plain_pairs(file, (int(source.name), int(target.name)), encoding, skips)
         return
-    rows = table_rows(file, [source.name, target.name], encoding, OPTIONS, form)
+    rows = table_rows(file, [source.name, target.name], encoding, OPTIONS, form, notes)
     for number, (where, row) in enumerate(rows):
         if skips and not number:
             continue
         sources, targets = (
-            _texts(row[one.name], where, one.name, counts) for one in (source, target)
+            _texts(row[one.name], where, one.name, notes) for one in (source, target)
         )
-        yield from pairs_of(sources, targets, split, (where, where), counts)
+        yield from pairs_of(sources, targets, split, (where, where), notes)
 
 
-def _texts(value: Any, where: str, column: str, counts: Counter[str]) -> list[str]:
+def _texts(value: Any, where: str, column: str, notes: Notes) -> list[str]:
     """The texts of a field: one, or several in a list."""
     if isinstance(value, list | tuple) and value:
-        counts[LISTS] += len(value) > 1
+        notes.counts[LISTS] += len(value) > 1
         return [text_of(one, where, f"a value of {column}") for one in value]
     return [text_of(value, where, column)]
 

@@ -111,6 +111,7 @@ class Translation(Task[TranslationSettings, PairData, Assets]):
         first, second = known
         return read_source(
             source,
+            form=settings.table_format(),
             embedded=lambda: turned(bible_verses(), first, second),
             tfds=partial(read_tfds, source=first, target=second, download=download),
             path=by_path,

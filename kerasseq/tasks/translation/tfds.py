@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from kerasseq.data import tfds
 from kerasseq.data.corpus import Corpus
 from kerasseq.data.examples import Pair
+from kerasseq.data.fields import noted
 from kerasseq.data.reading import decode
 from kerasseq.errors import UserError
 from kerasseq.tasks.translation.pairs import check_differ, pair_of
@@ -42,13 +44,14 @@ def read_tfds(name: str, source: str, target: str, download: bool) -> Corpus[Pai
                 "--target"
             )
     check_differ(f"tfds:{name}", source, target)
-    without = 0
+    without = several = 0
 
     def pair(row: Mapping[str, Any], split: str, where: str) -> Pair | None:
-        nonlocal without
+        nonlocal without, several
         if named:
             given = row["translations"]
-            keys = (language.decode() for language in given["language"])
+            keys = [language.decode() for language in given["language"]]
+            several += keys.count(source) > 1 or keys.count(target) > 1
             row = dict(zip(keys, given["translation"], strict=True))
             if source not in row or target not in row:
                 without += 1
@@ -57,8 +60,11 @@ def read_tfds(name: str, source: str, target: str, download: bool) -> Corpus[Pai
         return pair_of(first, second, split, (where, where))
 
     corpus = tfds.read_rows(name, builder, pair, (source, target))
-    notes = [f"{without:,} rows without {source} or {target} skipped"] if without else []
-    return replace(corpus, notes=notes)
+    counts = {
+        f"rows without {source} or {target} skipped": without,
+        f"rows with several texts of {source} or {target}: the last was taken": several,
+    }
+    return replace(corpus, notes=noted(+Counter(counts)))
 
 
 def _languages(name: str, builder: Any) -> tuple[list[str], bool]:
