@@ -97,7 +97,7 @@ class ConlluSentence:
         Raises:
             UserError: if the layout, which is that of CoNLL-U Plus, has no such column, or no MISC.
         """
-        fields_of = self.layout.fields
+        fields_of, column = self.layout.fields, column.lower()
         for name in [column, "misc"] if notes else [column]:
             if name not in fields_of:
                 raise UserError(

@@ -110,6 +110,9 @@ class Layout:
                     f"{at}: column {asked.column} is that of the words: give another --column, or "
                     "--word_column"
                 )
+        lower = asked.column.lower()
+        if asked.column not in columns and lower in columns:  # as the file spells it
+            columns[asked.column] = columns.pop(lower)
         rest = {name: position for name, position in columns.items() if position != word}
         return replace(self, word=word, columns=tuple(rest.items()))
 

@@ -115,18 +115,17 @@ def class_names(path: Path, column: str) -> list[str]:
     if suffix(path) not in (".parquet", ".arrow", ".feather"):
         return []
     import pyarrow
-    from pyarrow import ipc, parquet
+    from pyarrow import parquet
 
     packed = path.suffix.lower() == ".gz"
-    source: Any = io.BytesIO(open_bytes(path)) if packed else pyarrow.memory_map(str(path))
-    if suffix(path) == ".parquet":
-        schema = parquet.read_schema(source)
-    else:
-        try:
-            schema = ipc.open_file(source).schema
-        except pyarrow.ArrowInvalid:
-            source.seek(0)
-            schema = ipc.open_stream(source).schema
+    try:
+        source: Any = io.BytesIO(open_bytes(path)) if packed else pyarrow.memory_map(str(path))
+        if suffix(path) == ".parquet":
+            schema = parquet.read_schema(source)
+        else:
+            schema = _arrow_reader(source).schema
+    except (pyarrow.ArrowException, ValueError):  # damaged: its rows are refused
+        return []
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
         feature = features[column]
@@ -157,15 +156,25 @@ def class_named(value: Any, names: Sequence[str], where: str, column: str) -> An
 def _arrow_batches(source: Any) -> Iterator[Any]:
     """The record batches of a file, in either form of Arrow's: file (Feather), or stream."""
     import pyarrow
-    from pyarrow import ipc
 
     opened = source if isinstance(source, io.BytesIO) else pyarrow.memory_map(str(source))
-    try:
-        reader = ipc.open_file(opened)
+    reader = _arrow_reader(opened)
+    if hasattr(reader, "num_record_batches"):
         batches = (reader.get_batch(number) for number in range(reader.num_record_batches))
-    except pyarrow.ArrowInvalid:
-        opened.seek(0)
-        batches = iter(ipc.open_stream(opened))
+    else:
+        batches = iter(reader)
     for batch in batches:
         for start in range(0, batch.num_rows, _BATCH):
             yield batch.slice(start, _BATCH)
+
+
+def _arrow_reader(opened: Any) -> Any:
+    """A reader of either form of Arrow's: file (Feather), or stream."""
+    import pyarrow
+    from pyarrow import ipc
+
+    try:
+        return ipc.open_file(opened)
+    except pyarrow.ArrowInvalid:
+        opened.seek(0)
+        return ipc.open_stream(opened)

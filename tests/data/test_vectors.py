@@ -1,6 +1,4 @@
 import gzip
-import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +8,6 @@ from kerasseq.errors import UserError
 from kerasseq.text.word_features import normal_form
 
 TEXT = "3 2\nThe 1 2\nthe 5 6\nnew york 3 4\nrare -1 .5 \n"
-CASES = Path("/work/shared/cases/tagging")
 
 
 def write(path, content):
@@ -158,15 +155,3 @@ def test_another_size_is_refused(tmp_path):
     for name, content in (("v.txt", "a 1 2\n"), ("h.vec", "1 2\na 1 2\n"), ("b.bin", binary({"a": [1, 2]}))):  # fmt: skip  # noqa: E501
         with pytest.raises(UserError, match=r"2 numbers, and model.embedding is 3.*--model.embe"):
             read_vectors(write(tmp_path / name, content), str, (), 10, size=3)
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [("vectors_badutf8.txt", ":2 is not UTF-8"), ("vectors_nan.txt", ":1: number 1 of the vector")],
-)
-def test_the_cases_of_users(tmp_path, name, message):
-    if not CASES.is_dir():
-        pytest.skip("needs the shared cases")
-    shutil.copy(CASES / name, tmp_path)
-    with pytest.raises(UserError, match=message):
-        read_vectors(tmp_path / name, str, (), 10)
