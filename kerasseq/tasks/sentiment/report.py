@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+SHOWN = 50
+"""Most classes that are listed, the frequent ones; a report in JSON has all of them."""
+
 
 def report_lines(report: dict[str, Any]) -> list[str]:
     """What :meth:`kerasseq.tasks.sentiment.classification.Classification.report` gave, as lines."""
@@ -21,7 +24,12 @@ def report_lines(report: dict[str, Any]) -> list[str]:
         ", ".join(f"{shown} {report[key]:.4f}" for shown, key in figures if key in report),
         f"{'class':<{width}}  {titles}  support",
     ]
-    for name, c in report["classes"].items():
+    classes = report["classes"]
+    often = sorted(classes, key=lambda name: -classes[name]["support"])[:SHOWN]
+    for name in (name for name in classes if name in set(often)):
+        c = classes[name]
         values = "  ".join(f"{c[column]:9.4f}" for column in columns)
         lines.append(f"{name:<{width}}  {values}  {c['support']:7,}")
+    if len(classes) > SHOWN:
+        lines.append(f"and {len(classes) - SHOWN:,} classes that are rarer")
     return lines
