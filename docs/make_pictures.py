@@ -91,6 +91,9 @@ def shown(lines: list[str], wanted: tuple[str, ...] | None) -> list[str]:
     return kept
 
 
+LINES = (("kerasseq, defaults", "tab:blue"), ("TF-IDF + logistic regression", "tab:orange"))
+
+
 def few_texts() -> None:
     """Draws accuracy over the number of labelled texts, from the records."""
     figure = Figure(figsize=(9, 3.6), layout="constrained")
@@ -99,8 +102,7 @@ def few_texts() -> None:
         result = json.loads((RESULTS / f"small-data-{name}.json").read_text(encoding="utf-8"))
         found = result["reference"]["each draw"]
         counts = [int(count) for count in found]
-        for place, label, colour in ((0, "kerasseq, defaults", "tab:blue"),
-                                     (1, "TF-IDF + logistic regression", "tab:orange")):  # fmt: skip
+        for place, (label, colour) in enumerate(LINES):
             means = [fmean(pair[place] for pair in pairs) for pairs in found.values()]
             axis.plot(counts, means, "o-", color=colour, label=label)
             for count, pairs in zip(counts, found.values(), strict=True):
