@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from kerasseq import compat
 from kerasseq.layers import _crf_ops
 from kerasseq.layers._checks import check_mask, check_rank, check_rate, differ, is_float, known
 
@@ -29,10 +30,17 @@ def token_nll(y_true: Any, logits: Any, label_smoothing: float = 0.0) -> Any:
 
 
 def token_weights(
-    layer: str, y_true: Any, sample_weight: Any = None, ignore_class: int | None = None
+    layer: str,
+    y_true: Any,
+    sample_weight: Any = None,
+    ignore_class: int | None = None,
+    mask: Any = None,
 ) -> Any:
-    """The weight of each token, float32 in the shape of `y_true`: weights, less ignored classes."""
+    """The weight of each token, float32 in the shape of `y_true`: weights, less ignored classes,
+    and less what the mask that Keras attached to the predictions leaves out."""
     weights = ops.ones_like(y_true, dtype="float32")
+    if mask is not None and len(mask.shape) == len(y_true.shape):
+        weights = ops.cast(mask, "float32")
     if sample_weight is not None:
         sample_weight = ops.cast(sample_weight, "float32")
         if len(sample_weight.shape) == len(y_true.shape) + 1 and sample_weight.shape[-1] == 1:
@@ -50,6 +58,25 @@ def token_weights(
     if ignore_class is not None:
         weights = weights * ops.cast(ops.not_equal(y_true, ignore_class), "float32")
     return weights
+
+
+class _Mean(keras.losses.Loss):
+    """The weighted mean of values; of several replicas each has its share of it, so that their sum
+    is the mean, as with Keras' own losses."""
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        return y_pred
+
+
+def _mean(values: Any, weights: Any) -> Any:
+    """`sum_i w_i v_i / sum_i w_i`, a scalar, float32; 0 without any weight.
+
+    Args:
+        values, weights: float32, of one shape and one axis or more.
+    """
+    mean = _Mean(reduction="mean_with_sample_weight", dtype="float32")
+    values, weights = values[..., None], weights[..., None]  # Keras reduces no empty vector
+    return mean(values, values, weights)
 
 
 @keras.saving.register_keras_serializable(package="kerasseq")
@@ -71,7 +98,8 @@ class MaskedSparseCrossentropy(keras.losses.Loss):
 
     Output shape: a scalar, float32. Without any valid token it is 0.
 
-    Masking: tokens of weight 0 have no influence, whatever stands there.
+    Masking: tokens of weight 0 have no influence, whatever stands there. A mask that Keras attached
+    to `y_pred` counts too, as in Keras' own losses.
 
     Example:
 
@@ -95,6 +123,7 @@ class MaskedSparseCrossentropy(keras.losses.Loss):
         self.ignore_class = ignore_class
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        mask = compat.implicit_mask(y_pred)
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
         y_true = squeeze_column(y_true, len(y_pred.shape) - 1)
         if len(y_true.shape) != len(y_pred.shape) - 1 or differ(y_true.shape, y_pred.shape[:-1]):
@@ -103,12 +132,12 @@ class MaskedSparseCrossentropy(keras.losses.Loss):
                 "the others the same. "
                 f"Received: y_true.shape={tuple(y_true.shape)}, y_pred.shape={tuple(y_pred.shape)}"
             )
-        weights = token_weights(type(self).__name__, y_true, sample_weight, self.ignore_class)
+        weights = token_weights(type(self).__name__, y_true, sample_weight, self.ignore_class, mask)
         check_classes(type(self).__name__, y_true, y_pred.shape[-1], weights)
         # An ignored class may lie outside the logits (-1, say).
         targets = ops.where(weights > 0.0, y_true, ops.zeros_like(y_true))
         nll = ops.where(weights > 0.0, self.call(targets, y_pred), 0.0)
-        return ops.divide_no_nan(ops.sum(weights * nll), ops.sum(weights))
+        return _mean(nll, weights)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         return token_nll(y_true, y_pred, self.label_smoothing)
@@ -181,7 +210,7 @@ class CRFLoss(keras.losses.Loss):
                 weights = sample_weight
         likelihoods = _crf_ops.log_likelihood(emissions, moves, start, end, mask, y_true)
         tokens = ops.sum(ops.cast(mask, "float32"), axis=1)
-        return -ops.divide_no_nan(ops.sum(weights * likelihoods), ops.sum(weights * tokens))
+        return _mean(-ops.divide_no_nan(likelihoods, tokens), weights * tokens)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         return self(y_true, y_pred)
@@ -227,12 +256,12 @@ class TokenLoss(keras.losses.Loss):
         super().__init__(name=name, **_reduction("TokenLoss", kwargs))
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        mask = compat.implicit_mask(y_pred)
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
         y_true = squeeze_column(y_true, len(y_pred.shape))
         check_nll("TokenLoss", y_true, y_pred)
-        weights = token_weights("TokenLoss", y_true, sample_weight)
-        nll = ops.where(weights > 0.0, ops.cast(y_pred, "float32"), 0.0)
-        return ops.divide_no_nan(ops.sum(weights * nll), ops.sum(weights))
+        weights = token_weights("TokenLoss", y_true, sample_weight, mask=mask)
+        return _mean(ops.where(weights > 0.0, ops.cast(y_pred, "float32"), 0.0), weights)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         return self(y_true, y_pred)

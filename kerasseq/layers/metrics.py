@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from kerasseq import compat
 from kerasseq.layers import _crf_ops
 from kerasseq.layers._checks import differ, is_float
 from kerasseq.layers._docstrings import documented
@@ -31,7 +32,8 @@ def _metric(y_pred: str, options: str = "") -> Any:
     """What the docstrings of all metrics say, with what `y_pred` is and with further options."""
     return documented(
         arguments=_ARGUMENTS.format(y_pred=y_pred, options=options),
-        masking="Masking: tokens of weight 0 have no influence, whatever stands there.",
+        masking="Masking: tokens of weight 0 have no influence, whatever stands there, nor those "
+        "that a mask attached to `y_pred` by Keras leaves out.",
     )
 
 
@@ -71,10 +73,11 @@ class _NegativeLogLikelihood(_Ratio):
         self.ignore_class = ignore_class
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        mask = compat.implicit_mask(y_pred)
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
         name, rank = type(self).__name__, len(y_pred.shape)
         y_true = squeeze_column(y_true, rank if self.from_nll else rank - 1)
-        weights = token_weights(name, y_true, sample_weight, self.ignore_class)
+        weights = token_weights(name, y_true, sample_weight, self.ignore_class, mask)
         if self.from_nll:
             check_nll(name, y_true, y_pred)
         else:
@@ -164,12 +167,13 @@ class _Accuracy(_Ratio):
         return ops.cast(hits, "float32")
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        mask = compat.implicit_mask(y_pred)
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
         # A column of targets beside floats: one class a row, and scores for it. Beside whole
         # numbers it is a sequence of one step, and these are its class ids.
         if is_float(y_pred) and y_pred.shape[-1] != 1:
             y_true = squeeze_column(y_true, len(y_pred.shape) - 1)
-        weights = token_weights(type(self).__name__, y_true, sample_weight, self.ignore_class)
+        weights = token_weights(type(self).__name__, y_true, sample_weight, self.ignore_class, mask)
         self._add(self._hits(y_true, y_pred), weights)
 
     def get_config(self) -> dict[str, Any]:
@@ -270,9 +274,10 @@ class CRFAccuracy(_Accuracy):
         super().__init__(name=name, **kwargs)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        mask = compat.implicit_mask(y_pred)
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
         check_potentials("CRFAccuracy", y_true, y_pred)
         potentials = _crf_ops.unpack_potentials(ops.cast(y_pred, "float32"))
         tags = _crf_ops.viterbi(*potentials)
-        weights = token_weights("CRFAccuracy", y_true, sample_weight, self.ignore_class)
+        weights = token_weights("CRFAccuracy", y_true, sample_weight, self.ignore_class, mask)
         self._add(self._hits(y_true, tags), weights * ops.cast(potentials[-1], "float32"))

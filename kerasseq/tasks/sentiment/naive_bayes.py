@@ -15,8 +15,9 @@ from kerasseq.tasks.sentiment.model import NGRAMS
 MOST = 64
 """Classes, of more than which an n-gram's vector says too little for it."""
 
-_SCALE = 0.3
-"""Of the first logits: texts of the length of a review have some of size 1."""
+_SCALE, _FEW = 0.3, 1000
+"""Of the first logits: texts of the length of a review have some of size 1. With
+more training texts than these it is less, for what training finds is worth more then."""
 
 
 def log_count_ratios(
@@ -82,7 +83,7 @@ def start_wide(
     bag.embeddings.assign(vectors)
     kernel = np.array(output.kernel)
     kernel[:-size] = 0
-    kernel[-size:][:rank] = _SCALE * directions.T
+    kernel[-size:][:rank] = _SCALE * min(1.0, _FEW / len(rows)) * directions.T
     output.kernel.assign(kernel)
     sums = Sums(np.zeros((classes, size)), np.zeros(classes), np.zeros(size), len(rows))
     for found, own in zip(rows, labels, strict=True):

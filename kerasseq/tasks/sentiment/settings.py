@@ -52,9 +52,6 @@ class ModelSettings(Settings):
     """Sequence to vector: last, mean, max or attention, or several joined by +."""
     ngram_size: int = setting(8, ge=1)
     """Size of an n-gram's vector."""
-    ngram_start: Literal["naive_bayes", "random"] = "naive_bayes"
-    """What the wide path starts from: the log-count ratios of the n-grams (Wang & Manning, 2012),
-    so that few texts suffice; or random vectors."""
     word_dropout: float = setting(0.1, ge=0, lt=1)
     """Share of words that become unknown in training."""
     embedding_dropout: float = setting(0.3, ge=0, lt=1)
