@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from kerasseq.data import span_brackets
 from kerasseq.data.examples import TaggedSentence
-from kerasseq.data.layouts import CONLL_2012, FREE, Asked, Layout, layout_of
+from kerasseq.data.layouts import CONLL_2012, FREE, Asked, Layout, header_names, layout_of
 from kerasseq.data.notes import Notes
 from kerasseq.errors import UserError
 
@@ -73,6 +73,7 @@ class ColumnFile:
         width: fields of a token.
         notes: takes what was skipped.
         layout: what stands in the columns.
+        header: number of the line that names the columns; 0, if there is none.
     """
 
     where: str
@@ -80,6 +81,7 @@ class ColumnFile:
     width: int
     notes: Notes
     layout: Layout = field(default_factory=lambda: Layout(()))
+    header: int = 0
 
     def fields(self, line: str) -> list[str]:
         """Of one line."""
@@ -171,7 +173,7 @@ def parse_columns(
         stripped = line.strip(" \t\r\n")
         if not stripped or split_blanks(line)[0] == _DOCSTART:
             notes.count("-DOCSTART- lines skipped", int(bool(stripped)))
-        elif file.is_skipped(line, at, not rows):
+        elif number == file.header or file.is_skipped(line, at, not rows):
             continue
         else:
             width = (len(rows[0]) if rows else 0) if file.layout.varies else file.width
@@ -211,6 +213,10 @@ def _sniffed(
         count = sum(" " in file.fields(line)[0] for _, line in sure)
         if count:
             notes.say("words with blanks in them are one word: tabs separate the columns")
+    named = header_names(file.fields(line))
+    if named and not names:
+        notes.say(f"its first row is a header: {', '.join(file.fields(line))}")
+        file.header, names = first, named
     file.layout = _layout(file, head, names)
     if file.layout.varies:
         file.width = len(CONLL_2012.fields)
@@ -228,7 +234,7 @@ def _layout(file: ColumnFile, head: Sequence[str], names: Sequence[str]) -> Layo
             raise UserError(
                 f"{file.where}: global.columns names {len(names)} columns, a token has {file.width}"
             )
-        return Layout.of(names, "CoNLL-U Plus")
+        return Layout.of(names, "" if file.header else "CoNLL-U Plus")
     sentences: list[list[list[str]]] = [[]]
     for line in head:
         line = line.removeprefix(_BOM)
@@ -244,6 +250,14 @@ def _layout(file: ColumnFile, head: Sequence[str], names: Sequence[str]) -> Layo
 
 def _sentence(rows: list[list[str]], places: list[str], file: ColumnFile) -> TaggedSentence:
     fields = list(map(list, zip(*rows, strict=True)))
+    if file.layout.fields[0] == "number":
+        begin = int(fields[0][0]) if fields[0][0] in ("0", "1") else 1
+        for number, (found, place) in enumerate(zip(fields[0], places, strict=True), start=begin):
+            if found != str(number):
+                raise UserError(
+                    f"{place}: token {found} where {number} was expected: an empty line is missing "
+                    "between two sentences, or a token is"
+                )
     columns = {name: list(fields[position]) for name, position in file.layout.columns}
     if file.layout.varies and "ner" in columns:
         columns["ner"] = span_brackets.iob2_of(columns["ner"], places)

@@ -267,8 +267,7 @@ def _end(
             f"line {number + 1:,} has {len(line):,} characters and no blank to cut it at: "
             "--text.level char reads characters"
         )
-    if not one:
-        notes.append(f"line {number + 1:,} has {len(line):,} characters, and is cut at a blank")
+    notes.append(f"line {number + 1:,} has {len(line):,} characters, and is cut at a blank")
     return blank.end()
 
 

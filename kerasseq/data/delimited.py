@@ -30,11 +30,13 @@ class TableFormat(NamedTuple):
         header: ``first`` for names in the first row, ``none`` if it is a row like the others: then
             columns are called by their numbers, from 1; ``auto``: the first, since a column is
             asked for by a name that stands there.
+        blanks: whether a blank behind a delimiter is no part of the field.
     """
 
     delimiter: str = ""
     quoting: str = "auto"
     header: str = "auto"
+    blanks: bool = False
 
     def given(self) -> list[str]:
         """The names of the options that say something."""
@@ -82,8 +84,19 @@ def delimited_rows(
     delimiter = delimiter or _delimiter(first, usual, columns, form, path, notes, hint)
     form = form._replace(delimiter=delimiter)
     if form.quoting == "auto":
-        form = form._replace(quoting=_quoting(lines, first, delimiter, path, notes))
-    return parsed_rows(lines(), path, form)
+        form = form._replace(
+            quoting=quoting_shown(lines, first, delimiter, path, notes, form.header == "first")
+        )
+    if _padded(first, form):
+        form = form._replace(blanks=True)
+        notes.say(f"{path.name}: a blank behind each delimiter is no part of a field")
+    return parsed_rows(lines(), path, form, notes)
+
+
+def _padded(first: str, form: TableFormat) -> bool:
+    """Whether a blank stands behind every delimiter of the first row: ``text, label``."""
+    row = next(csv.reader([first], delimiter=form.delimiter), [])
+    return form.delimiter != " " and len(row) > 1 and all(f[:1] == " " for f in row[1:])
 
 
 def _header_rule(form: TableFormat, first: str, columns: Sequence[str], path: Path) -> str:
@@ -131,7 +144,8 @@ def _delimiter(
             return delimiter
     missing, names = lacking(usual)
     raise UserError(
-        f"{path}: no column {missing[0]!r}; it has {', '.join(map(repr, names))} ({hint})"
+        f"{path}: no column {missing[0]!r}; it has {', '.join(map(repr, names))} ({hint}; without "
+        "names: --header none)"
     )
 
 
@@ -152,8 +166,11 @@ def has_column(column: str, names: Iterable[str]) -> bool:
     return column in names or ("+" in column and names.issuperset(column.split("+")))
 
 
-def _quoting(lines: Lines, first: str, delimiter: str, path: Path, notes: Notes) -> str:
-    """Whether quotes of a file are plain characters; between tabs the file shows it.
+def quoting_shown(
+    lines: Lines, first: str, delimiter: str, path: Path, notes: Notes, header: bool = True
+) -> str:
+    """Whether quotes of a file are plain characters; between tabs the file shows it: a header in
+    quotes, a field that needs them, or every field in quotes.
 
     Quotes are plain in the TSV files of the field (SST-2, GLUE); pandas quotes the fields that hold
     a quote, a tab or a line end.
@@ -166,38 +183,41 @@ def _quoting(lines: Lines, first: str, delimiter: str, path: Path, notes: Notes)
     if not any('"' in line for line in lines()):
         return "none"
     width = len(first.split(delimiter))
-    marked = multiple = doubled = 0
+    marked = multiple = 0
     try:
         rows = csv.reader(lines(), delimiter=delimiter, strict=True)
         for row in rows:
             if row and len(row) != width:
                 return "none"
             multiple += sum("\n" in field or delimiter in field for field in row)
-            doubled += sum('"' in field for field in row)
     except csv.Error:
         return "none"
     plain = (line.rstrip("\r\n").split(delimiter) for line in lines() if line.strip())
-    even = True
+    even, every, doubled = True, True, 0
     for row in plain:
         even &= len(row) == width
-        marked += sum(len(f) > 1 and f[0] == f[-1] == '"' for f in row)
+        quoted = [f for f in row if len(f) > 1 and f[0] == f[-1] == '"']
+        marked += len(quoted)
+        every &= len(quoted) == len(row)
+        doubled += sum('""' in field[1:-1] for field in quoted)
     if multiple and even:
         raise UserError(
             f"{path}: fields begin with a quote and end with one in another row: --quoting none, "
             "if quotes are plain characters, or --quoting double"
         )
-    if multiple or doubled or first.startswith('"'):
+    if multiple or doubled or every or (header and first.startswith('"')):
         notes.say(f"{path.name}: its fields stand in double quotes")
         return "double"
-    notes.say(
-        f"{path.name}: {marked:,} fields stand in quotes, which are kept (quoting double removes "
-        "them)"
-    )
+    if marked:
+        notes.say(
+            f"{path.name}: {marked:,} fields stand in quotes, which are kept (quoting double "
+            "removes them)"
+        )
     return "none"
 
 
 def parsed_rows(
-    lines: Iterable[str], path: Path, form: TableFormat
+    lines: Iterable[str], path: Path, form: TableFormat, notes: Notes | None = None
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """The rows of a CSV or TSV text, each with its line number; ``form`` has a delimiter.
 
@@ -207,12 +227,17 @@ def parsed_rows(
     csv.field_size_limit(2**31 - 1)
     plain = form.quoting == "none"
     how: dict[str, Any] = {"quoting": csv.QUOTE_NONE} if plain else {"strict": True}
+    how["skipinitialspace"] = form.blanks
     rows = csv.reader(lines, delimiter=form.delimiter, **how)
     names: list[str] | None = None
+    ended = 0
     try:
         for row in rows:
+            began, ended = ended + 1, rows.line_num
             if not row:
                 continue
+            if notes and ended > began:
+                notes.count("rows over several lines, for a field in quotes holds line ends")
             if names is None:
                 if form.header == "none":
                     names = [str(number) for number in range(1, len(row) + 1)]
@@ -225,7 +250,7 @@ def parsed_rows(
             yield rows.line_num, dict(zip(names, row, strict=False))
     except csv.Error as error:
         raise UserError(
-            f"{path}:{rows.line_num}: {error} (--quoting none, if quotes are plain characters)"
+            f"{path}:{ended + 1}: {error} (--quoting none, if quotes are plain characters)"
         ) from None
 
 

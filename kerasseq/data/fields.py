@@ -6,6 +6,8 @@ A field that holds something else is refused with its place. What is converted i
 from __future__ import annotations
 
 import ast
+import contextlib
+import re
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -19,6 +21,11 @@ LISTS = "labels written as lists, read as such"
 NONE = "texts without any label"
 REPEATED = "labels that a text has twice, counted once"
 SEPARATORS = ",;|"
+
+_BRACKETS = ("[]", "()", "{}")
+_ADJACENT = re.compile(
+    r"['\"]\s+['\"]"
+)  # NumPy writes no commas, and Python would join the strings
 
 
 def noted(counts: Counter[str]) -> list[str]:
@@ -61,7 +68,7 @@ def label_of(
     """
     value = value.item() if getattr(value, "shape", None) == () else value
     if counts is not None:
-        several = _listed(value)
+        several = listed(value, where, column)
         if several is not None and len(several) != 1:
             raise UserError(
                 f"{where}: {column} is a list of {len(several)} labels, and a text has one class "
@@ -103,16 +110,18 @@ def labels_of(
         UserError: for a value that is neither, a class as of :func:`label_of`, and a string that
             may be one class or several.
     """
-    several = _listed(value)
+    whole = separator == "none" and isinstance(value, str)
+    several = None if whole else listed(value, where, column)
     if several is not None and isinstance(value, str):
         counts[LISTS] += 1
-    if several is None and isinstance(value, str) and separator not in ("", "none"):
-        several = [part for part in map(str.strip, value.split(separator)) if part]
+    if several is None and isinstance(value, str) and separator and not whole:
+        parts = value.split(separator.replace("\\t", "\t"))
+        several = [part for part in map(str.strip, parts) if part]
         counts[SPLIT] += len(several) > 1
     if several is None and isinstance(value, str) and not value.strip():
         several = []
-    whole = value if several is None and not separator and isinstance(value, str) else ""
-    if found := [mark for mark in SEPARATORS if mark in whole]:
+    text = value if several is None and not separator and isinstance(value, str) else ""
+    if found := [mark for mark in SEPARATORS if mark in text]:
         raise UserError(
             f"{where}: {column} is {value!r:.60}, which is one class or several: "
             f"--label_separator '{found[0]}' splits it, --label_separator none does not"
@@ -120,9 +129,10 @@ def labels_of(
     names = [
         label_of(one, where, column, kinds) for one in ([value] if several is None else several)
     ]
-    distinct = tuple(dict.fromkeys(names))
-    if len(distinct) < len(names):
-        if int in kinds:
+    distinct = tuple(sorted(set(names)))
+    twice = len(distinct) < len(names)
+    if twice or any(isinstance(one, bool) for one in several or ()):
+        if int in kinds or bool in kinds:
             raise UserError(
                 f"{where}: {column} is {value!r:.60}: a list holds the classes that the text has, "
                 "each once, not a 0 or 1 for each class"
@@ -132,15 +142,28 @@ def labels_of(
     return distinct
 
 
-def _listed(value: Any) -> list[Any] | None:
-    """The items of a list, also of one that is written as text (as pandas writes it); None of what
-    is no list."""
+def listed(value: Any, where: str, column: str) -> list[Any] | None:
+    """The items of a list or a set, also of one that is written as text, as pandas writes it; None
+    of what is neither.
+
+    Raises:
+        UserError: if a text looks like a list, and is none of Python or JSON.
+    """
     value = value.tolist() if hasattr(value, "tolist") else value
-    if isinstance(value, str) and value[:1] == "[" and value[-1:] == "]":
-        try:
-            value = ast.literal_eval(value)
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
+    if isinstance(value, str) and value[:1] + value[-1:] in _BRACKETS:
+        found = None
+        with contextlib.suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+            found = None if _ADJACENT.search(value) else ast.literal_eval(value)
+        if not isinstance(found, list | tuple | set | frozenset):
+            if re.search("['\"]", value) or re.fullmatch(r"[\[{(][-\d.eE\s]+[])}]", value):
+                raise UserError(
+                    f"{where}: {column} looks like a list, but is none of Python or JSON: "
+                    f"{value[:40]!r}"
+                )
             return None
+        value = found
+    if isinstance(value, set | frozenset):
+        return sorted(value, key=str)
     return list(value) if isinstance(value, list | tuple) else None
 
 

@@ -6,6 +6,7 @@ guessed: such a column has no name but its number, and a number always chooses.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -148,6 +149,25 @@ CONLL_2012 = Layout.of(
 )  # fmt: skip
 
 
+_HEADER = {
+    "word": "word", "words": "word", "token": "word", "tokens": "word", "form": "word",
+    "pos": "xpos", "tag": "xpos", "xpos": "xpos", "upos": "upos", "lemma": "lemma",
+    "chunk": "chunk", "ner": "ner", "entity": "ner", "ner_tag": "ner", "label": "ner",
+}  # fmt: skip
+
+
+def header_names(row: Row) -> list[str]:
+    """The names of the columns, if a row can be nothing but a header; else none.
+
+    >>> header_names(["Word", "POS", "Tag"])
+    []
+    >>> header_names(["token", "pos", "ner"])
+    ['word', 'xpos', 'ner']
+    """
+    names = [_HEADER.get(field.lower().lstrip("# "), "") for field in row]
+    return names if names[0] == "word" and all(names) and len(set(names)) == len(names) else []
+
+
 def is_spans(tags: Sequence[str]) -> bool:
     """Whether all tags are ``O`` or a letter and a kind: ``B-NP``."""
     return all(tag == "O" or _SPAN.fullmatch(tag) for tag in tags)
@@ -221,14 +241,14 @@ def _kind(tags: Sequence[str]) -> str:
 
 
 def _is_numbered(sentences: Sequence[Sequence[Row]]) -> bool:
-    """Whether the first column counts the words of every sentence, from 0 or 1."""
+    """Whether the first column counts words from 0 or 1, beginning anew now and then."""
     begins = sentences[0][0][0]
     if begins not in ("0", "1") or all(len(rows) == 1 for rows in sentences):
         return False
+    numbers = [row[0] for rows in sentences for row in rows]
+    follow = itertools.pairwise(numbers)
     return all(
-        row[0] == str(number)
-        for rows in sentences
-        for number, row in enumerate(rows, start=int(begins))
+        two == begins or (one.isdecimal() and two == str(int(one) + 1)) for one, two in follow
     )
 
 

@@ -57,6 +57,10 @@ def decode(content: bytes, encoding: str, where: str) -> str:
     Raises:
         UserError: naming the offending byte, or an unknown encoding.
     """
+    if encoding.lower() in ("utf-8", "utf8"):
+        encoding = next(
+            (name for mark, name in _MARKS.items() if content.startswith(mark)), encoding
+        )
     return _decode(content, encoding, where).removeprefix("\ufeff")
 
 

@@ -102,6 +102,9 @@ def arrow_rows(path: Path, kind: str) -> Rows:
             batches = _arrow_batches(source)
         number = itertools.count(1)
         for batch in batches:
+            names = batch.schema.names
+            if twice := [name for name in names if names.count(name) > 1]:
+                raise UserError(f"{path}: two columns are called {twice[0]!r}")
             for row in batch.to_pylist():
                 yield next(number), row
     except (pyarrow.ArrowException, ValueError) as error:

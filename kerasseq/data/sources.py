@@ -93,9 +93,17 @@ def _matching(source: str) -> list[str]:
     """
     if not re.search(r"[*?[]", source) or Path(source).exists():
         return [source]
-    if found := sorted(glob(source, recursive=True)):
+    if found := sorted(glob(source, recursive=True), key=_natural):
         return found
     raise UserError(f"no file matches {source}")
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Names in the order of their numbers: part-2 before part-10."""
+    return [
+        (int(part or 0), "") if part.isdecimal() else (0, part)
+        for part in re.split("([0-9]+)", name)
+    ]
 
 
 _SPLIT = re.compile(rf"({'|'.join(SPLITS)})=")

@@ -70,6 +70,10 @@ def check_table(path: Path, inputs: Iterable[str] = ()) -> None:
             raise UserError(f"{path} would be replaced, and it is read: give another name")
 
 
+class Words(list[str]):
+    """Words, which CSV joins by blanks; other lists are JSON there."""
+
+
 def _write_delimited(
     out: Any, names: list[str], rows: Iterable[Mapping[str, Any]], path: Path
 ) -> int:
@@ -97,7 +101,7 @@ def _write_delimited(
 
 def _cell(value: Any) -> Any:
     """A field of CSV: words with blanks between them, other values of JSON as JSON."""
-    if isinstance(value, list) and value and all(isinstance(one, str) for one in value):
+    if isinstance(value, Words):
         return " ".join(value)
     if isinstance(value, list | dict | bool):
         return json.dumps(value, ensure_ascii=False, default=str) if value != [] else ""

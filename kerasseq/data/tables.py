@@ -91,7 +91,10 @@ def split_tables(path: Path) -> dict[str, list[Path]]:
 
 
 def corpus_of_tables(
-    path: Path, read: Callable[[Path], Iterable[E]], notes: Notes
+    path: Path,
+    read: Callable[[Path], Iterable[E]],
+    notes: Notes,
+    ended: Callable[[Notes], None] | None = None,
 ) -> Corpus[E] | None:
     """A table, or the tables of a folder, as a corpus; None, if the folder has none.
 
@@ -99,6 +102,7 @@ def corpus_of_tables(
         path: of the table or the folder.
         read: gives the examples of a table.
         notes: that it fills.
+        ended: adds what is known at the end only.
     """
     files = split_tables(path) if path.is_dir() else {WHOLE: [path]}
     splits = {
@@ -106,7 +110,9 @@ def corpus_of_tables(
         for split, tables in ordered(files).items()
     }
     used = itertools.chain.from_iterable(files.values())
-    lines = [*notes.lines(), *unused_notes(path, used)]
+    if ended:
+        ended(notes)
+    lines = [*notes.lines(), *unused_notes(path, used, "no table of a split")]
     return Corpus(str(path), splits, lines) if splits else None
 
 
@@ -168,6 +174,8 @@ def _part(row: Mapping[str, Any], column: str, where: str, hint: str) -> Any:
         return list(row.values())[int(column) - 1]
     value: Any = row
     for part in column.split("."):
+        if value is None:
+            return None
         if not isinstance(value, Mapping) or part not in value:
             raise UserError(
                 f"{where}: no column {column!r}; it has {', '.join(map(repr, row))} ({hint})"

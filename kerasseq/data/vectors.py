@@ -202,6 +202,8 @@ def _finite(where: str, given: Any) -> np.ndarray:
         UserError: if a number is none, or is not finite.
     """
     try:
+        if isinstance(given, str) and "_" in given:  # Python reads 1_0 as 10
+            raise ValueError
         with np.errstate(over="ignore"):
             vector = np.array(given.split() if isinstance(given, str) else given, np.float32)
     except ValueError:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kerasseq.data.delimited import TableFormat, parsed_rows
 from kerasseq.data.notes import Notes
-from kerasseq.data.table_writer import check_table, write_table
+from kerasseq.data.table_writer import Words, check_table, write_table
 from kerasseq.data.tables import split_tables, table_rows
 from kerasseq.errors import UserError
 
@@ -63,10 +63,18 @@ def test_a_quote_of_a_tsv_file_is_a_plain_character():
         ("a.csv", "", " is empty"),
         ("a.jsonl", "\n \n", " is empty"),
         ("a.csv", "a,b\n", " has a header but no rows"),
-        ("a.csv", "a,c\n1,2\n", ": no column 'b'; it has 'a', 'c' (choose others)"),
+        (
+            "a.csv",
+            "a,c\n1,2\n",
+            ": no column 'b'; it has 'a', 'c' (choose others; without names: --header none)",
+        ),
         ("a.csv", "a,b\n1,2\n3\n", ":3: 1 field, but the header has 2"),
         ("a.jsonl", '{"a": 1, "b": null}', ":1: no value in column 'b'"),
-        ("a.jsonl", '{"a": 1, "b": 2}\n{"a": 1}', ":2: no column 'b'; it has 'a' (choose others)"),
+        (
+            "a.jsonl",
+            '{"a": 1, "b": 2}\n{"a": 1}',
+            ":2: no column 'b'; it has 'a' (choose others)",
+        ),
         ("a.jsonl", '{"a": 1, "b": 2}\n{', ":2: not JSON: "),
         ("a.jsonl", "3\n", ":1: expected a JSON object, got 3"),
         ("a.csv", 'a,b\n"1,2\n', ":2: unexpected end of data"),
@@ -122,9 +130,9 @@ def test_lines_of_json_end_at_a_line_feed_alone(tmp_path):
 # -- writing ---------------------------------------------------------------------------------------
 
 ROWS = [
-    {"id": 1, "text": 'two\nlines, "quoted"\r\nand a\ttab', "tags": ["DET", "NOUN"]},
-    {"id": 2, "text": "", "tags": []},
-    {"id": 3, "text": "naïve 👍 𝒳", "tags": ["X"]},
+    {"id": 1, "text": 'two\nlines, "quoted"\r\nand a\ttab', "tags": Words(["DET", "NOUN"])},
+    {"id": 2, "text": "", "tags": Words()},
+    {"id": 3, "text": "naïve 👍 𝒳", "tags": Words(["X"])},
 ]
 
 
@@ -325,7 +333,7 @@ def test_a_stray_quote_in_a_large_file_takes_little_memory(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("text,label\n" + '"a stray quote,x\n' + "some words of a row,y\n" * 150_000)
     tracemalloc.start()
-    with pytest.raises(UserError, match=r"a\.csv:150002: unexpected end of data"):
+    with pytest.raises(UserError, match=r"a\.csv:2: unexpected end of data"):
         told(path, "text", "label")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

@@ -159,22 +159,23 @@ def cut_corpus(
     corpus = cut_splits(corpus, rule, "example", shared, advice=ADVICE)
     kind = classification(multi_label, [])
     counts = counted(kind, corpus.splits["train"])
-    if multi_label and not counts:
-        raise UserError(f"{corpus.source}: no text in train has a class")
-    if multi_label:
-        return corpus
-    if len(labels := list(counts)) < 2:
+    texts = len(corpus.splits["train"])
+    if multi_label and (not counts or min(counts.values()) == texts):
+        every = f"every text in train has all classes ({', '.join(sorted(counts)[:10])})"
+        cure = "; a list holds the classes that the text has, not a 0 or 1 for each class"
+        raise UserError(f"{corpus.source}: {every + cure if counts else 'no text has a class'}")
+    if not multi_label and len(labels := list(counts)) < 2:
         raise UserError(
             f"{corpus.source}: a classifier needs at least two classes, but every label in train "
             f"is {labels.pop()!r}"
         )
-    name, count = counts.most_common(1)[0]
-    if (share := count / len(corpus.splits["train"])) > MOST_SHARE:
-        note = (
-            f"{share:.1%} of train is {name!r}: accuracy says little of the rest "
-            "(--training.monitor macro_f1, --class_weight balanced)"
-        )
-        corpus = replace(corpus, notes=[*corpus.notes, note])
+    often = {name: count / texts for name, count in counts.items() if count > MOST_SHARE * texts}
+    notes = [
+        f"{share:.1%} of train is {name!r}: accuracy says little of the rest "
+        "(--training.monitor macro_f1, --class_weight balanced)"
+        for name, share in often.items()
+    ]
+    corpus = replace(corpus, notes=[*corpus.notes, *notes])
     return corpus
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from kerasseq.data.corpus import WHOLE, Corpus
 from kerasseq.data.examples import Label, LabelledText
-from kerasseq.data.fields import label_of, labels_of
+from kerasseq.data.fields import SPLIT, label_of, labels_of
+from kerasseq.data.notes import Notes
 from kerasseq.errors import UserError
 
 
@@ -21,7 +22,7 @@ class LabelReader:
     """
 
     def __init__(self, several: bool = False, separator: str = ""):
-        self.several, self._separator = several, separator
+        self.several, self.separator = several, separator
         self._kinds: set[type] = set()
         self._same: dict[Label, Label] = {}
 
@@ -33,10 +34,15 @@ class LabelReader:
         """
         label: Label
         if self.several:
-            label = labels_of(value, where, column, self._kinds, counts, self._separator)
+            label = labels_of(value, where, column, self._kinds, counts, self.separator)
         else:
             label = label_of(value, where, column, self._kinds, counts)
         return self._same.setdefault(label, label)
+
+    def note(self, notes: Notes) -> None:
+        """Says at the end that the separator was nowhere, if it was not."""
+        if self.separator not in ("", "none") and not notes.counts[SPLIT]:
+            notes.say(f"label_separator {self.separator!r} is in no label")
 
 
 def without_hidden(corpus: Corpus[LabelledText]) -> Corpus[LabelledText]:

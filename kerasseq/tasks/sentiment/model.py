@@ -10,6 +10,9 @@ from kerasseq import layers
 from kerasseq.tasks.sentiment.settings import ModelSettings, TextSettings
 from kerasseq.text.vocabulary import PAD
 
+LEAST, MOST = 8, 64
+"""Bounds of the size of an n-gram's vector, where the classes say it."""
+
 NGRAMS = "ngrams"
 """Name of the wide path's layer."""
 
@@ -60,7 +63,8 @@ def build_model(
     )(x, mask=mask)
     pooled = [poolings[pooling]()(x, mask=mask) for pooling in options.pooling.split("+")]
     if text.ngrams:
-        bag = layers.BagOfNgrams(max(1, ngrams), options.ngram_size, text.ngrams, name=NGRAMS)
+        size = options.ngram_size or min(MOST, max(LEAST, classes))
+        bag = layers.BagOfNgrams(max(1, ngrams), size, text.ngrams, name=NGRAMS)
         pooled.append(bag(ids, mask=mask))
     x = keras.layers.Concatenate(name="pooled")(pooled) if len(pooled) > 1 else pooled[0]
     x = keras.layers.Dropout(options.output_dropout, name="output_dropout")(x)

@@ -12,12 +12,9 @@ from kerasseq.layers.bag_of_ngrams import known_ngrams
 from kerasseq.tasks.sentiment.classification import Classification, Sums
 from kerasseq.tasks.sentiment.model import NGRAMS
 
-MOST = 64
-"""Classes, of more than which an n-gram's vector says too little for it."""
-
-_SCALE, _FEW = 0.3, 1000
-"""Of the first logits: texts of the length of a review have some of size 1. With
-more training texts than these it is less, for what training finds is worth more then."""
+_SCALE, _FEW = 0.3, 500
+"""Of the first logits: texts of the length of a review have some of size 1. With more training texts
+a class than these it is less, for what training finds is worth more then."""
 
 
 def log_count_ratios(
@@ -83,7 +80,7 @@ def start_wide(
     bag.embeddings.assign(vectors)
     kernel = np.array(output.kernel)
     kernel[:-size] = 0
-    kernel[-size:][:rank] = _SCALE * min(1.0, _FEW / len(rows)) * directions.T
+    kernel[-size:][:rank] = _SCALE * min(1.0, _FEW * classes / len(rows)) * directions.T
     output.kernel.assign(kernel)
     sums = Sums(np.zeros((classes, size)), np.zeros(classes), np.zeros(size), len(rows))
     for found, own in zip(rows, labels, strict=True):

@@ -13,6 +13,7 @@ from kerasseq.data.fields import text_of
 from kerasseq.data.folders import (
     files_in,
     is_archive,
+    shown_names,
     single_files,
     split_files,
     split_of,
@@ -28,7 +29,7 @@ from kerasseq.tasks.sentiment.labels import LabelReader, without_hidden
 
 ACL_IMDB_CLASSES = {"neg": "negative", "pos": "positive"}
 UNLABELLED, FASTTEXT = "unsup", "__label__"
-HINT = "text_column and label_column choose, by name or number; without names: --header none"
+HINT = "text_column and label_column choose, by name or number"
 
 
 class Columns(NamedTuple):
@@ -61,7 +62,7 @@ def read_path(
         UserError: if the path is missing, damaged, or in no known layout.
     """
     labels = labels or LabelReader()
-    folders = path.is_dir() and (any(path.glob("*/*/*.txt")) or any(path.glob("*/*.txt")))
+    folders = path.is_dir() and _has_class_folders(path)
     if is_table(path) or (path.is_dir() and not folders):
         return _of_tables(path, columns, encoding, form, labels)
     if folders or is_archive(path):
@@ -126,7 +127,8 @@ def fasttext_examples(
             continue
         labels, text = [], line.strip()
         while text.startswith(FASTTEXT):
-            word, _, text = text.partition(" ")
+            word = text.split(None, 1)[0]
+            text = text.removeprefix(word).lstrip()
             labels.append(word.removeprefix(FASTTEXT))
         if number == 1 and not labels:
             return None
@@ -138,7 +140,7 @@ def fasttext_examples(
                 * (len(labels) > 1)
             )
         label = tuple(dict.fromkeys(labels)) if several else labels[0]
-        examples.append(LabelledText(text.strip(), label))
+        examples.append(LabelledText(text, label))
     return examples or None
 
 
@@ -151,7 +153,7 @@ def _of_tables(
     def read(table: Path) -> Iterator[LabelledText]:
         return table_examples(table, columns, encoding, form, notes, labels)
 
-    corpus = corpus_of_tables(path, read, notes)
+    corpus = corpus_of_tables(path, read, notes, labels.note)
     if corpus is None:
         raise UserError(
             f"{path}: neither folders of classes with .txt files (train/CLASS/*.txt, or "
@@ -177,6 +179,23 @@ class Document(NamedTuple):
     label: str
     where: str
     content: bytes
+
+
+def _has_class_folders(path: Path) -> bool:
+    """Whether a folder has texts in folders of classes. A text beside tables is none of a class.
+
+    Raises:
+        UserError: if it has tables of splits too.
+    """
+    tables = [file for file in files_in(path) if is_table(file) and split_of(file.name)]
+    deep = any(path.glob("*/*/*.txt"))
+    classes = deep or any(not split_of(text.parent.name) for text in path.glob("*/*.txt"))
+    if classes and tables:
+        raise UserError(
+            f"{path} has folders of classes and tables ({shown_names(tables)}): leave one kind "
+            "there, or name the files: --data train=FILE,test=FILE"
+        )
+    return classes
 
 
 def _of_class_folders(path: Path, encoding: str) -> Corpus[LabelledText]:
@@ -206,14 +225,21 @@ def _of_class_folders(path: Path, encoding: str) -> Corpus[LabelledText]:
 def read_archive(path: Path, encoding: str) -> Corpus[LabelledText]:
     """Reads an archive of class folders, such as aclImdb, as a stream; nothing is unpacked."""
     notes: list[str] = []
+    unused: list[Path] = []
 
     def wanted(name: PurePosixPath) -> bool:
-        return name.suffix == ".txt" and len(name.parts) >= 3 and not name.name.startswith(".")
+        text = name.suffix.lower() == ".txt" and not name.name.startswith(".")
+        used = text and len(name.parts) >= 3 and split_of(name.parts[-3]) is not None
+        if not used:
+            unused.append(Path(name))
+        return used
 
     def documents() -> Iterator[Document]:
         for name, content in archive_files(path, wanted):
-            if split := split_of(name.parts[-3]):
-                yield Document(split, name.parts[-2], f"{path}: {name}", content)
+            split = split_of(name.parts[-3])
+            yield Document(split, name.parts[-2], f"{path}: {name}", content)
+        if unused:
+            notes.append(f"not used, no .txt of a class of a split: {shown_names(unused)}")
 
     return _class_corpus(str(path), documents(), encoding, notes)
 

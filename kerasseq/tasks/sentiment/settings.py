@@ -50,8 +50,8 @@ class ModelSettings(Settings):
     """Whether to read the text in both directions."""
     pooling: str = "max"
     """Sequence to vector: last, mean, max or attention, or several joined by +."""
-    ngram_size: int = setting(8, ge=1)
-    """Size of an n-gram's vector."""
+    ngram_size: int = setting(0, ge=0)
+    """Size of an n-gram's vector; 0: as many as there are classes, from 8 to 64."""
     word_dropout: float = setting(0.1, ge=0, lt=1)
     """Share of words that become unknown in training."""
     embedding_dropout: float = setting(0.3, ge=0, lt=1)

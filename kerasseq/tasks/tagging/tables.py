@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -197,13 +198,15 @@ class TableReader:
         self.notes.say(f"a token a row, whose sentence is told by {sentence}")
         words: list[str] = []
         tags: list[str] = []
-        before = ""
+        before, seen = "", set[str]()
         for where, row in self._rows(path, (word, column, sentence)):
             value = str(row[sentence]).strip()
             if value and value != before:
                 if words:
                     yield self._sentence(words, tags)
                 words, tags, before = [], [], value
+                self.notes.count(f"sentences whose {sentence} was there before", value in seen)
+                seen.add(value)
             elif not before:
                 raise UserError(f"{where}: {sentence} is empty in the first row")
             words += _filled([row[word]], where, word)
@@ -248,7 +251,8 @@ def _cell(value: str, where: str, column: str) -> list[str]:
     value = value.strip()
     if value == "[]":
         return []
-    if value[:2] not in ("['", '["') or not value.endswith("]"):
+    numbers = re.fullmatch(r"\[\s*[0-9]+(\s*,\s*[0-9]+)*\s*\]", value)
+    if not numbers and (value[:2] not in ("['", '["') or not value.endswith("]")):
         return value.split()
     try:
         found = ast.literal_eval(value)

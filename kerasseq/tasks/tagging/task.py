@@ -239,7 +239,9 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
         return " ".join(f"{w}/{t}" for w, t in zip(result["tokens"], result["tags"], strict=True))
 
     def table_fields(self, result: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: result[name] for name in ("tokens", "tags")}
+        from kerasseq.data.table_writer import Words
+
+        return {name: Words(result[name]) for name in ("tokens", "tags")}
 
     def served_result(
         self, text: str, outputs: Mapping[str, Any], manifest: Mapping[str, Any]

@@ -38,7 +38,7 @@ def language_named(name: str) -> str:
     return _CODES.get(name.casefold(), name)
 
 
-def _is_language(name: str) -> bool:
+def is_language(name: str) -> bool:
     """Whether a name is that of a language, or its code."""
     code = re.split("[-_]", name)[0]
     return name.casefold() in _CODES or (
@@ -67,7 +67,7 @@ def header_languages(
     shown = f"{file}: its first row, {first!r} and {second!r},"
     if direction_of((first, second)):
         return "", ""
-    if not (_is_language(first) and _is_language(second)) or first == second:
+    if not (is_language(first) and is_language(second)) or first == second:
         return None
     found = language_named(first), language_named(second)
     said = [one.language if one.language != one.name else "" for one in asked]

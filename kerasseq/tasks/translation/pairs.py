@@ -16,7 +16,8 @@ from kerasseq.tasks.translation.cleaning import CLEANED
 
 SEVERAL_SOURCES = "sentences of several sources: each source is a pair of its own"
 
-SOURCES, TARGETS = ("src", "source"), ("tgt", "trg", "target")
+SOURCES = ("src", "source", "quelle", "sentence1", "text1")
+TARGETS = ("tgt", "trg", "target", "ziel", "sentence2", "text2")
 """Names of files and columns that say the direction, and no language."""
 
 _WITH_LANGUAGE = re.compile(r"(.+):([a-zA-Z_-]+)")

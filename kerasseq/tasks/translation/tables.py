@@ -9,15 +9,25 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kerasseq.data.blank import is_blank
-from kerasseq.data.delimited import TableFormat, several_fields, shown_delimiter
+from kerasseq.data.delimited import (
+    TableFormat,
+    quoting_shown,
+    several_fields,
+    shown_delimiter,
+)
 from kerasseq.data.examples import Pair
 from kerasseq.data.fields import text_of
 from kerasseq.data.folders import suffix
 from kerasseq.data.notes import Notes
-from kerasseq.data.reading import text_lines
+from kerasseq.data.reading import ended_lines, text_lines
 from kerasseq.data.tables import SUFFIXES, table_rows
 from kerasseq.errors import UserError
-from kerasseq.tasks.translation.headers import column_of, header_languages, language_named
+from kerasseq.tasks.translation.headers import (
+    column_of,
+    header_languages,
+    is_language,
+    language_named,
+)
 from kerasseq.tasks.translation.pairs import (
     Named,
     check_differ,
@@ -102,7 +112,12 @@ def columns_of(
     """
     kind = suffix(file)
     form = form._replace(delimiter=delimiter_of(file, encoding, form, notes))
-    if kind in _TABBED and are_columns(*filter(None, (source, target))):
+    given = list(filter(None, (source, target)))
+    if (
+        kind in _TABBED
+        and are_columns(*given)
+        and (given or _is_plain(file, encoding, form, notes))
+    ):
         return _numbered(
             file, _column(source or "1"), _column(target or "2"), encoding, form, notes
         )
@@ -113,10 +128,30 @@ def columns_of(
         raise UserError(
             f"{file}: --source and --target are both needed; {_has(names, struct)} ({OPTIONS})"
         )
-    given = _column(source), _column(target)
-    found = [_found(one, names, struct, file, notes) for one in given]
+    asked = _column(source), _column(target)
+    found = [_found(one, names, struct, file, notes) for one in asked]
     _check(file, found[0], found[1])
     return Columns(found[0], found[1], form, False)
+
+
+def _is_plain(file: Path, encoding: str, form: TableFormat, notes: list[str]) -> bool:
+    """Whether a table between tabs has the two sentences first, as nothing says which they are.
+
+    Raises:
+        UserError: if it has further columns, and its first row names no languages.
+    """
+    fields = [field.strip() for field in _first_fields(file, encoding, form)]
+    if len(fields) == 3 and fields[2].startswith("CC-BY"):  # manythings.org, from Tatoeba
+        notes.append(f"{file.name}: column 3 is not used: {fields[2][:20]}...")
+        return True
+    if len(fields) <= 2:
+        return True
+    if direction_of(fields) and form.header != "none":
+        return False
+    raise UserError(
+        f"{file}: it has {len(fields)} columns ({', '.join(repr(field[:20]) for field in fields[:5])}"
+        "): which are the sentences? --source 1:en --target 2:de says columns and languages"
+    )
 
 
 def _check(file: Path, source: Named, target: Named) -> None:
@@ -162,6 +197,11 @@ def _said_by_names(
     if kind in _DELIMITED and form.header == "none":
         return "1", "2"
     if kind in _DELIMITED and len(names) == 2:  # the first one comes first, as in any table
+        if form.header != "first" and not all(map(is_language, names)):
+            raise UserError(
+                f"{file}: is its first row, {names[0]!r} and {names[1]!r}, a header or a pair? "
+                "--header first says that it is one, --header none that it is none"
+            )
         notes.append(f"{file.name}: from the column {names[0]} to the column {names[1]}")
         return names[0], names[1]
     raise UserError(
@@ -239,9 +279,13 @@ def read_table(
     """
     source, target, form, skips = columns
     numbers = source.name.isdecimal() and target.name.isdecimal()
-    if numbers and form.header == "none" and form.delimiter == "\t" and form.quoting != "double":
-        yield from _plain_pairs(file, (int(source.name), int(target.name)), encoding, skips)
-        return
+    if numbers and form.header == "none" and form.delimiter == "\t":
+        if form.quoting == "auto":
+            form = form._replace(quoting=_quoting_of(file, encoding, notes))
+        if form.quoting == "none":
+            places = int(source.name), int(target.name)
+            yield from _plain_pairs(file, places, encoding, skips, notes)
+            return
     rows = table_rows(file, [source.name, target.name], encoding, OPTIONS, form, notes)
     for number, (where, row) in enumerate(rows):
         if skips and not number:
@@ -250,6 +294,12 @@ def read_table(
             _texts(row[one.name], where, one.name, notes) for one in (source, target)
         )
         yield from pairs_of(sources, targets, split, (where, where), notes)
+
+
+def _quoting_of(file: Path, encoding: str, notes: Notes) -> str:
+    """Whether the fields of a table between tabs stand in quotes."""
+    first = next((line for line in ended_lines(file, encoding) if line.strip()), "")
+    return quoting_shown(lambda: ended_lines(file, encoding), first, "\t", file, notes, False)
 
 
 def _texts(value: Any, where: str, column: str, notes: Notes) -> list[str]:
@@ -261,11 +311,11 @@ def _texts(value: Any, where: str, column: str, notes: Notes) -> list[str]:
 
 
 def _plain_pairs(
-    path: Path, columns: tuple[int, int], encoding: str, skips: bool
+    path: Path, columns: tuple[int, int], encoding: str, skips: bool, notes: Notes
 ) -> Iterator[Pair]:
     """The pairs of a table between tabs, whose rows may have more or fewer columns (Tatoeba)."""
     number = blank = 0
-    for number, line in enumerate(text_lines(path, encoding), start=1):
+    for number, line in enumerate(text_lines(path, encoding, notes), start=1):
         if skips and number == 1:
             continue
         if not line.strip() and number > 1:  # at the end it is no row
@@ -278,6 +328,7 @@ def _plain_pairs(
                     f"{path}:{blank or number}: no sentence in column {column} of "
                     f"{1 if blank else len(row)} (they are separated by tabs)"
                 )
+        notes.count("rows with columns that are not used", len(row) > 2)
         source, target = (row[column - 1] for column in columns)
         yield Pair(source, target, source)
     if number <= skips:

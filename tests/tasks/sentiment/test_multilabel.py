@@ -86,11 +86,16 @@ def test_an_export_gives_the_same_labels(run, kind, tmp_path):
 @pytest.mark.parametrize(
     ("value", "separator", "labels"),
     [
-        (["war", "love"], "", ("war", "love")),
+        (["war", "love"], "", ("love", "war")),
         ([], "", ()),
         ("", "", ()),
-        ("war | love", "|", ("war", "love")),
-        ("['war', 'love']", "", ("war", "love")),
+        ("war | love", "|", ("love", "war")),
+        ("['war', 'love']", "", ("love", "war")),
+        ("{'war', 'love'}", "", ("love", "war")),
+        ("('war', 'love')", "", ("love", "war")),
+        ({"war", "love"}, "", ("love", "war")),
+        ("a\tb", "\\t", ("a", "b")),
+        ("['a', 'b']", "none", ("['a', 'b']",)),
         ('["war"]', "", ("war",)),
         ("war", "", ("war",)),
         ("war, love", "none", ("war, love",)),
@@ -109,6 +114,9 @@ def test_labels_are_read(value, separator, labels):
         ([0, 1, 0], "each once, not a 0 or 1 for each class"),
         ([None], "label is missing, expected the name of a class"),
         ([1.5], "label is float 1.5"),
+        ("['war' 'sci fi']", "looks like a list, but is none of Python or JSON"),
+        ("[1 2]", "looks like a list, but is none of Python or JSON"),
+        ([True, False], "not a 0 or 1 for each class"),
     ],
 )
 def test_what_may_be_read_in_two_ways_is_refused(value, message):

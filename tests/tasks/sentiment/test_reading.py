@@ -52,7 +52,7 @@ def test_folder_of_tables_keeps_its_splits(tmp_path):
         "test": [("test", "x")],
     }
     assert corpus.notes == [
-        "not used, no split by their names: LICENSE, my test notes.csv",
+        "not used, no table of a split: LICENSE, my test notes.csv",
         "not used, folders: more",
         "not used, hidden: .hidden.csv",
     ]

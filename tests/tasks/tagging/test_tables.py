@@ -125,7 +125,7 @@ def test_folders_and_shards(tmp_path):
     corpus = read_path(tmp_path, "utf-8", NER)
     assert rows_of(corpus, split="train") == EXPECTED
     assert rows_of(corpus, split="test") == EXPECTED[:1]
-    assert "not used, no split by their names: LICENSE" in corpus.notes
+    assert "not used, no table of a split: LICENSE" in corpus.notes
     (tmp_path / "x/validation").mkdir(parents=True)
     write(tmp_path / "x/validation/data-00000-of-00001.arrow")
     assert rows_of(read_path(tmp_path / "x", "utf-8", NER), split="validation") == EXPECTED

@@ -296,9 +296,29 @@ def test_a_csv_table(tmp_path):
     assert read(path).splits["all"] == own(("Yes.", "Ja."))
     write(path, "en,de\nYes.,Ja, ja.\n")
     assert "a.csv:2: 3 fields" in refused(path)
-    write(tmp_path / "a.tsv", '"Yes"\t"Ja"\n')
-    assert read(tmp_path / "a.tsv").splits["all"] == own(('"Yes"', '"Ja"'))
-    assert read(tmp_path / "a.tsv", quoting="double").splits["all"] == own(("Yes", "Ja"))
+    write(path, "Yes.,Ja.\nNo.,Nein.\n")
+    assert "'Yes.' and 'Ja.', a header or a pair?" in refused(path)
+    write(path, "Yes,Ja\nNo.,Nein.\n")
+    assert read(path, header="first").splits["all"] == own(("No.", "Nein."))
+
+
+def test_quotes_of_a_table_between_tabs(tmp_path):
+    path = write(tmp_path / "a.tsv", '"Yes"\t"Ja"\nNo\tNein\n')
+    assert read(path).splits["all"] == own(('"Yes"', '"Ja"'), ("No", "Nein"))
+    assert read(path, quoting="double").splits["all"] == own(("Yes", "Ja"), ("No", "Nein"))
+    write(path, 'Yes\t"Ja, ""ja"""\nNo\tNein\n')
+    assert read(path).splits["all"] == own(("Yes", 'Ja, "ja"'), ("No", "Nein"))
+    assert read(path).notes == ["a.tsv: its fields stand in double quotes"]
+
+
+def test_further_columns_between_tabs(tmp_path):
+    path = write(tmp_path / "a.tsv", "1276\tLet's try.\t2481\tIntentemos.\n")
+    assert "which are the sentences? --source 1:en --target 2:de" in refused(path)
+    corpus = read(path, "2:en", "4:es")
+    assert corpus.splits["all"] == own(("Let's try.", "Intentemos."))
+    assert corpus.notes == ["1 rows with columns that are not used"]
+    write(path, "id\tsource\ttarget\n1\tone\teins\n")
+    assert read(path).splits["all"] == own(("one", "eins"))
 
 
 def objects(*translations):

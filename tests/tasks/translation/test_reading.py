@@ -133,7 +133,11 @@ def test_a_table(tmp_path, name):
     path = write(tmp_path / name, text)
     corpus = read(path, "", "")
     pairs = own(("Go.", "Ve."), ('"Hi', "¡Hola!"), ("Go.", "Vete."))
-    assert corpus == Corpus(str(path), {"all": pairs}, [], ("1", "2"))
+    notes = [
+        f"{name}: column 3 is not used: CC-BY 2.0...",
+        "3 rows with columns that are not used",
+    ]
+    assert corpus == Corpus(str(path), {"all": pairs}, notes, ("1", "2"))
     swapped = read(path, "2", "1")
     assert (swapped.languages, swapped.splits["all"][1]) == (
         ("2", "1"),
