@@ -13,8 +13,8 @@ from kerasseq.tasks.sentiment.classification import Classification, Sums
 from kerasseq.tasks.sentiment.model import NGRAMS
 
 _SCALE, _FEW = 0.3, 500
-"""Of the first logits: texts of the length of a review have some of size 1. With more training texts
-a class than these it is less, for what training finds is worth more then."""
+"""Of the first logits: texts of the length of a review have some of size 1. Where a class has more
+training texts than these it is less, for what training finds is worth more then."""
 
 
 def log_count_ratios(

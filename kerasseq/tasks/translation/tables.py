@@ -149,8 +149,8 @@ def _is_plain(file: Path, encoding: str, form: TableFormat, notes: list[str]) ->
     if direction_of(fields) and form.header != "none":
         return False
     raise UserError(
-        f"{file}: it has {len(fields)} columns ({', '.join(repr(field[:20]) for field in fields[:5])}"
-        "): which are the sentences? --source 1:en --target 2:de says columns and languages"
+        f"{file}: it has {len(fields)} columns ({', '.join(repr(one[:20]) for one in fields[:5])}): "
+        "which are the sentences? --source 1:en --target 2:de says columns and languages"
     )
 
 
