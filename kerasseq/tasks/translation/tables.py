@@ -148,9 +148,10 @@ def _is_plain(file: Path, encoding: str, form: TableFormat, notes: list[str]) ->
         return True
     if direction_of(fields) and form.header != "none":
         return False
+    shown = ", ".join(repr(field[:20]) for field in fields[:5])
     raise UserError(
-        f"{file}: it has {len(fields)} columns ({', '.join(repr(one[:20]) for one in fields[:5])}): "
-        "which are the sentences? --source 1:en --target 2:de says columns and languages"
+        f"{file}: it has {len(fields)} columns ({shown}): which are the sentences? --source 1:en "
+        "--target 2:de says columns and languages"
     )
 
 
