@@ -22,7 +22,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.record import RESULTS, data_folder, record
+from benchmarks.record import data_folder, record
+from benchmarks.trained import RUNS
 
 Rows = list[tuple[str, str]]
 
@@ -124,7 +125,7 @@ def ours(train: Rows, test: Rows, folder: Path, **settings: Any) -> float:
 def measure(name: str, counts: list[int], draws: int, develop: bool, settings: dict) -> None:
     """One data set: an accuracy of either for each draw."""
     source = SOURCES[name]()
-    kept = RESULTS.parent / "small-data" / f"{name}.json"  # a stopped measurement goes on
+    kept = RUNS / f"small-data-{name}.json"  # a stopped measurement goes on
     found: dict[str, list] = {}
     if not develop and kept.exists():
         found = json.loads(kept.read_text())
@@ -144,7 +145,7 @@ def measure(name: str, counts: list[int], draws: int, develop: bool, settings: d
             found[key] = [round(mine, 4), round(tf_idf(train, test), 4), seconds]
             print(f"{name} n = {count:,}, draw {seed}: {found[key]}", flush=True)
             if not develop:
-                kept.parent.mkdir(exist_ok=True)
+                kept.parent.mkdir(parents=True, exist_ok=True)
                 kept.write_text(json.dumps(found))
         rows = [value for key, value in found.items() if key.startswith(f"{count}/")]
         mine, other = (fmean(row[i] for row in rows) for i in (0, 1))
