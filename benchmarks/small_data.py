@@ -103,13 +103,14 @@ def draw(rows: Rows, count: int, seed: int) -> tuple[Rows, Rows]:
 
 
 def tf_idf(train: Rows, test: Rows) -> float:
-    """Accuracy of TF-IDF of 1-2-grams and logistic regression, both as scikit-learn has them."""
+    """Accuracy of TF-IDF of 1-2-grams and logistic regression, at its best on such data: sublinear,
+    C = 10."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
 
     (texts, labels), (unseen, wanted) = zip(*train, strict=True), zip(*test, strict=True)
-    vectorizer = TfidfVectorizer(ngram_range=(1, 2))
-    model = LogisticRegression(max_iter=1000).fit(vectorizer.fit_transform(texts), labels)
+    vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+    model = LogisticRegression(C=10, max_iter=1000).fit(vectorizer.fit_transform(texts), labels)
     return float(model.score(vectorizer.transform(unseen), wanted))
 
 

@@ -10,7 +10,7 @@ def test_the_packages_themselves_are_named():
     assert "kerasseq" not in install_extra("serve")
 
 
-@pytest.mark.parametrize("extra", ["corpora", "tuning", "cluster", "litert", "onnx", "treebanks"])
+@pytest.mark.parametrize("extra", ["corpora", "cluster", "litert", "onnx", "treebanks"])
 def test_every_extra_has_some(extra):
     assert install_extra(extra).count("'") >= 2
 

@@ -17,7 +17,7 @@ _NO_KEY = np.iinfo(np.int32).max
 
 @keras.saving.register_keras_serializable(package="kerasseq")
 class BagOfNgrams(ExplicitMaskLayer):
-    """Sum of the vectors of the n-grams that occur, `y = sum_g E[g] / sqrt(|g|)`.
+    """Sum of the vectors of the n-grams that occur, each once: `y = sum_g E[g] / sqrt(|g|)`.
 
     The n-grams are those of 1 to `longest` ids that are frequent in the data given to `adapt`;
     others are passed over, since an n-gram of one document only helps to memorise it. Word pairs
@@ -110,7 +110,7 @@ class BagOfNgrams(ExplicitMaskLayer):
         if mask is None:
             mask = ops.ones_like(ids, dtype="bool")
         mask = check_mask("BagOfNgrams", mask, ids)
-        total, count = 0.0, 0.0
+        found = []
         hashes = ops.full_like(ids, _OFFSET, dtype="uint32")
         shifted, valid = ops.cast(ids, "uint32"), mask
         for _ in range(self.longest):
@@ -120,26 +120,23 @@ class BagOfNgrams(ExplicitMaskLayer):
             row = ops.minimum(ops.searchsorted(self.keys, flat), self.rows - 1)
             row = ops.reshape(row, ops.shape(keys))
             known = ops.logical_and(ops.equal(ops.take(self.keys, row), keys), valid)
-            more, found = self._sum(row, known)
-            total, count = total + more, count + found
+            found.append(ops.where(known, row, -1))
             shifted, valid = _next(shifted), _next(valid)
-        return self._scaled(total, count)
+        # equal ones stand beside each other then, and the first of them counts
+        rows = ops.sort(ops.concatenate(found, axis=1), axis=1)
+        before = ops.concatenate([ops.full_like(rows[:, :1], -1), rows[:, :-1]], axis=1)
+        return self.pool(ops.where(ops.equal(rows, before), -1, rows))
 
     def pool(self, rows: Any) -> Any:
         """The output for n-grams that were looked up already.
 
         Args:
-            rows: int `[batch, n-grams]`, rows of the vectors; -1 stands for none.
+            rows: int `[batch, n-grams]`, different rows of the vectors; -1 stands for none.
         """
-        return self._scaled(*self._sum(ops.maximum(rows, 0), rows >= 0))
-
-    def _sum(self, rows: Any, known: Any) -> tuple[Any, Any]:
-        """The vectors of the n-grams that are known, summed, and how many they are."""
-        vectors = ops.cast(ops.take(self.embeddings, rows, axis=0), "float32")
+        known = rows >= 0
+        vectors = ops.cast(ops.take(self.embeddings, ops.maximum(rows, 0), axis=0), "float32")
         total = ops.sum(ops.where(known[..., None], vectors, 0.0), axis=1)
-        return total, ops.sum(ops.cast(known, "float32"), axis=1, keepdims=True)
-
-    def _scaled(self, total: Any, count: Any) -> Any:
+        count = ops.sum(ops.cast(known, "float32"), axis=1, keepdims=True)
         return ops.cast(total / ops.sqrt(ops.maximum(count, 1.0)), self.compute_dtype)
 
     def compute_output_shape(self, ids_shape: Any) -> Any:
@@ -188,14 +185,14 @@ def frequent_ngrams(
 
 
 def known_ngrams(ids: np.ndarray, keys: np.ndarray, longest: int) -> np.ndarray:
-    """Where the n-grams of a sequence stand among the keys of known ones; others are left out.
+    """Where the n-grams of a sequence stand among the keys of known ones; each once, no others.
 
     Args:
         ids: of the sequence.
         keys: of :func:`frequent_ngrams`.
         longest: longest n-gram, in ids.
     """
-    found = np.concatenate(_hashes(np.asarray(ids), longest))
+    found = np.unique(np.concatenate(_hashes(np.asarray(ids), longest)))
     rows = np.searchsorted(keys, found)
     rows[rows == len(keys)] = 0
     return rows[keys[rows] == found] if len(keys) else rows[:0]

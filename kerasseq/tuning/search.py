@@ -22,7 +22,6 @@ import keras_tuner
 
 from kerasseq import compat
 from kerasseq.errors import UserError
-from kerasseq.installing import install_extra
 from kerasseq.tuning.space import Choice, Range, Space
 
 Kind = Literal["random", "bayesian", "hyperband", "grid"]
@@ -231,13 +230,10 @@ def _oracle(
             max_epochs=epochs, factor=FACTOR, hyperband_iterations=None, **options
         )
     elif kind == "bayesian":
-        try:
-            # KerasTuner's own number, three for each setting, would leave it little to model
-            oracle = oracles.BayesianOptimizationOracle(
-                max_trials=MANY, num_initial_points=len(space) + 1, **options
-            )
-        except ImportError:
-            raise UserError(f"--tuner bayesian needs: {install_extra('tuning')}") from None
+        # KerasTuner's own number, three for each setting, would leave it little to model
+        oracle = oracles.BayesianOptimizationOracle(
+            max_trials=MANY, num_initial_points=len(space) + 1, **options
+        )
     elif kind == "grid":
         oracle = oracles.GridSearchOracle(max_trials=MANY, **options)
     else:

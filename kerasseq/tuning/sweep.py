@@ -14,7 +14,6 @@ import yaml
 
 from kerasseq.config import replace
 from kerasseq.errors import UserError
-from kerasseq.installing import install_extra
 from kerasseq.storage import write_json
 from kerasseq.training.progress import say
 from kerasseq.training.run_folder import DATA, JOURNAL, RunFolder, versions
@@ -175,14 +174,9 @@ def _report(
     epochs = sorted({t.changes[EPOCHS] for t in order if EPOCHS in t.changes})
     if len(epochs) > 1:  # hyperband's
         space = {**space, EPOCHS: Choice(tuple(epochs))}
-    try:
-        shares = report.importance(order, space, settings.seed)
-    except ImportError:
-        say(f"no importance of settings: that needs {install_extra('tuning')}")
-        shares = None
-    else:
-        if shares is None:
-            say(f"no importance of settings: that needs {report.FEWEST} trials with a value")
+    shares = report.importance(order, space, settings.seed)
+    if shares is None:
+        say(f"no importance of settings: that needs {report.FEWEST} trials with a value")
     report.draw(order, space, monitor, sign, run.path)
     if shares:
         plots.importances(shares, run / "importance.png", f"what moved {monitor}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -14,22 +14,6 @@ from kerasseq.evaluation.paired import Metric
 
 MOST_AUC = 100
 """Classes up to which every validation has the AUC, which is a sort a class."""
-
-
-class Sums(NamedTuple):
-    """Vectors of texts, summed.
-
-    Attributes:
-        of_classes: over the texts of each class, ``[classes, size]``.
-        counts: texts of each class, ``[classes]``.
-        total: over all texts, ``[size]``.
-        texts: how many there are.
-    """
-
-    of_classes: np.ndarray
-    counts: np.ndarray
-    total: np.ndarray
-    texts: int
 
 
 class Classification(ABC):
@@ -71,14 +55,8 @@ class Classification(ABC):
         """The factors of a batch, ``[B]`` or ``[B, classes]``."""
 
     @abstractmethod
-    def bias(self, sums: Sums, kernel: np.ndarray, balanced: bool) -> np.ndarray:
-        """Of logits ``vector @ kernel + bias``, so that they are right on average.
-
-        Args:
-            sums: of the vectors of the training texts.
-            kernel: ``[size, classes]``.
-            balanced: whether classes are to count alike.
-        """
+    def prior(self, labels: Sequence[Any]) -> np.ndarray:
+        """Logits that give each class its share of the training texts, float32 ``[classes]``."""
 
     # -- of a model --------------------------------------------------------------------------------
 

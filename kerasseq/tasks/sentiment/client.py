@@ -31,7 +31,7 @@ def ngrams(ids):
         hashes = (hashes * 16777619) & 0xFFFFFFFF
         at = np.minimum(np.searchsorted(KEYS, hashes >> 1), len(KEYS) - 1)
         rows += at[KEYS[at] == hashes >> 1].tolist()
-    return rows
+    return sorted(set(rows))
 
 
 for line in sys.stdin:

@@ -62,11 +62,12 @@ def build_model(
         name="recurrent",
     )(x, mask=mask)
     pooled = [poolings[pooling]()(x, mask=mask) for pooling in options.pooling.split("+")]
+    x = keras.layers.Concatenate(name="pooled")(pooled) if len(pooled) > 1 else pooled[0]
+    x = keras.layers.Dropout(options.output_dropout, name="output_dropout")(x)
     if text.ngrams:
         size = options.ngram_size or min(MOST, max(LEAST, classes))
         bag = layers.BagOfNgrams(max(1, ngrams), size, text.ngrams, name=NGRAMS)
-        pooled.append(bag(ids, mask=mask))
-    x = keras.layers.Concatenate(name="pooled")(pooled) if len(pooled) > 1 else pooled[0]
-    x = keras.layers.Dropout(options.output_dropout, name="output_dropout")(x)
+        # not dropped: a number of its vectors may be all that speaks for a class
+        x = keras.layers.Concatenate(name="wide_and_deep")([x, bag(ids, mask=mask)])
     logits = keras.layers.Dense(classes, dtype="float32", name="logits")(x)
     return keras.Model(ids, logits, name=name)

@@ -16,7 +16,7 @@ from kerasseq.evaluation.classification import (
     wilson_interval,
 )
 from kerasseq.evaluation.paired import Metric
-from kerasseq.tasks.sentiment.classification import MOST_AUC, Classification, Sums
+from kerasseq.tasks.sentiment.classification import MOST_AUC, Classification
 
 MOST_CONFUSION = 1000
 """Classes up to which a report has the confusion matrix, whose size is their square."""
@@ -43,9 +43,9 @@ class Multiclass(Classification):
     def weight_of(self, targets: np.ndarray, weights: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
         return weights[0][targets]
 
-    def bias(self, sums: Sums, kernel: np.ndarray, balanced: bool) -> np.ndarray:
-        means = (sums.of_classes / sums.counts[:, None]).mean(axis=0) @ kernel
-        return (0 if balanced else np.log(sums.counts / sums.texts)) - means
+    def prior(self, labels: Any) -> np.ndarray:
+        shares = np.bincount(labels, minlength=len(self.names)) / len(labels)
+        return np.log(shares).astype(np.float32)
 
     def nll(self, targets: Any, logits: Any, smoothing: float, weight: Any) -> Any:
         from kerasseq.layers.losses import token_nll

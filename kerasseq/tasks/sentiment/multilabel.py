@@ -10,7 +10,7 @@ import numpy as np
 from kerasseq.data.examples import Label, LabelledText
 from kerasseq.evaluation.classification import area_under_roc, label_figures, wilson_interval
 from kerasseq.evaluation.paired import Metric
-from kerasseq.tasks.sentiment.classification import MOST_AUC, Classification, Sums
+from kerasseq.tasks.sentiment.classification import MOST_AUC, Classification
 
 HALF = 0.5
 FEW = 5
@@ -51,11 +51,10 @@ class Multilabel(Classification):
     def weight_of(self, targets: np.ndarray, weights: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
         return np.where(targets > 0, *weights)
 
-    def bias(self, sums: Sums, kernel: np.ndarray, balanced: bool) -> np.ndarray:
-        others = (sums.total - sums.of_classes) / np.maximum(1, sums.texts - sums.counts)[:, None]
-        middle = (sums.of_classes / np.maximum(1, sums.counts)[:, None] + others) / 2
-        odds = (sums.counts + 0.5) / (sums.texts - sums.counts + 0.5)
-        return (0 if balanced else np.log(odds)) - np.einsum("cs,sc->c", middle, kernel)
+    def prior(self, labels: Any) -> np.ndarray:
+        counts = np.bincount(np.concatenate(labels), minlength=len(self.names))
+        odds = (counts + 0.5) / (len(labels) - counts + 0.5)
+        return np.log(odds).astype(np.float32)
 
     def nll(self, targets: Any, logits: Any, smoothing: float, weight: Any) -> Any:
         from keras import ops

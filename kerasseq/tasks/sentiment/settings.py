@@ -19,18 +19,18 @@ class TextSettings(Settings):
 
     vocabulary_size: int = setting(30_000, ge=5)
     """Most ids in the vocabulary, the 4 special ones included; built from the train split only."""
-    min_count: int = setting(2, ge=1)
+    min_count: int = setting(1, ge=1)
     """A token must occur this often in the train split to enter the vocabulary."""
     max_length: int = setting(800, ge=1)
     """Longest text kept, in tokens."""
     keep: Keep = "tail"
     """What is kept of a longer text: its first tokens, its last, or half of them from either."""
-    ngrams: int = setting(3, ge=0, le=8)
+    ngrams: int = setting(2, ge=0, le=8)
     """Longest n-gram of the wide path, a bag of frequent n-grams beside the recurrent network;
     0 turns it off."""
     ngram_rows: int = setting(600_000, ge=1)
     """Most n-grams known to the wide path; no more than there are get memory."""
-    ngram_documents: int = setting(2, ge=1)
+    ngram_documents: int = setting(1, ge=1)
     """An n-gram must occur in this many training texts."""
 
 

@@ -179,8 +179,8 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
     def adapt(
         self, model: keras.Model, settings: SentimentSettings, data: LabelledData
     ) -> list[str]:
+        from kerasseq.tasks.sentiment.linear_start import start_wide
         from kerasseq.tasks.sentiment.model import MOST, NGRAMS
-        from kerasseq.tasks.sentiment.naive_bayes import start_wide
 
         tokens, kind = data.assets.vocabulary.tokens, data.assets.kind
         lines = start_embedding(model.get_layer("embedding"), tokens, data.vectors, settings)

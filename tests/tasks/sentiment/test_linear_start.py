@@ -1,17 +1,17 @@
-"""The wide path begins as naive Bayes over n-grams: the numbers are scikit-learn's."""
+"""The wide path begins as a logistic regression over n-grams: the numbers are scikit-learn's."""
 
 import numpy as np
 import pytest
-from sklearn.feature_extraction.text import CountVectorizer
-from sklearn.naive_bayes import MultinomialNB
+from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
+from sklearn.linear_model import LogisticRegression
 
 from kerasseq.data.batches import pad
 from kerasseq.layers import BagOfNgrams
 from kerasseq.layers.bag_of_ngrams import frequent_ngrams, known_ngrams
+from kerasseq.tasks.sentiment.linear_start import linear_weights, start_wide
 from kerasseq.tasks.sentiment.model import NGRAMS, build_model
 from kerasseq.tasks.sentiment.multiclass import Multiclass
 from kerasseq.tasks.sentiment.multilabel import Multilabel
-from kerasseq.tasks.sentiment.naive_bayes import log_count_ratios, start_wide
 from kerasseq.tasks.sentiment.settings import ModelSettings, TextSettings
 
 CLASSES = 3
@@ -27,26 +27,39 @@ def texts():
     ], labels
 
 
-def counted(sequences, longest):
-    """Whether each text has each n-gram that two texts have, and the n-grams."""
+def features(sequences, longest):
+    """Features of each text as scikit-learn makes them, and the n-grams: binary, weighted by the
+    square of their inverse document frequency, over the root of their number."""
     counts = CountVectorizer(ngram_range=(1, longest), min_df=2, binary=True, token_pattern=r"\d+")
-    table = counts.fit_transform([" ".join(map(str, ids)) for ids in sequences])
+    table = counts.fit_transform([" ".join(map(str, ids)) for ids in sequences]).toarray()
     names = [[int(i) for i in name.split()] for name in counts.get_feature_names_out()]
-    return table.toarray(), names
+    rarity = TfidfTransformer(norm=None).fit(table).idf_ ** 2
+    return table * rarity / np.sqrt(table.sum(axis=1, keepdims=True)), names, rarity
 
 
-def test_log_ratios_are_those_of_naive_bayes(texts):
+@pytest.mark.parametrize("balanced", [False, True])
+def test_the_weights_are_those_of_logistic_regression(texts, balanced):
     sequences, labels = texts
     keys = frequent_ngrams(sequences, 2, 500, 2)
     rows = [known_ngrams(ids, keys, 2) for ids in sequences]
-    ratios = log_count_ratios(rows, labels, len(keys), CLASSES)
-    table, names = counted(sequences, 2)
-    assert ratios.shape == (len(keys), CLASSES) == (len(names), CLASSES)
+    table, names, rarity = features(sequences, 2)
+    order = [row_of(keys, name) for name in names]
+    weight = "balanced" if balanced else None
+    three, at = linear_weights(rows, labels, len(keys), CLASSES, balanced)
+    assert three.shape == (len(keys), CLASSES) == (len(names), CLASSES)
+    two, _ = linear_weights(rows, (labels == 1).astype(int), len(keys), 2, balanced)
+    several, _ = linear_weights(
+        rows, [np.array([label]) for label in labels], len(keys), CLASSES, balanced
+    )
+    np.testing.assert_allclose(several, three)
     for label in range(CLASSES):
-        bayes = MultinomialNB().fit(table, labels == label)
-        wanted = np.diff(bayes.feature_log_prob_, axis=0)[0]
-        for name, ratio in zip(names, wanted, strict=True):
-            assert ratios[row_of(keys, name), label] == pytest.approx(ratio, abs=1e-5)
+        model = LogisticRegression(C=10, class_weight=weight, solver="liblinear", tol=1e-8)
+        wanted = model.fit(table, labels == label).coef_[0] * rarity
+        assert at[label] == pytest.approx(model.intercept_[0], abs=0.05)
+        np.testing.assert_allclose(three[order, label], wanted, atol=0.05 * np.abs(wanted).max())
+        if label == 1:
+            np.testing.assert_allclose(two[order, 1] - two[order, 0], three[order, 1], atol=0.1)
+            np.testing.assert_allclose(two[:, 0], -two[:, 1])
 
 
 def row_of(keys, name):
@@ -67,7 +80,7 @@ def test_an_ngram_with_an_unknown_id_is_not_known():
 
 
 def started(sequences, labels, kind, size=8, documents=2):
-    """A model that begins as naive Bayes."""
+    """A model that begins as the regression."""
     keys = frequent_ngrams(sequences, 2, 500, documents)
     options = ModelSettings(embedding=4, units=4, ngram_size=size)
     text = TextSettings(ngrams=2)
@@ -78,19 +91,13 @@ def started(sequences, labels, kind, size=8, documents=2):
 
 
 @pytest.mark.parametrize("size", [2, 8])
-def test_the_model_begins_as_naive_bayes(texts, size):
+def test_the_model_begins_as_the_regression(texts, size):
     sequences, labels = texts
     model = started(sequences, labels, Multiclass(list("abc")), size)
     logits = np.asarray(model(pad(sequences)[0]))
-    table, _ = counted(sequences, 2)
     right = (logits.argmax(axis=1) == labels).mean()
-    bayes = MultinomialNB().fit(table, labels)
-    assert right >= bayes.score(table, labels) - 0.1
-    shares = np.log(np.bincount(labels) / len(labels))
-    spread = logits - shares
-    assert spread.std(axis=0).min() > 0.05
-    means = np.stack([spread[labels == label].mean(axis=0) for label in range(CLASSES)])
-    np.testing.assert_allclose(means.mean(axis=0), 0, atol=2e-3)
+    assert right >= (0.99 if size > CLASSES else 0.8)
+    assert logits.std(axis=0).min() > 0.05
 
 
 def test_it_begins_so_for_several_labels_too(texts):
@@ -101,9 +108,15 @@ def test_it_begins_so_for_several_labels_too(texts):
     for label in range(CLASSES):
         there = labels == label
         assert logits[there, label].mean() > logits[~there, label].mean() + 0.1
-    odds = np.log((there.sum() + 0.5) / ((~there).sum() + 0.5))
-    middle = (logits[there, label].mean() + logits[~there, label].mean()) / 2
-    assert middle == pytest.approx(odds, abs=2e-3)
+
+
+@pytest.mark.parametrize("kind", [Multiclass, Multilabel])
+def test_the_prior_gives_the_shares(kind):
+    labels = np.array([0, 1, 1, 2, 2, 2])
+    kind = kind(list("abc"))
+    given = labels if isinstance(kind, Multiclass) else [np.array([label]) for label in labels]
+    shares = np.asarray(kind.shares(kind.prior(given)))
+    assert shares == pytest.approx([1 / 6, 2 / 6, 3 / 6], abs=0.05)
 
 
 def test_without_a_known_ngram_it_has_the_shares_of_the_classes():
