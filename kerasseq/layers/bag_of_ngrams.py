@@ -1,6 +1,6 @@
 """Frequent n-grams of a sequence as one vector."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
@@ -13,6 +13,11 @@ from kerasseq.layers._explicit_mask import ExplicitMaskLayer
 # FNV-1a: the same 32-bit arithmetic in NumPy and in the graph.
 _OFFSET, _PRIME = 2166136261, 16777619
 _NO_KEY = np.iinfo(np.int32).max
+
+_BLOCK = 1_000_000
+"""N-grams that are counted at a time."""
+_KEPT = 4
+"""Counts that are kept, as a multiple of the n-grams that are wanted; beyond it the rarest go."""
 
 
 @keras.saving.register_keras_serializable(package="kerasseq")
@@ -166,6 +171,10 @@ def frequent_ngrams(
 ) -> np.ndarray:
     """The keys (hashes) of the n-grams that are in the most sequences.
 
+    Memory is bounded: of very many n-grams the rarest are forgotten now and then, so that one that
+    becomes frequent late may count a little less
+    ([Manku & Motwani, 2002](https://www.vldb.org/conf/2002/S10P03.pdf)).
+
     Args:
         sequences: id vectors.
         longest: longest n-gram, in ids.
@@ -176,12 +185,39 @@ def frequent_ngrams(
     Returns:
         int32 ``[known]``, ascending.
     """
-    found = [_distinct(np.asarray(ids), longest, unknown) for ids in sequences]
-    if not found:
+    keys, documents = np.zeros(0, np.int32), np.zeros(0, np.int32)
+    distinct = (_distinct(np.asarray(ids), longest, unknown) for ids in sequences)
+    empty = True
+    for block in _blocks(distinct):
+        empty = False
+        found, counts = np.unique(block, return_counts=True)
+        merged = np.concatenate([keys, found])
+        order = np.argsort(merged, kind="stable")  # quick: two runs that are sorted
+        merged, counts = merged[order], np.concatenate([documents, counts.astype(np.int32)])[order]
+        starts = np.flatnonzero(np.diff(merged, prepend=-1))
+        keys, documents = merged[starts], np.add.reduceat(counts, starts) if len(starts) else counts
+        if len(keys) > _KEPT * most:
+            rare = np.argpartition(documents, len(keys) - _KEPT * most // 2)
+            kept = np.sort(rare[len(keys) - _KEPT * most // 2 :])
+            keys, documents = keys[kept], documents[kept]
+    if empty:
         raise ValueError("BagOfNgrams: `sequences` must hold a sequence. Received: none")
-    keys, documents = np.unique(np.concatenate(found), return_counts=True)
     order = np.argsort(-documents, kind="stable")[:most]
     return np.sort(keys[order[documents[order] >= min_documents]])
+
+
+def _blocks(distinct: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """The keys of many sequences at a time."""
+    block: list[np.ndarray] = []
+    size = 0
+    for keys in distinct:
+        block.append(keys)
+        size += len(keys)
+        if size > _BLOCK:
+            yield np.concatenate(block)
+            block, size = [], 0
+    if block:
+        yield np.concatenate(block)
 
 
 def known_ngrams(ids: np.ndarray, keys: np.ndarray, longest: int) -> np.ndarray:

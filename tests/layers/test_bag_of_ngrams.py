@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kerasseq.layers import BagOfNgrams
+from kerasseq.layers import BagOfNgrams, bag_of_ngrams
 from kerasseq.layers.bag_of_ngrams import _hashes
 from tests.examples import examples
 from tests.layers.contract import run_layer_contract
@@ -81,3 +81,15 @@ def test_the_most_widespread_are_kept():
     assert np.any(outputs[0])
     assert np.any(outputs[1])
     assert not np.any(outputs[2])
+
+
+def test_counting_in_blocks_is_counting_at_once(monkeypatch):
+    random = np.random.default_rng(5)
+    rows = [random.integers(2, 40, random.integers(1, 9)) for _ in range(200)]
+    whole = bag_of_ngrams.frequent_ngrams(rows, 2, 300, 2)
+    monkeypatch.setattr(bag_of_ngrams, "_BLOCK", 50)
+    np.testing.assert_array_equal(bag_of_ngrams.frequent_ngrams(rows, 2, 300, 2), whole)
+    few = bag_of_ngrams.frequent_ngrams(rows, 2, 40, 2)  # the rarest are forgotten now and then
+    assert len(np.intersect1d(few, whole)) == len(few) == 40
+    alone = bag_of_ngrams.frequent_ngrams(rows, 1, 40, 1)
+    assert len(np.intersect1d(few, alone)) > 30  # one word is in more texts than two

@@ -16,6 +16,9 @@ from kerasseq.tasks.sentiment.model import NGRAMS
 _FEW = 500
 """Texts a class; of more the start is weaker, for what training finds is worth more then."""
 
+_MOST = 25_000
+"""Texts that the regression learns from; of twice as many or more it takes every other one."""
+
 _C = 10.0
 """Inverse strength of the regression's regularisation; from 3 to 100 it makes no difference."""
 
@@ -94,8 +97,10 @@ def start_wide(
     """
     bag, output = model.get_layer(NGRAMS), model.get_layer("logits")
     classes, size = len(kind.names), bag.size
-    rows = [known_ngrams(ids, keys, bag.longest) for ids in sequences]
-    weights, intercepts = linear_weights(rows, labels, len(keys), classes, balanced)
+    strength = min(1.0, _FEW * classes / len(sequences)) if len(keys) else 0.0
+    step = max(1, len(sequences) // _MOST)  # a start needs no more texts
+    rows = [known_ngrams(ids, keys, bag.longest) for ids in sequences[::step]]
+    weights, intercepts = linear_weights(rows, labels[::step], len(keys), classes, balanced)
     _, spread, directions = np.linalg.svd(weights.T @ weights)
     rank = min(size, int(np.sum(spread > 1e-6 * spread[0])))
     directions = directions[:rank].T  # [classes, rank]
@@ -104,7 +109,6 @@ def start_wide(
     bag.embeddings.assign(vectors)
     kernel = np.array(output.kernel)
     kernel[:-size] = 0
-    strength = min(1.0, _FEW * classes / len(rows)) if len(keys) else 0.0
     kernel[-size:][:rank] = strength * directions.T
     output.kernel.assign(kernel)
     prior = np.zeros(classes) if balanced else kind.prior(labels)
