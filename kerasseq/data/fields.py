@@ -99,7 +99,7 @@ def labels_of(
     """A value that must be the classes of a text, of which there may be none.
 
     >>> labels_of("war|drama", "rows.csv:1", "genres", set(), Counter(), "|")
-    ('war', 'drama')
+    ('drama', 'war')
 
     Args:
         value, where, column, kinds, counts: as of :func:`label_of`. It is a list, also one that
