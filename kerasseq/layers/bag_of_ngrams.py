@@ -185,7 +185,8 @@ def frequent_ngrams(
     Returns:
         int32 ``[known]``, ascending.
     """
-    keys, documents = np.zeros(0, np.int32), np.zeros(0, np.int32)
+    keys: np.ndarray = np.zeros(0, np.int32)
+    documents: np.ndarray = np.zeros(0, np.int32)
     distinct = (_distinct(np.asarray(ids), longest, unknown) for ids in sequences)
     empty = True
     for block in _blocks(distinct):
