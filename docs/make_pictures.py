@@ -1,15 +1,13 @@
-"""Makes the pictures of README and docs.
+"""Records the README's picture: real commands on made-up tickets, as a terminal shows them.
 
-    python docs/make_pictures.py [terminal] [few-texts]
+    python docs/make_pictures.py
 
-``terminal`` runs real commands on made-up tickets and records them as a terminal shows them; it
-takes a minute and needs no data. ``few-texts`` draws what benchmarks/results/ holds.
+It takes a minute, needs no data, and writes docs/pictures/terminal.svg.
 """
 
 from __future__ import annotations
 
 import csv
-import json
 import os
 import random
 import shlex
@@ -17,17 +15,11 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from statistics import fmean
 
-from matplotlib.figure import Figure
 from rich.console import Console
 from rich.text import Text
 
-from kerasseq import plots
-
 ROOT = Path(__file__).parent.parent
-RESULTS = ROOT / "benchmarks/results"
-SMALL = {"imdb": "IMDB", "sst2": "SST-2", "brown": "Brown, 15 categories"}
 PICTURES = Path(__file__).parent / "pictures"
 WIDTH = 108
 
@@ -91,39 +83,7 @@ def shown(lines: list[str], wanted: tuple[str, ...] | None) -> list[str]:
     return kept
 
 
-LINES = (("kerasseq, defaults", "tab:blue"), ("TF-IDF + logistic regression", "tab:orange"))
-
-
-def few_texts() -> None:
-    """Draws accuracy over the number of labelled texts, from the records."""
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    axes = figure.subplots(1, len(SMALL))
-    for axis, (name, title) in zip(axes, SMALL.items(), strict=True):
-        result = json.loads((RESULTS / f"small-data-{name}.json").read_text(encoding="utf-8"))
-        found = result["reference"]["each draw"]
-        counts = [int(count) for count in found]
-        for place, (label, colour) in enumerate(LINES):
-            means = [fmean(pair[place] for pair in pairs) for pairs in found.values()]
-            axis.plot(counts, means, "o-", color=colour, label=label)
-            for count, pairs in zip(counts, found.values(), strict=True):
-                axis.plot(
-                    [count] * len(pairs), [p[place] for p in pairs], ".", color=colour, alpha=0.4
-                )
-        if len(counts) > 1:
-            axis.set_xscale("log")
-            axis.set_xticks(counts, [f"{count:,}" for count in counts])
-            axis.minorticks_off()
-        else:
-            axis.set_xticks(counts, [f"{count:,}" for count in counts])
-        axis.set_title(title)
-        axis.set_xlabel("labelled texts")
-        axis.grid(alpha=0.3)
-    axes[0].set_ylabel("accuracy")
-    axes[0].legend(fontsize=8)
-    plots.save(figure, PICTURES / "few-texts.png")
-
-
-def terminal() -> None:
+def main() -> None:
     """Runs the commands and draws what they printed."""
     console = Console(record=True, width=WIDTH, file=open(os.devnull, "w"))  # noqa: SIM115
     with tempfile.TemporaryDirectory() as name:
@@ -136,12 +96,10 @@ def terminal() -> None:
             for line in shown(output_of(command, folder), SHOWN[shlex.split(command)[2]]):
                 console.print(Text(line, style="dim" if line == "..." else ""))
     console.print()  # a font may be larger than the picture's last line
+    PICTURES.mkdir(exist_ok=True)
     picture = console.export_svg(title="kerasseq")
     (PICTURES / "terminal.svg").write_text(picture, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    PICTURES.mkdir(exist_ok=True)
-    made = {"terminal": terminal, "few-texts": few_texts}
-    for name in sys.argv[1:] or made:
-        made[name]()
+    main()

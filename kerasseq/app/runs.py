@@ -230,7 +230,7 @@ def fit(
         return {}
     model = trainer.model
     model.save(run / MODEL)
-    if settled := task.settle(settings, task.use(model, settings, data.assets), data):
+    if settled := task.settle(model, settings, data):
         settled.save(run)
     curves = plots.learning_curves(run.history(), result.best_step, task.title)
     plots.save(curves, run / "curves.png")

@@ -255,14 +255,8 @@ class Task(ABC, Generic[S, D, A]):
         """Sets what layers take from the training data before training; says what it did."""
         return []
 
-    def settle(self, settings: S, use: Any, data: D) -> A | None:
-        """What is decided by the validation split after training, as assets; None, if nothing is.
-
-        Args:
-            settings: of the run.
-            use: of the trained model.
-            data: of the run.
-        """
+    def settle(self, model: "keras.Model", settings: S, data: D) -> A | None:
+        """What the validation split decides after training, as assets; None, if nothing is."""
         return None
 
     @abstractmethod

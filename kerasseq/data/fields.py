@@ -68,7 +68,7 @@ def label_of(
     """
     value = value.item() if getattr(value, "shape", None) == () else value
     if counts is not None:
-        several = listed(value, where, column)
+        several = _listed(value, where, column)
         if several is not None and len(several) != 1:
             raise UserError(
                 f"{where}: {column} is a list of {len(several)} labels, and a text has one class "
@@ -111,7 +111,7 @@ def labels_of(
             may be one class or several.
     """
     whole = separator == "none" and isinstance(value, str)
-    several = None if whole else listed(value, where, column)
+    several = None if whole else _listed(value, where, column)
     if several is not None and isinstance(value, str):
         counts[LISTS] += 1
     if several is None and isinstance(value, str) and separator and not whole:
@@ -142,7 +142,7 @@ def labels_of(
     return distinct
 
 
-def listed(value: Any, where: str, column: str) -> list[Any] | None:
+def _listed(value: Any, where: str, column: str) -> list[Any] | None:
     """The items of a list or a set, also of one that is written as text, as pandas writes it; None
     of what is neither.
 

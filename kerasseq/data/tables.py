@@ -91,10 +91,7 @@ def split_tables(path: Path) -> dict[str, list[Path]]:
 
 
 def corpus_of_tables(
-    path: Path,
-    read: Callable[[Path], Iterable[E]],
-    notes: Notes,
-    ended: Callable[[Notes], None] | None = None,
+    path: Path, read: Callable[[Path], Iterable[E]], notes: Notes
 ) -> Corpus[E] | None:
     """A table, or the tables of a folder, as a corpus; None, if the folder has none.
 
@@ -102,7 +99,6 @@ def corpus_of_tables(
         path: of the table or the folder.
         read: gives the examples of a table.
         notes: that it fills.
-        ended: adds what is known at the end only.
     """
     files = split_tables(path) if path.is_dir() else {WHOLE: [path]}
     splits = {
@@ -110,8 +106,6 @@ def corpus_of_tables(
         for split, tables in ordered(files).items()
     }
     used = itertools.chain.from_iterable(files.values())
-    if ended:
-        ended(notes)
     lines = [*notes.lines(), *unused_notes(path, used, "no table of a split")]
     return Corpus(str(path), splits, lines) if splits else None
 

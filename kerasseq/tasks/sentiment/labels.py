@@ -9,7 +9,6 @@ from typing import Any
 from kerasseq.data.corpus import WHOLE, Corpus
 from kerasseq.data.examples import Label, LabelledText
 from kerasseq.data.fields import SPLIT, label_of, labels_of
-from kerasseq.data.notes import Notes
 from kerasseq.errors import UserError
 
 
@@ -22,7 +21,7 @@ class LabelReader:
     """
 
     def __init__(self, several: bool = False, separator: str = ""):
-        self.several, self.separator = several, separator
+        self.several, self._separator = several, separator
         self._kinds: set[type] = set()
         self._same: dict[Label, Label] = {}
 
@@ -34,15 +33,15 @@ class LabelReader:
         """
         label: Label
         if self.several:
-            label = labels_of(value, where, column, self._kinds, counts, self.separator)
+            label = labels_of(value, where, column, self._kinds, counts, self._separator)
         else:
             label = label_of(value, where, column, self._kinds, counts)
         return self._same.setdefault(label, label)
 
-    def note(self, notes: Notes) -> None:
+    def notes(self, counts: Counter[str]) -> list[str]:
         """Says at the end that the separator was nowhere, if it was not."""
-        if self.separator not in ("", "none") and not notes.counts[SPLIT]:
-            notes.say(f"label_separator {self.separator!r} is in no label")
+        unused = self._separator not in ("", "none") and not counts[SPLIT]
+        return [f"label_separator {self._separator!r} is in no label"] if unused else []
 
 
 def without_hidden(corpus: Corpus[LabelledText]) -> Corpus[LabelledText]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -153,13 +154,14 @@ def _of_tables(
     def read(table: Path) -> Iterator[LabelledText]:
         return table_examples(table, columns, encoding, form, notes, labels)
 
-    corpus = corpus_of_tables(path, read, notes, labels.note)
+    corpus = corpus_of_tables(path, read, notes)
     if corpus is None:
         raise UserError(
             f"{path}: neither folders of classes with .txt files (train/CLASS/*.txt, or "
             f"CLASS/*.txt), nor a table with train, dev or test in its name ({', '.join(SUFFIXES)})"
         )
-    return without_hidden(corpus)
+    notes_of_all = [*corpus.notes, *labels.notes(notes.counts)]
+    return without_hidden(replace(corpus, notes=notes_of_all))
 
 
 # -- folders of classes ----------------------------------------------------------------------------

@@ -25,9 +25,10 @@ def report_lines(report: dict[str, Any]) -> list[str]:
         f"{'class':<{width}}  {titles}  support",
     ]
     classes = report["classes"]
-    often = sorted(classes, key=lambda name: -classes[name]["support"])[:SHOWN]
-    for name in (name for name in classes if name in set(often)):
-        c = classes[name]
+    often = set(sorted(classes, key=lambda name: -classes[name]["support"])[:SHOWN])
+    for name, c in classes.items():
+        if name not in often:
+            continue
         values = "  ".join(f"{c[column]:9.4f}" for column in columns)
         lines.append(f"{name:<{width}}  {values}  {c['support']:7,}")
     if len(classes) > SHOWN:

@@ -141,8 +141,8 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
             )
 
         corpus = corpus_of(data, columns, example)
-        labels.note(notes)
-        return Corpus(corpus.source, corpus.splits, notes.lines())
+        said = [*notes.lines(), *labels.notes(notes.counts)]
+        return Corpus(corpus.source, corpus.splits, said)
 
     def prepare(
         self,
@@ -195,7 +195,7 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
         return [*lines, known]
 
     def settle(
-        self, settings: SentimentSettings, use: Classifier, data: LabelledData
+        self, model: keras.Model, settings: SentimentSettings, data: LabelledData
     ) -> Assets | None:
         """The thresholds, of which the validation split decides."""
         if not settings.multi_label:
@@ -206,7 +206,7 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
         assert isinstance(kind, Multilabel)
         found = [settings.threshold] * len(kind.names)
         if not settings.threshold:
-            shares = use.probabilities(validation.sequences)
+            shares = self.use(model, settings, data.assets).probabilities(validation.sequences)
             found = kind.find_thresholds(shares, validation.labels)
         return data.assets._replace(kind=Multilabel(kind.names, found))
 
