@@ -12,6 +12,7 @@ import tensorflow as tf
 from kerasseq.app.registry import find_task
 from kerasseq.config import replace
 from kerasseq.storage import write_json
+from kerasseq.tasks.sentiment.multiclass import Multiclass
 from kerasseq.text.codec import Codec
 from kerasseq.text.splitter import WordSplitter
 from kerasseq.text.subwords import SubwordCodec
@@ -46,7 +47,7 @@ def assets_of(task):
     """What a model of a handful of words needs."""
     vocabulary = Vocabulary.from_counts(dict.fromkeys(WORDS, 1), 30)
     if task.name == "sentiment":
-        return task.assets_class(vocabulary, ["negative", "positive"])
+        return task.assets_class(vocabulary, Multiclass(["negative", "positive"]))
     if task.name == "pos_tagging":
         features = WordFeatures.from_sentences([WORDS], task.settings_class().words)
         return task.assets_class(features, WordSplitter(), ["NOUN", "VERB", "X"], None)
@@ -71,6 +72,8 @@ def folder(tmp_path_factory):
         path = root / task.name / "1"
         tf.saved_model.save(serving.module, str(path), signatures=functions)
         manifest = {"task": task.name, "label": task.label, "page": serving.page}
+        if task.name == "sentiment":
+            manifest["data"] = {"classes": assets.kind.names}
         write_json(path / "manifest.json", manifest)
     other = shutil.copytree(root / "sentiment/1", root / "tickets/1")
     write_json(other / "manifest.json", {"task": "tickets", "label": "Tickets"})
