@@ -130,9 +130,8 @@ def measure(name: str, counts: list[int], draws: int, develop: bool, settings: d
     found: dict[str, list] = {}
     if not develop and kept.exists():
         found = json.loads(kept.read_text())
-    for count, times in source.draws.items():
-        if counts and count not in counts:
-            continue
+    sizes = {count: source.draws.get(count, 1) for count in counts} or source.draws
+    for count, times in sizes.items():
         for seed in range(1, (draws or times) + 1):
             key = f"{count}/{seed}"
             if key in found:
@@ -182,7 +181,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sources", nargs="+", choices=list(SOURCES))
     parser.add_argument("--develop", action="store_true", help="score what draws leave of train")
-    parser.add_argument("--texts", type=int, nargs="+", default=[], help="only these sizes")
+    parser.add_argument("--texts", type=int, nargs="+", default=[], help="how many, with --develop")
     parser.add_argument("--draws", type=int, default=0, help="of each size")
     parser.add_argument("--settings", type=json.loads, default={}, help="with --develop, as JSON")
     options = parser.parse_args()
