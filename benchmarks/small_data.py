@@ -57,7 +57,7 @@ def imdb() -> Source:
 def sst2() -> Source:
     """Sentences of film reviews, from the Stanford Sentiment Treebank."""
     train, dev = (_sst2(name) for name in ("train", "dev"))
-    return Source(train, dev, f"dev (official, {len(dev):,} sentences)", {1000: 5, len(train): 1})
+    return Source(train, dev, f"dev (official, {len(dev):,} sentences)", {1000: 5, len(train): 5})
 
 
 def _sst2(name: str) -> Rows:
@@ -89,7 +89,8 @@ def brown() -> Source:
 
 
 def draw(rows: Rows, count: int, seed: int) -> tuple[Rows, Rows]:
-    """Texts with the balance of all, and those that are left."""
+    """Texts with the balance of all, and those that are left; of all texts, another order of them,
+    and so another validation split."""
     random = np.random.default_rng(seed)
     places: dict[str, list[int]] = defaultdict(list)
     for i, (_, label) in enumerate(rows):

@@ -43,7 +43,11 @@ PRIVATE_NAMES = {
     ),
     "implicit_mask": PrivateName(
         "keras", "tensor._keras_mask", "3.15.1",
-        "the mask that `Embedding(mask_zero=True)` attaches; only `call` gets it as an argument",
+        "the mask that `Embedding(mask_zero=True)` attaches; Keras gives it to some calls only",
+    ),
+    "attach_mask": PrivateName(
+        "keras", "tensor._keras_mask", "3.15.1",
+        "an output has the mask of another argument than the first",
     ),
     "adam_moments": PrivateName(
         "keras", "Adam._momentums, _velocities, _get_variable_index", "3.15.1",
@@ -92,6 +96,11 @@ def all_layers(layer: Any, include_self: bool = True) -> Iterable[Any]:
 def implicit_mask(tensor: Any) -> Any:
     """The mask that Keras attached to a tensor, or None."""
     return getattr(tensor, "_keras_mask", None)
+
+
+def attach_mask(tensor: Any, mask: Any) -> None:
+    """Attaches a mask to a tensor, as Keras does."""
+    tensor._keras_mask = mask
 
 
 def adam_moments(optimizer: Any, variable: Any) -> tuple[Any, Any]:

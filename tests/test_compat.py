@@ -50,6 +50,13 @@ def implicit_mask():
     assert compat.implicit_mask(ops.ones(2)) is None
 
 
+def attach_mask():
+    tensor = ops.ones((1, 2, 3))
+    compat.attach_mask(tensor, ops.convert_to_tensor([[True, False]]))
+    masked = keras.layers.LSTM(1, return_sequences=True)(tensor)
+    assert np.array(compat.implicit_mask(masked)).tolist() == [[True, False]]
+
+
 def adam_moments():
     optimizer = keras.optimizers.Adam(beta_1=0.5, beta_2=0.75)
     weights = [keras.Variable(np.ones(2)), keras.Variable(np.ones(3))]

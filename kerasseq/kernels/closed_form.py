@@ -89,7 +89,7 @@ def flip(x: Any, lengths: Any) -> Any:
 def _last(sequence: Any, lengths: Any, initial: Any) -> Any:
     """The state at each row's last valid step; the initial one where there is no valid step."""
     if lengths is None:
-        return sequence[-1]
+        return tf.cond(tf.shape(sequence)[0] > 0, lambda: sequence[-1], lambda: initial)
     rows = tf.range(tf.shape(lengths)[0])
     last = tf.gather_nd(sequence, tf.stack([tf.maximum(lengths - 1, 0), rows], 1))
     return tf.where((lengths > 0)[:, None], last, initial)

@@ -90,19 +90,19 @@ def _normalisers(
     low = tf.cast(kernel, states.dtype)
     states = tf.pad(states, [[0, padding], [0, 0]])
     weights = tf.pad(weights, [[0, padding]])
-    outputs = tf.TensorArray(tf.float32, chunks, element_shape=(None, kernel.shape[1]))
+    outputs = tf.TensorArray(kernel.dtype, chunks, element_shape=(None, kernel.shape[1]))
 
     def body(index: Any, total: Any, outputs: Any, d_kernel: Any, d_bias: Any) -> Any:
         here = states[index * rows : (index + 1) * rows]
         weight = weights[index * rows : (index + 1) * rows]
         scores = tf.matmul(here, low, transpose_b=True)
         part, d_scores, d_sum = normalise(scores, bias, weight, spread)
-        back = tf.cast(tf.matmul(d_scores, low), tf.float32)
+        back = tf.cast(tf.matmul(d_scores, low), kernel.dtype)
         outputs = outputs.write(index, back)
-        added = tf.cast(tf.matmul(d_scores, here, transpose_a=True), tf.float32)
+        added = tf.cast(tf.matmul(d_scores, here, transpose_a=True), kernel.dtype)
         return index + 1, total + part, outputs, d_kernel + added, d_bias + d_sum
 
-    start = (0, 0.0, outputs, tf.zeros_like(kernel), tf.zeros_like(bias))
+    start = (0, tf.zeros((), kernel.dtype), outputs, tf.zeros_like(kernel), tf.zeros_like(bias))
     _, total, outputs, d_kernel, d_bias = tf.while_loop(
         lambda index, *_: index < chunks, body, start, parallel_iterations=1
     )
@@ -112,7 +112,7 @@ def _normalisers(
 def _normaliser(smooth: float, dtype: str) -> Any:
     def normalise(scores: Any, bias: Any, weights: Any, spread: Any) -> Any:
         """The chunk's part of the loss but for the gold scores, `dz` and its sum over tokens."""
-        scores = tf.cast(scores, tf.float32) + bias
+        scores = tf.cast(scores, bias.dtype) + bias
         top = tf.reduce_max(scores, -1, keepdims=True)
         shares = tf.exp(scores - top)
         sums = tf.reduce_sum(shares, -1, keepdims=True)

@@ -79,7 +79,24 @@ def _steps(
         (tf.constant(0), carry, tuple(outputs)),
         maximum_iterations=None if count is not None else length,
     )
-    return tuple(array.stack() for array in written), carry
+    return tuple(_stack(array, tf.shape(carry[0])) for array in written), carry
+
+
+def _stack(array: Any, like: Any) -> Any:
+    """The ys of all steps; unlike `TensorArray.stack` it knows their shape where there is none.
+
+    Args:
+        array: of what a step puts out, `[batch, width]`.
+        like: the shape of the carry, which is theirs where the width is not known.
+    """
+    width = array.element_shape[1]
+    shape = tf.stack([like[0], like[1] if width is None else width])
+    if tf.executing_eagerly():
+        return array.stack() if array.size() else tf.zeros((0, *shape), array.dtype)
+    stacked = tf.raw_ops.TensorListStack(
+        input_handle=array.flow, element_shape=shape, element_dtype=array.dtype
+    )
+    return tf.ensure_shape(stacked, (None, *array.element_shape))
 
 
 @cache

@@ -1,6 +1,6 @@
 """What the attention layers share: precompute, step, call, masks, local windows."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from keras import ops
 
@@ -15,7 +15,9 @@ from kerasseq.layers._checks import (
     differ,
 )
 from kerasseq.layers._docstrings import documented
-from kerasseq.layers._explicit_mask import ExplicitMaskLayer
+from kerasseq.layers._masked import masked_softmax
+from kerasseq.layers._precision import widen
+from kerasseq.layers._sequence_layer import SequenceLayer
 
 WINDOW_CENTERS = ("monotonic", "predictive")
 
@@ -31,7 +33,7 @@ _CALLS = """\
 Call arguments:
     query: `[batch, queries, query features]`.
     values: `[batch, time, value features]`.
-    mask: bool `[batch, time]` of the values, padded on the right; `None`: all valid.
+    mask: bool `[batch, time]` of the values; `None`: all valid.
     return_weights: whether to return the weights as well.
 
 Output shape: contexts `[batch, queries, value features]`; with `return_weights` also the
@@ -43,28 +45,12 @@ valid step has weights and context 0."""
 documented_attention = documented(window=_WINDOW, calls=_CALLS)
 
 
-def masked_softmax(scores: Any, mask: Any = None) -> Any:
-    """Softmax over the last axis in float32; exactly 0 where `mask` is False.
-
-    A row without any True is all zeros, and so is its gradient.
-    """
-    scores = ops.cast(scores, "float32")
-    if mask is not None:
-        scores = ops.where(mask, scores, -1e30)
-    top = ops.stop_gradient(ops.max(scores, axis=-1, keepdims=True))
-    exponentials = ops.exp(scores - top)
-    if mask is not None:
-        exponentials = ops.where(mask, exponentials, 0.0)
-    total = ops.sum(exponentials, axis=-1, keepdims=True)
-    return exponentials / ops.where(total > 0.0, total, 1.0)
-
-
 def autocast(layer: Any) -> Any:
     """The scope in which `layer`'s weights are read in its compute dtype, as they are in a call."""
     return compat.autocast_scope(layer.compute_dtype)
 
 
-class AttentionBase(ExplicitMaskLayer):
+class AttentionBase(SequenceLayer):
     """Weights over `values` for a query, and their weighted mean.
 
     Keys are made from the values once, by `precompute`; a decoder then calls `step` with one
@@ -72,6 +58,7 @@ class AttentionBase(ExplicitMaskLayer):
     are and how they are scored (`make_keys`, `score`).
     """
 
+    mask_sources: ClassVar[dict[str, str]] = {"mask": "values"}
     # Whether `score` reads the coverage.
     coverage = False
 
@@ -156,7 +143,7 @@ class AttentionBase(ExplicitMaskLayer):
             raise ValueError(f"{name}: `coverage` is needed in a step (coverage=True). Got None")
         positions = None
         if position is not None:
-            positions = ops.reshape(ops.cast(position, "float32"), (-1, 1))
+            positions = ops.reshape(ops.cast(position, self.wide_dtype), (-1, 1))
         query, keys, values = (ops.cast(x, self.compute_dtype) for x in (query, keys, values))
         with autocast(self):
             context, weights = self._attend(query[:, None], keys, values, mask, positions, coverage)
@@ -207,13 +194,13 @@ class AttentionBase(ExplicitMaskLayer):
 
     def attend(self, query: Any, keys: Any, values: Any, mask: Any = None) -> tuple[Any, Any]:
         """Contexts and weights of all queries at once, with keys made before (no coverage)."""
-        positions = ops.cast(ops.arange(ops.shape(query)[1]), "float32")[None]
+        positions = ops.cast(ops.arange(ops.shape(query)[1]), self.wide_dtype)[None]
         return self._attend(query, keys, values, mask, positions, None)
 
     def _attend(
         self, query: Any, keys: Any, values: Any, mask: Any, positions: Any, coverage: Any
     ) -> tuple[Any, Any]:
-        scores = ops.cast(self.score(query, keys, coverage), "float32")
+        scores = widen(self.score(query, keys, coverage))
         allowed = None if mask is None else mask[:, None]
         if self.window is not None:
             scores, inside = self._apply_window(scores, query, mask, positions)
@@ -229,15 +216,15 @@ class AttentionBase(ExplicitMaskLayer):
             context, weights = self.step(now[0], keys, values, mask, index, covered)
             return [
                 ops.concatenate([context, weights], axis=-1),
-                covered + ops.cast(weights, "float32"),
+                covered + widen(weights),
                 index + 1.0,
             ]
 
         # The coverage is a long sum, which half precision would round more and more.
-        covered = ops.zeros_like(ops.cast(keys[..., 0], "float32"))
-        both = ops.concatenate([values[:, 0], keys[..., 0]], axis=-1)
+        covered = ops.zeros_like(widen(keys[..., 0]))
+        both = ops.concatenate([ops.sum(values, axis=1), keys[..., 0]], axis=-1)
         both = ops.zeros_like(ops.cast(both, self.compute_dtype))
-        start = [both, covered, ops.zeros((), "float32")]
+        start = [both, covered, ops.zeros((), self.wide_dtype)]
         outputs, _ = scan(step, start, [ops.transpose(query, (1, 0, 2))])
         outputs = ops.transpose(outputs, (1, 0, 2))
         size = values.shape[-1]
@@ -245,11 +232,13 @@ class AttentionBase(ExplicitMaskLayer):
 
     def _apply_window(self, scores: Any, query: Any, mask: Any, positions: Any) -> tuple[Any, Any]:
         """Scores, and which steps lie in the window, [B, T, S] (Luong et al., 2015, 3.2)."""
-        steps = ops.cast(ops.arange(ops.shape(scores)[-1]), "float32")
         if mask is None:
-            last = ops.cast(ops.shape(scores)[-1] - 1, "float32")
-        else:
-            last = ops.sum(ops.cast(mask, "float32"), axis=-1, keepdims=True) - 1.0
+            steps = ops.cast(ops.arange(ops.shape(scores)[-1]), scores.dtype)
+            last = ops.cast(ops.shape(scores)[-1] - 1, scores.dtype)
+        else:  # steps are counted where they are valid
+            valid = ops.cast(mask, scores.dtype)
+            steps = ops.cumsum(valid, axis=-1)[:, None] - 1.0
+            last = ops.sum(valid, axis=-1, keepdims=True) - 1.0
         if self.window_center == "monotonic":
             if positions is None:
                 raise ValueError(
@@ -259,10 +248,13 @@ class AttentionBase(ExplicitMaskLayer):
             distance = steps - ops.minimum(positions, last)[..., None]
             return scores, ops.abs(distance) <= self.window
         hidden = ops.tanh(ops.matmul(query, self.center_kernel))
-        share = ops.cast(ops.sigmoid(ops.matmul(hidden, self.center_score)), "float32")
+        share = widen(ops.sigmoid(ops.matmul(hidden, self.center_score)))
         distance = steps - (share[..., 0] * last)[..., None]
         # The Gaussian goes into the exponent, so that the weights still sum to 1.
         return scores - 2.0 * ops.square(distance / self.window), ops.abs(distance) <= self.window
+
+    def compute_mask(self, query: Any, previous_mask: Any = None) -> Any:
+        return compat.implicit_mask(query)  # contexts have the steps of the queries
 
     def get_config(self) -> dict[str, Any]:
         return {

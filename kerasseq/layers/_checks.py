@@ -84,8 +84,6 @@ def check_mask(
 ) -> Any:
     """The mask as a bool tensor `[batch, time]`, checked against `inputs` `[batch, time, ...]`.
 
-    Padding must be on the right; this is looked at where the values are known (eager calls, not
-    while a graph is traced).
     `name` and `inputs_name` are what the layer calls the two.
     """
     check_rank(layer, name, mask.shape, "batch, time")
@@ -96,13 +94,6 @@ def check_mask(
         )
     if keras.backend.standardize_dtype(mask.dtype) != "bool":
         mask = ops.cast(mask, "bool")
-    values = known(mask)
-    if values is not None and (values[:, 1:] & ~values[:, :-1]).any():
-        row = int((values[:, 1:] & ~values[:, :-1]).any(axis=1).argmax())
-        raise ValueError(
-            f"{layer}: `{name}` must be padded on the right: each row True up to its length, then "
-            f"False. Received: row {row} = {values[row].astype(int).tolist()}"
-        )
     return mask
 
 

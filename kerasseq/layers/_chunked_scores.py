@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from kerasseq.layers._precision import wide_dtype, widen
+
 
 class Chunks:
     """Tokens in chunks of nearly equal size, so that little is padded.
@@ -16,9 +18,9 @@ class Chunks:
 
     def __init__(self, count: Any, chunk_size: int) -> None:
         self.count = count
-        self.number = -(-count // chunk_size)
-        # At least one, for empty input.
-        self.rows = -(-count // _at_least_one(self.number))
+        # At least one of one, for empty input.
+        self.number = _at_least_one(-(-count // chunk_size))
+        self.rows = _at_least_one(-(-count // self.number))
         self.padding = self.number * self.rows - count
 
     def pad(self, values: Any) -> Any:
@@ -59,10 +61,7 @@ class Scores:
 
     def product(self, left: Any, right: Any) -> Any:
         """`left right`, float32, multiplied in the dtype of products."""
-        if self.dtype == "float32":
-            return ops.matmul(left, right)
-        product = ops.matmul(ops.cast(left, self.dtype), ops.cast(right, self.dtype))
-        return ops.cast(product, "float32")
+        return widen(ops.matmul(ops.cast(left, self.dtype), ops.cast(right, self.dtype)))
 
 
 def _after(index: Any, carry: Any) -> Any:
@@ -116,7 +115,7 @@ def gradients(scores: Scores, normalisers: Any, upstream: Any, share: Any) -> tu
 
     start = (
         ops.reshape(ops.zeros_like(scores.states), (chunks.number, chunks.rows, width)),
-        ops.zeros_like(scores.kernel, dtype="float32"),
+        ops.zeros_like(scores.kernel, dtype=wide_dtype(scores.dtype)),
         ops.zeros_like(scores.bias),
     )
     d_states, d_kernel, d_bias = ops.fori_loop(0, chunks.number, backward, start)

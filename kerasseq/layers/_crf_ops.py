@@ -1,13 +1,17 @@
 """The dynamic programs of a linear-chain CRF, as functions of the potentials.
 
 Shapes: `emissions` [B, T, N], `transitions` [N, N] (from, to), `start` and `end` [N], `mask`
-bool [B, T], right-padded. Messages are kept relative to their maximum at every step, so that a
+bool [B, T], of which the functions without an underscore take any: the valid steps of a row are
+neighbours. Messages are kept relative to their maximum at every step, so that a
 sequence of any length loses no precision; what was taken off is summed beside them.
 """
 
 from typing import Any
 
 from keras import ops
+
+from kerasseq.layers._masked import masked_max
+from kerasseq.layers._packing import Packing
 
 # Relative sums below this may have lost terms to float32's range and are redone in log space.
 _TINY = 1e-30
@@ -20,12 +24,16 @@ def log_likelihood(
     emissions: Any, transitions: Any, start: Any, end: Any, mask: Any, tags: Any
 ) -> Any:
     """`log p(tags | emissions)`, [B]; 0 for a row without a valid step."""
+    packing = Packing(mask)
+    emissions, tags, mask = packing.pack(emissions), packing.pack(tags), packing.mask
     gold = _gold_terms(emissions, transitions, start, end, mask, tags)
     return _gold_minus_partition(emissions, transitions, start, end, mask, gold)
 
 
 def log_partition(emissions: Any, transitions: Any, start: Any, end: Any, mask: Any) -> Any:
     """`log sum_y exp(score(y))`, [B]; 0 for a row without a valid step."""
+    packing = Packing(mask)
+    emissions, mask = packing.pack(emissions), packing.mask
     gold = ops.zeros_like(emissions[..., 0])
     return -_gold_minus_partition(emissions, transitions, start, end, mask, gold)
 
@@ -34,28 +42,34 @@ def sequence_score(
     emissions: Any, transitions: Any, start: Any, end: Any, mask: Any, tags: Any
 ) -> Any:
     """The unnormalised score of `tags`, [B]."""
+    packing = Packing(mask)
+    emissions, tags, mask = packing.pack(emissions), packing.pack(tags), packing.mask
     return ops.sum(_gold_terms(emissions, transitions, start, end, mask, tags), axis=1)
 
 
 def marginals(emissions: Any, transitions: Any, start: Any, end: Any, mask: Any) -> Any:
     """`p(y_t = j | emissions)`, [B, T, N]; 0 at padding."""
-    alphas, _ = _forward(emissions, transitions, start, mask)
+    packing = Packing(mask)
+    emissions, mask = packing.pack(emissions), packing.mask
+    alphas, _, _ = _forward(emissions, transitions, start, mask)
     betas = _backward(emissions, transitions, end, mask)
-    return _node_marginals(alphas, betas, mask)
+    return packing.unpack(_node_marginals(alphas, betas, mask))
 
 
 def viterbi(emissions: Any, transitions: Any, start: Any, end: Any, mask: Any) -> Any:
     """The most probable tags, int32 [B, T]; 0 at padding."""
+    packing = Packing(mask)
+    emissions, mask = packing.pack(emissions), packing.mask
 
     def forward(scores: Any, packed: Any) -> Any:
         emission, code = packed[:, :-1], packed[:, -1:]
-        best = ops.max(scores[:, :, None] + transitions[None], axis=1) + emission
+        best = masked_max(scores[:, :, None] + transitions[None], None, axis=1) + emission
         new = ops.where(code > 1.5, start + emission, ops.where(code > 0.5, best, scores))
-        new = new - ops.max(new, axis=-1, keepdims=True)
+        new = new - masked_max(new, None, axis=-1, keepdims=True)
         return new, new
 
     packed = _pack(emissions, _codes(mask, emissions.dtype))
-    _, scores = ops.scan(forward, ops.zeros_like(packed[0, :, :-1]), packed)
+    _, scores = ops.scan(forward, _no_message(emissions), packed)
 
     # Back pointers are not stored: the best predecessor is looked up again on the way back.
     into = ops.transpose(transitions)
@@ -72,9 +86,9 @@ def viterbi(emissions: Any, transitions: Any, start: Any, end: Any, mask: Any) -
     codes = ops.cast(mask, emissions.dtype)
     codes = ops.concatenate([codes[:, 1:], 2.0 * ops.ones_like(codes[:, :1])], axis=1)
     steps = ops.concatenate([scores, ops.transpose(codes)[..., None]], axis=-1)
-    first = ops.cast(ops.zeros_like(emissions[:, 0, 0]), "int32")
+    first = ops.cast(_no_message(emissions)[:, 0], "int32")
     _, tags = ops.scan(backward, first, steps, reverse=True)
-    return ops.where(mask, ops.transpose(tags), 0)
+    return packing.unpack(ops.where(mask, ops.transpose(tags), 0))
 
 
 def _gold_terms(
@@ -106,8 +120,8 @@ def _gold_minus_partition(
         emissions: Any, transitions: Any, start: Any, end: Any, weight: Any, gold: Any
     ) -> Any:
         valid = weight > 0.5
-        alphas, shifts = _forward(emissions, transitions, start, valid)
-        last = _log_sum_exp(alphas[:, -1] + end, axis=-1)
+        alphas, shifts, final = _forward(emissions, transitions, start, valid)
+        last = _log_sum_exp(final + end, axis=-1)
         terms = gold - shifts
         any_valid = ops.cast(ops.any(valid, axis=1), emissions.dtype)
         value = any_valid * (ops.sum(terms, axis=1) - last)
@@ -123,7 +137,7 @@ def _gold_minus_partition(
                 alphas, betas, emissions, transitions, scale[:, None] * weight[:, 1:]
             )
             is_last = weight - ops.pad(weight[:, 1:], ((0, 0), (0, 1)))
-            first = nodes[:, 0]
+            first = ops.sum(nodes[:, :1], axis=1)
             final = ops.sum(nodes * is_last[..., None], axis=1)
             return (
                 -scale[:, None, None] * nodes,
@@ -140,8 +154,9 @@ def _gold_minus_partition(
     return difference(emissions, transitions, start, end, weight, gold)
 
 
-def _forward(emissions: Any, transitions: Any, start: Any, mask: Any) -> tuple[Any, Any]:
-    """Normalised forward messages [B, T, N], and what each step took off them [B, T]."""
+def _forward(emissions: Any, transitions: Any, start: Any, mask: Any) -> tuple[Any, Any, Any]:
+    """Normalised forward messages [B, T, N], what each step took off them [B, T], and the messages
+    of the last step [B, N]."""
     send = _sender(transitions)
 
     def step(carry: Any, packed: Any) -> Any:
@@ -149,13 +164,13 @@ def _forward(emissions: Any, transitions: Any, start: Any, mask: Any) -> tuple[A
         emission, code = packed[:, :-1], packed[:, -1:]
         moved = send(alpha) + emission
         new = ops.where(code > 1.5, start + emission, ops.where(code > 0.5, moved, alpha))
-        shift = ops.max(new, axis=-1, keepdims=True)
+        shift = masked_max(new, None, axis=-1, keepdims=True)
         return (new - shift, shift), (new - shift, shift)
 
     packed = _pack(emissions, _codes(mask, emissions.dtype))
-    init = ops.zeros_like(packed[0, :, :-1])
-    _, (alphas, shifts) = ops.scan(step, (init, init[:, :1]), packed)
-    return ops.transpose(alphas, (1, 0, 2)), ops.transpose(shifts[..., 0])
+    init = _no_message(emissions)
+    (final, _), (alphas, shifts) = ops.scan(step, (init, init[:, :1]), packed)
+    return ops.transpose(alphas, (1, 0, 2)), ops.transpose(shifts[..., 0]), final
 
 
 def _backward(emissions: Any, transitions: Any, end: Any, mask: Any) -> Any:
@@ -166,7 +181,7 @@ def _backward(emissions: Any, transitions: Any, end: Any, mask: Any) -> Any:
         emission, code = packed[:, :-1], packed[:, -1:]
         moved = send(beta + emission)
         new = ops.where(code > 1.5, end, ops.where(code > 0.5, moved, beta))
-        new = new - ops.max(new, axis=-1, keepdims=True)
+        new = new - masked_max(new, None, axis=-1, keepdims=True)
         return new, new
 
     # Step t receives from t + 1; code 2 restarts from `end` at the last column.
@@ -174,8 +189,13 @@ def _backward(emissions: Any, transitions: Any, end: Any, mask: Any) -> Any:
     codes = ops.concatenate([codes[:, 1:], 2.0 * ops.ones_like(codes[:, :1])], axis=1)
     shifted = ops.concatenate([emissions[:, 1:], ops.zeros_like(emissions[:, :1])], axis=1)
     packed = _pack(shifted, codes)
-    _, betas = ops.scan(step, ops.zeros_like(packed[0, :, :-1]), packed, reverse=True)
+    _, betas = ops.scan(step, _no_message(emissions), packed, reverse=True)
     return ops.transpose(betas, (1, 0, 2))
+
+
+def _no_message(emissions: Any) -> Any:
+    """Zeros [B, N], for sequences without a step too."""
+    return ops.zeros_like(ops.sum(emissions, axis=1))
 
 
 def _node_marginals(alphas: Any, betas: Any, mask: Any) -> Any:
@@ -192,7 +212,7 @@ def _expected_transitions(
     source = ops.reshape(alphas[:, :-1], (-1, size))
     target = ops.reshape(betas[:, 1:] + emissions[:, 1:], (-1, size))
     weights = ops.reshape(weights, (-1,))
-    target = target - ops.max(target, axis=-1, keepdims=True)
+    target = target - masked_max(target, None, axis=-1, keepdims=True)
     moves = ops.exp(transitions - ops.max(transitions))
     left, right = ops.exp(source), ops.exp(target)
     total = ops.sum(ops.matmul(left, moves) * right, axis=-1)
@@ -243,7 +263,7 @@ def _sender(transitions: Any) -> Any:
     moves = ops.exp(transitions - ceiling)
 
     def send(message: Any) -> Any:
-        shift = ops.max(message, axis=-1, keepdims=True)
+        shift = masked_max(message, None, axis=-1, keepdims=True)
         sums = ops.matmul(ops.exp(message - shift), moves)
 
         def product() -> Any:
@@ -255,7 +275,7 @@ def _sender(transitions: Any) -> Any:
 
 
 def _log_sum_exp(values: Any, axis: int) -> Any:
-    top = ops.max(values, axis=axis, keepdims=True)
+    top = masked_max(values, None, axis=axis, keepdims=True)
     return ops.squeeze(top, axis) + ops.log(ops.sum(ops.exp(values - top), axis=axis))
 
 
@@ -281,7 +301,8 @@ def pack_potentials(emissions: Any, transitions: Any, start: Any, end: Any, mask
     shared = ops.concatenate([transitions, start[None], end[None]], axis=0)
     shared = ops.pad(shared, ((0, 0), (0, 1)))[None]
     # The batch size is read off the data, for it is not known while a graph is traced.
-    return ops.concatenate([steps, shared + ops.zeros_like(steps[:, :1])], axis=1)
+    rows = ops.zeros_like(ops.sum(steps, axis=1, keepdims=True))
+    return ops.concatenate([steps, shared + rows], axis=1)
 
 
 def unpack_potentials(packed: Any) -> tuple[Any, Any, Any, Any, Any]:

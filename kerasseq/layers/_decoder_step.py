@@ -6,6 +6,7 @@ from typing import Any
 from keras import ops
 
 from kerasseq.kernels.step_products import product
+from kerasseq.layers._precision import widen
 
 State = dict[str, Any]
 Memory = dict[str, Any]
@@ -50,7 +51,7 @@ def advance(
     fed = computed(decoder, ops.tanh(product(both, combine.kernel) + combine.bias))
     new = {"recurrent": recurrent, "fed": fed, "position": state["position"] + 1}
     if decoder.attention.coverage:
-        new["coverage"] = state["coverage"] + ops.cast(weights, "float32")
+        new["coverage"] = state["coverage"] + widen(weights)
     return new, weights
 
 

@@ -91,7 +91,7 @@ def _loop(
         _reset_dropout(cell)
         # Keras' simple cell draws its masks even where it does not use them.
         if training or isinstance(cell, keras.layers.SimpleRNNCell):
-            _draw_dropout(cell, inputs[:, 0], states[0])
+            _draw_dropout(cell, ops.sum(inputs, axis=1), states[0])
     steps = [ops.transpose(cell.project(inputs) if own else inputs, (1, 0, 2))]
     if mask is not None:
         steps.append(ops.transpose(mask)[..., None])

@@ -13,6 +13,7 @@ from kerasseq.layers._checks import (
     check_rate,
     differ,
 )
+from kerasseq.layers._precision import widen
 
 EPSILON = 1e-5
 
@@ -219,9 +220,9 @@ class RecurrentCell(keras.layers.Layer):
 
 
 def normalize(values: Any, scale: Any, shift: Any = None) -> Any:
-    """Layer normalisation over the last axis, computed in float32."""
+    """Layer normalisation over the last axis, computed in float32 at least."""
     dtype = values.dtype
-    values = ops.cast(values, "float32")
+    values = widen(values)
     centred = values - ops.mean(values, axis=-1, keepdims=True)
     variance = ops.mean(ops.square(centred), axis=-1, keepdims=True)
     normal = ops.cast(centred * ops.rsqrt(variance + EPSILON), dtype) * scale

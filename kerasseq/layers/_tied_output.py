@@ -6,11 +6,11 @@ import keras
 from keras import ops
 
 from kerasseq.layers._checks import check_mask, differ
-from kerasseq.layers._explicit_mask import ExplicitMaskLayer
+from kerasseq.layers._sequence_layer import SequenceLayer
 from kerasseq.layers.tied_embedding import TiedEmbedding
 
 
-class TiedOutputLoss(ExplicitMaskLayer):
+class TiedOutputLoss(SequenceLayer):
     """States and targets in, each token's loss out; the shared part: weights, mask, config."""
 
     def __init__(self, embedding: TiedEmbedding, **kwargs: Any) -> None:
@@ -29,7 +29,7 @@ class TiedOutputLoss(ExplicitMaskLayer):
     @property
     def product_dtype(self) -> str:
         """What large products are taken in: bfloat16 has the range of float32, float16 has not."""
-        return "bfloat16" if self.compute_dtype == "bfloat16" else "float32"
+        return "bfloat16" if self.compute_dtype == "bfloat16" else self.embedding.wide_dtype
 
     def _weights(self) -> tuple[Any, Any]:
         """Matrix [rows, E] and bias [rows], zeros if there is none."""
@@ -51,7 +51,7 @@ class TiedOutputLoss(ExplicitMaskLayer):
     ) -> Any:
         # Tracing would do, were it not that jax's symbolic sizes know no chunks.
         self._check_shapes(hidden, targets)
-        return keras.KerasTensor(targets.shape, dtype="float32")
+        return keras.KerasTensor(targets.shape, dtype=self.embedding.wide_dtype)
 
     def _check_shapes(self, hidden: Any, targets: Any) -> None:
         if len(targets.shape) != len(hidden.shape) - 1 or differ(targets.shape, hidden.shape[:-1]):

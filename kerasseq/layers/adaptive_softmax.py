@@ -128,7 +128,8 @@ class AdaptiveSoftmax(TiedOutputLoss):
     def _head(self, states: Any) -> Any:
         words = self._tail(states, 0, self.cutoffs[0])
         kernel, bias = (
-            ops.cast(ops.copy(w), "float32") for w in (self.cluster_kernel, self.cluster_bias)
+            ops.cast(ops.copy(w), self.embedding.wide_dtype)
+            for w in (self.cluster_kernel, self.cluster_bias)
         )
         clusters = ops.matmul(states, ops.transpose(kernel)) + bias
         return ops.concatenate([words, clusters], axis=-1)

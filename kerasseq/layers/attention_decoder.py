@@ -1,6 +1,6 @@
 """A recurrent decoder that looks at the encoder's states."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 from keras import ops
@@ -16,8 +16,9 @@ from kerasseq.layers._checks import (
 )
 from kerasseq.layers._decoder_loop import run_in_turn
 from kerasseq.layers._decoder_step import Memory, State, advance, computed
-from kerasseq.layers._explicit_mask import ExplicitMaskLayer
 from kerasseq.layers._kernel_choice import KernelChoice, check_kernel
+from kerasseq.layers._packing import Packing
+from kerasseq.layers._sequence_layer import SequenceLayer
 from kerasseq.layers._state_bridge import BRIDGES, StateBridge
 from kerasseq.layers.additive_attention import AdditiveAttention
 from kerasseq.layers.bilinear_attention import BilinearAttention
@@ -30,7 +31,7 @@ ATTENTIONS = ("additive", "dot", "scaled_dot", "bilinear", "uniform")
 
 
 @keras.saving.register_keras_serializable(package="kerasseq")
-class AttentionDecoder(ExplicitMaskLayer):
+class AttentionDecoder(SequenceLayer):
     """Predicts each target token from those before it and a context of the source.
 
     With `attend="after"` ([Luong et al., 2015](https://arxiv.org/abs/1508.04025)):
@@ -73,10 +74,10 @@ class AttentionDecoder(ExplicitMaskLayer):
     Call arguments:
         tokens: int `[batch, time]`, the targets shifted right (begin-of-sequence first).
         encoder_outputs: `[batch, source time, features]`.
-        encoder_mask: bool `[batch, source time]`, padded on the right; `None`: all valid.
+        encoder_mask: bool `[batch, source time]`; `None`: all valid.
         encoder_states: flat list of `[batch, features]`, as `RecurrentStack` returns it; not
             needed (and not read) with `bridge="zeros"`.
-        mask: bool `[batch, time]` of the targets, padded on the right; `None`: all valid.
+        mask: bool `[batch, time]` of the targets; `None`: all valid.
         return_hidden: whether to return `o` instead of logits (for `ChunkedCrossEntropy`,
             `AdaptiveSoftmax`, `SampledSoftmax`).
         return_attention: whether to return the attention weights as well.
@@ -105,6 +106,8 @@ class AttentionDecoder(ExplicitMaskLayer):
     >>> tuple(logits.shape), tuple(attention.shape)
     ((2, 7), (2, 3))
     """
+
+    mask_sources: ClassVar[dict[str, str]] = {"encoder_mask": "encoder_outputs"}
 
     def __init__(
         self,
@@ -233,7 +236,7 @@ class AttentionDecoder(ExplicitMaskLayer):
         `recurrent` (list of `[batch, units]`), `fed` `[batch, units]`, `position` int32
         `[batch]` and, if the attention reads it, `coverage`, float32 `[batch, source time]`.
         """
-        zeros = ops.zeros_like(memory["values"][:, 0, :1])
+        zeros = ops.zeros_like(ops.sum(memory["values"][..., :1], axis=1))
         empty = ops.tile(zeros, (1, self.units))
         state = {
             "recurrent": self.bridge(empty, encoder_states),
@@ -241,7 +244,7 @@ class AttentionDecoder(ExplicitMaskLayer):
             "position": ops.cast(zeros[:, 0], "int32"),
         }
         if self.attention.coverage:
-            state["coverage"] = ops.zeros_like(memory["values"][..., 0], dtype="float32")
+            state["coverage"] = ops.zeros_like(memory["values"][..., 0], dtype=self.wide_dtype)
         return state
 
     def step(self, state: State, tokens: Any, memory: Memory) -> tuple[State, Any, Any]:
@@ -287,7 +290,8 @@ class AttentionDecoder(ExplicitMaskLayer):
         memory = self.precompute(encoder_outputs, encoder_mask)
         state = self.initial_state(memory, encoder_states)
         if mask is not None:
-            mask = check_mask("AttentionDecoder", mask, tokens, inputs_name="tokens")
+            packing = Packing(check_mask("AttentionDecoder", mask, tokens, inputs_name="tokens"))
+            tokens, mask = packing.pack(tokens), packing.mask
         if not training:
             sampling_rate = None
         if self._in_turn or sampling_rate is not None:
@@ -297,6 +301,7 @@ class AttentionDecoder(ExplicitMaskLayer):
         if mask is not None:
             hidden = ops.where(mask[..., None], hidden, ops.zeros_like(hidden))
             weights = ops.where(mask[..., None], weights, ops.zeros_like(weights))
+            hidden, weights = packing.unpack(hidden), packing.unpack(weights)
         hidden = self.output_dropout(hidden, training=training)
         outputs = hidden if return_hidden else self.embedding.project(hidden)
         return (outputs, weights) if return_attention else outputs

@@ -6,12 +6,13 @@ import keras
 from keras import ops
 
 from kerasseq.layers._checks import check_features, check_mask, check_positive, check_rank
-from kerasseq.layers._explicit_mask import ExplicitMaskLayer
+from kerasseq.layers._masked import masked_softmax
 from kerasseq.layers._seeds import another
+from kerasseq.layers._sequence_layer import SequenceLayer
 
 
 @keras.saving.register_keras_serializable(package="kerasseq")
-class AttentionPooling(ExplicitMaskLayer):
+class AttentionPooling(SequenceLayer):
     """A weighted mean over the valid steps, the weights being learned.
 
     `u[b, t] = v . tanh(x[b, t] W + q)`, `a[b] = softmax(u[b])`, `y[b] = sum_t a[b, t] x[b, t]`:
@@ -25,7 +26,7 @@ class AttentionPooling(ExplicitMaskLayer):
 
     Call arguments:
         inputs: `[batch, time, features]`.
-        mask: bool `[batch, time]`, padded on the right; `None` means that all steps are valid.
+        mask: bool `[batch, time]`; `None` means that all steps are valid.
 
     Output shape: `[batch, features]`; with `return_scores` also the weights `[batch, time]`.
 
@@ -75,17 +76,13 @@ class AttentionPooling(ExplicitMaskLayer):
             mask = check_mask("AttentionPooling", mask, inputs)
             inputs = ops.where(mask[..., None], inputs, ops.zeros_like(inputs))
         hidden = ops.tanh(ops.matmul(inputs, self.kernel) + self.query)
-        scores = ops.cast(ops.matmul(hidden, self.score)[..., 0], "float32")
-        if mask is not None:
-            scores = ops.where(mask, scores, -1e30)
-        # Not ops.softmax, which warns about sequences of one step.
-        weights = ops.exp(scores - ops.max(scores, axis=1, keepdims=True))
-        if mask is not None:
-            weights = ops.where(mask, weights, 0.0)
-        weights = weights / ops.maximum(ops.sum(weights, axis=1, keepdims=True), 1e-30)
-        weights = ops.cast(weights, inputs.dtype)
+        scores = ops.matmul(hidden, self.score)[..., 0]
+        weights = ops.cast(masked_softmax(scores, mask), inputs.dtype)
         pooled = ops.einsum("bt,btd->bd", weights, inputs)
         return (pooled, weights) if self.return_scores else pooled
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
+        return None  # the output has no steps
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         pooled = (input_shape[0], input_shape[2])

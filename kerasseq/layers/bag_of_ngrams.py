@@ -8,7 +8,8 @@ import numpy as np
 from keras import ops
 
 from kerasseq.layers._checks import check_choice, check_mask, check_positive, check_rank
-from kerasseq.layers._explicit_mask import ExplicitMaskLayer
+from kerasseq.layers._packing import Packing
+from kerasseq.layers._sequence_layer import SequenceLayer
 
 # FNV-1a: the same 32-bit arithmetic in NumPy and in the graph.
 _OFFSET, _PRIME = 2166136261, 16777619
@@ -21,7 +22,7 @@ _KEPT = 4
 
 
 @keras.saving.register_keras_serializable(package="kerasseq")
-class BagOfNgrams(ExplicitMaskLayer):
+class BagOfNgrams(SequenceLayer):
     """Sum of the vectors of the n-grams that occur, each once: `y = sum_g E[g] / sqrt(|g|)`.
 
     The n-grams are those of 1 to `longest` ids that are frequent in the data given to `adapt`;
@@ -42,7 +43,7 @@ class BagOfNgrams(ExplicitMaskLayer):
 
     Call arguments:
         ids: integers `[batch, time]`.
-        mask: bool `[batch, time]`, padded on the right; `None` means that all steps are valid.
+        mask: bool `[batch, time]`; `None` means that all steps are valid.
 
     Output shape: `[batch, size]`.
 
@@ -114,7 +115,9 @@ class BagOfNgrams(ExplicitMaskLayer):
         check_rank("BagOfNgrams", "ids", ids.shape, "batch, time")
         if mask is None:
             mask = ops.ones_like(ids, dtype="bool")
-        mask = check_mask("BagOfNgrams", mask, ids)
+        else:
+            packing = Packing(check_mask("BagOfNgrams", mask, ids))
+            ids, mask = packing.pack(ids), packing.mask
         found = []
         hashes = ops.full_like(ids, _OFFSET, dtype="uint32")
         shifted, valid = ops.cast(ids, "uint32"), mask
@@ -139,10 +142,13 @@ class BagOfNgrams(ExplicitMaskLayer):
             rows: int `[batch, n-grams]`, different rows of the vectors; -1 stands for none.
         """
         known = rows >= 0
-        vectors = ops.cast(ops.take(self.embeddings, ops.maximum(rows, 0), axis=0), "float32")
+        vectors = ops.cast(ops.take(self.embeddings, ops.maximum(rows, 0), axis=0), self.wide_dtype)
         total = ops.sum(ops.where(known[..., None], vectors, 0.0), axis=1)
-        count = ops.sum(ops.cast(known, "float32"), axis=1, keepdims=True)
+        count = ops.sum(ops.cast(known, self.wide_dtype), axis=1, keepdims=True)
         return ops.cast(total / ops.sqrt(ops.maximum(count, 1.0)), self.compute_dtype)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
+        return None  # the output has no steps
 
     def compute_output_shape(self, ids_shape: Any) -> Any:
         return (ids_shape[0], self.size)

@@ -8,20 +8,21 @@ from keras import ops
 
 from kerasseq.layers._checks import (
     check_choice,
-    check_mask,
     check_positive,
     check_rank,
     check_rate,
     differ,
     whole_numbers,
 )
-from kerasseq.layers._explicit_mask import ExplicitMaskLayer
 from kerasseq.layers._kernel_choice import check_kernel
+from kerasseq.layers._masked import masked_max
+from kerasseq.layers._packing import Packing
+from kerasseq.layers._sequence_layer import SequenceLayer
 from kerasseq.layers.recurrent_stack import RecurrentStack
 
 
 @keras.saving.register_keras_serializable(package="kerasseq")
-class CharacterEncoder(ExplicitMaskLayer):
+class CharacterEncoder(SequenceLayer):
     """A vector for every word, read from its characters by a CNN or a BiLSTM.
 
     `"cnn"`: `y = [max_i tanh(conv_w(e_1 .. e_n))_i for w in widths]`, filters of several widths,
@@ -153,14 +154,18 @@ class CharacterEncoder(ExplicitMaskLayer):
         rows = -1 if None in words else words[0] * words[1]
         ids = ops.reshape(inputs, (rows, shape[2]))
         valid = ops.reshape(ops.cast(mask, "bool"), (rows, shape[2]))
-        valid = check_mask("CharacterEncoder", valid, ids)
+        if not isinstance(rows, int) or rows < 1:  # TensorFlow's convolutions want a word
+            missing = [[0, ops.maximum(1 - ops.shape(ids)[0], 0)], [0, 0]]
+            ids, valid = ops.pad(ids, missing), ops.pad(valid, missing)
+        packing = Packing(valid)
+        ids, valid = packing.pack(ids), packing.mask
         embedded = self.drop(self.embedding(ids), training=training)
         # Zeros at padding: what a convolution would read beyond the end of the word anyway.
         embedded = ops.where(valid[..., None], embedded, ops.zeros_like(embedded))
         words = self._read(embedded, valid, training)
         filled = ops.any(valid, axis=-1, keepdims=True)
         words = ops.where(filled, words, ops.zeros_like(words))
-        return ops.reshape(words, (shape[0], shape[1], self.units))
+        return ops.reshape(words[: shape[0] * shape[1]], (shape[0], shape[1], self.units))
 
     def _read(self, embedded: Any, valid: Any, training: bool | None) -> Any:
         """Word vectors `[rows, units]` of embedded characters `[rows, characters, ...]`."""
@@ -172,7 +177,11 @@ class CharacterEncoder(ExplicitMaskLayer):
         found = [ops.tanh(convolution(embedded)) for convolution in self.convolutions]
         stacked = ops.concatenate(found, axis=-1)
         # tanh is never below -1.
-        return ops.max(ops.where(valid[..., None], stacked, -ops.ones_like(stacked)), axis=1)
+        stacked = ops.where(valid[..., None], stacked, -ops.ones_like(stacked))
+        return masked_max(stacked, None, axis=1)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        return None if previous_mask is None else ops.any(previous_mask, axis=-1)
 
     def compute_output_shape(self, inputs_shape: Any) -> Any:
         return (*inputs_shape[:2], self.units)

@@ -28,7 +28,7 @@ def chunked_cross_entropy(
     label_smoothing: float = 0.0,
     chunk_size: int = 256,
     predictable: np.ndarray | None = None,
-    dtype: str = "float32",
+    dtype: str | None = None,
 ) -> Any:
     """`-log softmax(hidden kernel^T + bias)[targets]`, some tokens at a time.
 
@@ -39,27 +39,29 @@ def chunked_cross_entropy(
     Kernel ([Hsu et al., 2024](https://arxiv.org/abs/2410.10989)).
 
     Args:
-        hidden: float32 `[N, E]`.
-        kernel: float32 `[V, E]`.
-        bias: float32 `[V]`.
+        hidden: float32 or float64 `[N, E]`.
+        kernel: `[V, E]`, of the same dtype.
+        bias: `[V]`, of the same dtype.
         targets: int32 `[N]`, each in [0, V).
         label_smoothing: share of the target spread evenly over all predictable classes.
         chunk_size: the most tokens whose scores exist at once.
         predictable: bool `[V]`, which of the V rows are classes that smoothing reaches; `None`
             for all. The bias of the others must be so low that they have no probability (-1e30).
-        dtype: of what is multiplied; sums and exponentials are float32 in any case.
+        dtype: of what is multiplied, that of `hidden` unless given; sums and exponentials are
+            in that of `hidden` in any case.
 
     Returns:
-        float32 `[N]`; the gradient is of first order only.
+        `[N]`, in the dtype of `hidden`; the gradient is of first order only.
     """
     smooth = float(label_smoothing)
-    spread = _spread(np.ones(kernel.shape[0], bool) if predictable is None else predictable)
+    whole = np.ones(kernel.shape[0], bool) if predictable is None else predictable
+    spread = _spread(whole, hidden.dtype)
     chunks = Chunks(ops.shape(hidden)[0], chunk_size)
 
     @ops.custom_gradient
     def nll(hidden: Any, kernel: Any, bias: Any, ids: Any) -> Any:
         targets = ops.cast(ids, "int32")
-        scores = Scores(hidden, kernel, bias, chunks, dtype)
+        scores = Scores(hidden, kernel, bias, chunks, dtype or hidden.dtype)
         gold = ops.take(kernel, targets, axis=0)
         gold_scores = ops.sum(hidden * gold, axis=-1) + ops.take(bias, targets, axis=0)
         normalisers, means = normalise(scores, spread if smooth else None)
@@ -77,7 +79,7 @@ def chunked_cross_entropy(
 
     # The ids go in as floats (exact below 2**24): jax wants no integer argument here, and no
     # traced value from outside.
-    return nll(hidden, kernel, bias, ops.cast(targets, "float32"))
+    return nll(hidden, kernel, bias, ops.cast(targets, hidden.dtype))
 
 
 def _less_gold(
@@ -97,9 +99,9 @@ def _less_gold(
     )
 
 
-def _spread(predictable: np.ndarray) -> np.ndarray:
-    """The smoothed part of a target, float32 `[V]`: evenly over what can be predicted."""
-    return (predictable / predictable.sum()).astype("float32")
+def _spread(predictable: np.ndarray, dtype: Any) -> np.ndarray:
+    """The smoothed part of a target, `[V]`: evenly over what can be predicted."""
+    return (predictable / predictable.sum()).astype(keras.backend.standardize_dtype(dtype))
 
 
 @keras.saving.register_keras_serializable(package="kerasseq")
@@ -175,7 +177,7 @@ class ChunkedCrossEntropy(TiedOutputLoss):
             *self._weights(),
             flat,
             ops.reshape(weights, (-1,)),
-            _spread(self.embedding.predictable),
+            _spread(self.embedding.predictable, self.embedding.wide_dtype),
             self.label_smoothing,
             self.chunk_size,
             self.product_dtype,

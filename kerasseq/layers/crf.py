@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from kerasseq import compat
 from kerasseq.layers import _crf_ops
 from kerasseq.layers._checks import (
     check_choice,
@@ -17,7 +18,7 @@ from kerasseq.layers._checks import (
     is_float,
     whole_numbers,
 )
-from kerasseq.layers._explicit_mask import ExplicitMaskLayer
+from kerasseq.layers._sequence_layer import SequenceLayer
 
 # What a forbidden move costs. Finite, so that a gold sequence with one has a finite loss.
 FORBIDDEN = -1e4
@@ -25,7 +26,7 @@ OUTPUTS = ("tags", "marginals", "potentials")
 
 
 @keras.saving.register_keras_serializable(package="kerasseq")
-class CRF(ExplicitMaskLayer):
+class CRF(SequenceLayer):
     """A distribution over whole tag sequences, with a score for every pair of neighbours.
 
     `p(y | x) = exp(start[y_1] + sum_t e[t, y_t] + sum_t A[y_t, y_t+1] + end[y_T]) / Z(x)`, where
@@ -38,8 +39,8 @@ class CRF(ExplicitMaskLayer):
     loss to the model. Besides calls there are methods on plain tensors: `log_likelihood`,
     `log_partition`, `sequence_score`, `decode`, `marginals`.
 
-    Everything is computed in float32, whatever the dtype policy. The gradient is the closed form
-    (gold counts less expected counts), of first order only.
+    Everything is computed in float32 at least, whatever the dtype policy. The gradient is the
+    closed form (gold counts less expected counts), of first order only.
 
     Args:
         num_tags: number of tags, N.
@@ -54,7 +55,7 @@ class CRF(ExplicitMaskLayer):
 
     Call arguments:
         emissions: float `[batch, time, num_tags]`, scores and not probabilities.
-        mask: bool `[batch, time]`, padded on the right; `None` means that all steps are valid.
+        mask: bool `[batch, time]`; `None` means that all steps are valid.
         tags: int `[batch, time]`, the gold tags; if given, the negative log-likelihood per
             valid token is added to the model's losses.
         output: `"tags"` (Viterbi), `"marginals"` or `"potentials"`.
@@ -142,12 +143,18 @@ class CRF(ExplicitMaskLayer):
                 f"Received: emissions.shape={tuple(shape)}"
             )
 
+    def __call__(self, *args: Any, output: str = "tags", **kwargs: Any) -> Any:
+        outputs = super().__call__(*args, output=output, **kwargs)
+        if output == "potentials":
+            compat.attach_mask(outputs, None)  # they hold it, and have more rows than steps
+        return outputs
+
     def call(self, emissions: Any, mask: Any = None, tags: Any = None, output: str = "tags") -> Any:
         check_choice("CRF", "output", output, OUTPUTS)
         if tags is not None:
             mask = self._mask(emissions, mask)
             total = ops.sum(self.log_likelihood(emissions, tags, mask))
-            tokens = ops.maximum(ops.sum(ops.cast(mask, "float32")), 1.0)
+            tokens = ops.maximum(ops.sum(ops.cast(mask, total.dtype)), 1.0)
             self.add_loss(-total / tokens)
         if output == "marginals":
             return self.marginals(emissions, mask)
@@ -194,7 +201,7 @@ class CRF(ExplicitMaskLayer):
 
     def _potentials(self, emissions: Any, mask: Any) -> tuple[Any, Any, Any, Any, Any]:
         """Emissions, transitions, start, end, mask; constraints applied."""
-        emissions = ops.cast(emissions, "float32")
+        emissions = ops.cast(emissions, self.wide_dtype)
         if not self.built:
             self.build(emissions.shape)
         self._check_emissions(emissions.shape)
@@ -209,7 +216,7 @@ class CRF(ExplicitMaskLayer):
         """Transitions `[num_tags, num_tags]`, start and end `[num_tags]`; constraints applied."""
         size = self.num_tags
         # A tensor, where TensorFlow wants no variable.
-        transitions = ops.cast(ops.copy(self.transitions), "float32")
+        transitions = ops.cast(ops.copy(self.transitions), self.wide_dtype)
         if self.forbidden_transitions:
             allowed = np.ones((size, size), bool)
             allowed[tuple(zip(*self.forbidden_transitions, strict=True))] = False
@@ -219,9 +226,9 @@ class CRF(ExplicitMaskLayer):
 
     def _boundary(self, name: str, forbidden: list[int]) -> Any:
         if self.use_boundaries:
-            scores = ops.cast(ops.copy(getattr(self, name)), "float32")
+            scores = ops.cast(ops.copy(getattr(self, name)), self.wide_dtype)
         else:
-            scores = ops.zeros((self.num_tags,), "float32")
+            scores = ops.zeros((self.num_tags,), self.wide_dtype)
         allowed = np.ones(self.num_tags, bool)
         allowed[forbidden] = False
         return ops.where(allowed, scores, FORBIDDEN) if forbidden else scores

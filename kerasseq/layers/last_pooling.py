@@ -6,11 +6,11 @@ import keras
 from keras import ops
 
 from kerasseq.layers._checks import check_mask, check_rank
-from kerasseq.layers._explicit_mask import ExplicitMaskLayer
+from kerasseq.layers._sequence_layer import SequenceLayer
 
 
 @keras.saving.register_keras_serializable(package="kerasseq")
-class LastPooling(ExplicitMaskLayer):
+class LastPooling(SequenceLayer):
     """What a recurrent layer knows at the end: the output at the last valid step.
 
     `y[b] = x[b, n_b - 1]` for a sequence of length `n_b`. With `bidirectional=True` the
@@ -23,7 +23,7 @@ class LastPooling(ExplicitMaskLayer):
 
     Call arguments:
         inputs: `[batch, time, features]`.
-        mask: bool `[batch, time]`, padded on the right; `None` means that all steps are valid.
+        mask: bool `[batch, time]`; `None` means that all steps are valid.
 
     Output shape: `[batch, features]`.
 
@@ -52,20 +52,26 @@ class LastPooling(ExplicitMaskLayer):
             )
         forward = features // 2 if self.bidirectional else features
         if mask is None:
-            last = inputs[:, -1, :forward]
-        else:
-            mask = check_mask("LastPooling", mask, inputs)
-            lengths = ops.sum(ops.cast(mask, "int32"), axis=1)
-            index = ops.maximum(lengths - 1, 0)[:, None, None]
-            last = ops.take_along_axis(inputs[:, :, :forward], index, axis=1)[:, 0]
+            mask = ops.ones_like(inputs[..., 0], dtype="bool")
+        mask = check_mask("LastPooling", mask, inputs)
+        counted = ops.where(mask, ops.cumsum(ops.cast(mask, "int32"), axis=1), 0)
+        last = ops.logical_and(mask, counted == ops.sum(ops.cast(mask, "int32"), 1, keepdims=True))
+        pooled = _sum_of(inputs[:, :, :forward], last)
         if self.bidirectional:
-            last = ops.concatenate([last, inputs[:, 0, forward:]], axis=-1)
-        if mask is not None:
-            last = ops.where((lengths > 0)[:, None], last, ops.zeros_like(last))
-        return last
+            first = _sum_of(inputs[:, :, forward:], counted == 1)
+            pooled = ops.concatenate([pooled, first], axis=-1)
+        return pooled
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
+        return None  # the output has no steps
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return (input_shape[0], input_shape[2])
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "bidirectional": self.bidirectional}
+
+
+def _sum_of(inputs: Any, chosen: Any) -> Any:
+    """The one step of each row that is chosen, or zeros: its gradient is no scattering."""
+    return ops.sum(ops.where(chosen[..., None], inputs, ops.zeros_like(inputs)), axis=1)

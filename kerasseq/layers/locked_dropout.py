@@ -6,11 +6,11 @@ import keras
 from keras import ops
 
 from kerasseq.layers._checks import check_rank, check_rate
-from kerasseq.layers._explicit_mask import ExplicitMaskLayer, unmasked
+from kerasseq.layers._sequence_layer import SequenceLayer
 
 
 @keras.saving.register_keras_serializable(package="kerasseq")
-class LockedDropout(ExplicitMaskLayer):
+class LockedDropout(SequenceLayer):
     """Variational dropout: the same features are dropped at every step of a sequence.
 
     `y[b, t, d] = x[b, t, d] * m[b, d] / (1 - rate)` with `m[b, d] ~ Bernoulli(1 - rate)`
@@ -50,7 +50,7 @@ class LockedDropout(ExplicitMaskLayer):
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         check_rank("LockedDropout", "inputs", inputs.shape, "batch, time, features")
         if not training or self.rate == 0:
-            return unmasked(inputs)
+            return inputs
         shape = ops.shape(inputs)
         ones = ops.ones((shape[0], 1, shape[2]), dtype=inputs.dtype)
         return inputs * keras.random.dropout(ones, self.rate, seed=self.seed_generator)

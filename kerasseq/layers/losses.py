@@ -8,10 +8,11 @@ from keras import ops
 from kerasseq import compat
 from kerasseq.layers import _crf_ops
 from kerasseq.layers._checks import check_mask, check_rank, check_rate, differ, is_float, known
+from kerasseq.layers._precision import wide_dtype, widen
 
 
 def token_nll(y_true: Any, logits: Any, label_smoothing: float = 0.0) -> Any:
-    """`-log softmax(logits)[y_true]` of each token, float32, smoothed if asked.
+    """`-log softmax(logits)[y_true]` of each token, float32 at least, smoothed if asked.
 
     With smoothing `s`, the target is `(1 - s)` on the gold class and `s / V` on each of the V
     classes ([Szegedy et al., 2016](https://arxiv.org/abs/1512.00567)).
@@ -21,7 +22,7 @@ def token_nll(y_true: Any, logits: Any, label_smoothing: float = 0.0) -> Any:
         logits: float `[..., V]`.
         label_smoothing: `s`, in [0, 1).
     """
-    logits = ops.cast(logits, "float32")
+    logits = widen(logits)
     targets = ops.cast(y_true, "int32")[..., None]
     gold = ops.take_along_axis(logits, targets, axis=-1)[..., 0]
     if label_smoothing:
@@ -69,12 +70,12 @@ class _Mean(keras.losses.Loss):
 
 
 def _mean(values: Any, weights: Any) -> Any:
-    """`sum_i w_i v_i / sum_i w_i`, a scalar, float32; 0 without any weight.
+    """`sum_i w_i v_i / sum_i w_i`, a scalar, float32 at least; 0 without any weight.
 
     Args:
-        values, weights: float32, of one shape and one axis or more.
+        values, weights: of one shape and one axis or more.
     """
-    mean = _Mean(reduction="mean_with_sample_weight", dtype="float32")
+    mean = _Mean(reduction="mean_with_sample_weight", dtype=wide_dtype(values.dtype))
     values, weights = values[..., None], weights[..., None]  # Keras reduces no empty vector
     return mean(values, values, weights)
 
@@ -157,10 +158,7 @@ class CRFLoss(keras.losses.Loss):
     `L = -sum_b w_b log p(y_b | x_b) / sum_b w_b T_b`, from the output of
     `CRF(...)(emissions, mask=mask, output="potentials")`, which carries all that the loss needs.
 
-    A CRF scores a sequence as a whole, so that the steps of weight above 0 must be the first ones
-    of their row, as in a mask that is padded on the right: a weight of 0 in the middle or on the
-    first token would give another distribution. An eager call refuses such weights; in `fit`,
-    which is a graph, they are not looked at and the loss is wrong.
+    A step of weight 0 is no step of its sequence: those beside it are neighbours.
 
     Args:
         name: name of the loss.
@@ -191,10 +189,10 @@ class CRFLoss(keras.losses.Loss):
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
         check_potentials("CRFLoss", y_true, y_pred)
-        emissions, moves, start, end, mask = _crf_ops.unpack_potentials(ops.cast(y_pred, "float32"))
-        weights = ops.ones_like(y_pred[:, 0, 0])
+        emissions, moves, start, end, mask = _crf_ops.unpack_potentials(widen(y_pred))
+        weights = ops.ones_like(ops.sum(emissions, axis=(1, 2)))
         if sample_weight is not None:
-            sample_weight = ops.cast(sample_weight, "float32")
+            sample_weight = ops.cast(sample_weight, weights.dtype)
             if len(sample_weight.shape) == 2:
                 seen = check_mask("CRFLoss", sample_weight > 0.0, y_true, "sample_weight", "y_true")
                 mask = ops.logical_and(mask, seen)
@@ -209,7 +207,7 @@ class CRFLoss(keras.losses.Loss):
             else:
                 weights = sample_weight
         likelihoods = _crf_ops.log_likelihood(emissions, moves, start, end, mask, y_true)
-        tokens = ops.sum(ops.cast(mask, "float32"), axis=1)
+        tokens = ops.sum(ops.cast(mask, weights.dtype), axis=1)
         return _mean(-ops.divide_no_nan(likelihoods, tokens), weights * tokens)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
@@ -261,7 +259,7 @@ class TokenLoss(keras.losses.Loss):
         y_true = squeeze_column(y_true, len(y_pred.shape))
         check_nll("TokenLoss", y_true, y_pred)
         weights = token_weights("TokenLoss", y_true, sample_weight, mask=mask)
-        return _mean(ops.where(weights > 0.0, ops.cast(y_pred, "float32"), 0.0), weights)
+        return _mean(ops.where(weights > 0.0, widen(y_pred), 0.0), weights)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         return self(y_true, y_pred)

@@ -6,11 +6,12 @@ import keras
 from keras import ops
 
 from kerasseq.layers._checks import check_mask, check_rank
-from kerasseq.layers._explicit_mask import ExplicitMaskLayer
+from kerasseq.layers._masked import masked_max
+from kerasseq.layers._sequence_layer import SequenceLayer
 
 
 @keras.saving.register_keras_serializable(package="kerasseq")
-class MaxPooling(ExplicitMaskLayer):
+class MaxPooling(SequenceLayer):
     """The largest value of each feature over the valid steps: `y[b, d] = max_t x[b, t, d]`.
 
     [Collobert & Weston, 2008](https://doi.org/10.1145/1390156.1390177);
@@ -18,7 +19,7 @@ class MaxPooling(ExplicitMaskLayer):
 
     Call arguments:
         inputs: `[batch, time, features]`.
-        mask: bool `[batch, time]`, padded on the right; `None` means that all steps are valid.
+        mask: bool `[batch, time]`; `None` means that all steps are valid.
 
     Output shape: `[batch, features]`, in the compute dtype.
 
@@ -40,13 +41,14 @@ class MaxPooling(ExplicitMaskLayer):
         check_rank("MaxPooling", "inputs", inputs.shape, "batch, time, features")
         inputs = ops.cast(inputs, self.compute_dtype)
         if mask is None:
-            return ops.max(inputs, axis=1)
+            mask = ops.ones_like(inputs[..., 0], dtype="bool")
         mask = check_mask("MaxPooling", mask, inputs)
-        # The least finite number: a maximum that is taken of it alone would be infinite.
-        low = ops.full_like(inputs, -65504.0 if self.compute_dtype == "float16" else -1e30)
-        largest = ops.max(ops.where(mask[..., None], inputs, low), axis=1)
+        largest = masked_max(inputs, mask[..., None], axis=1)
         filled = ops.any(mask, axis=1, keepdims=True)
         return ops.where(filled, largest, ops.zeros_like(largest))
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
+        return None  # the output has no steps
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return (input_shape[0], input_shape[2])

@@ -6,18 +6,18 @@ import keras
 from keras import ops
 
 from kerasseq.layers._checks import check_mask, check_rank
-from kerasseq.layers._explicit_mask import ExplicitMaskLayer
+from kerasseq.layers._sequence_layer import SequenceLayer
 
 
 @keras.saving.register_keras_serializable(package="kerasseq")
-class MeanPooling(ExplicitMaskLayer):
+class MeanPooling(SequenceLayer):
     """The mean over the valid steps: `y[b] = sum_t m[b, t] x[b, t] / sum_t m[b, t]`.
 
-    Sums are taken in float32, also under mixed precision.
+    Sums are taken in float32 at least, also under mixed precision.
 
     Call arguments:
         inputs: `[batch, time, features]`.
-        mask: bool `[batch, time]`, padded on the right; `None` means that all steps are valid.
+        mask: bool `[batch, time]`; `None` means that all steps are valid.
 
     Output shape: `[batch, features]`, in the compute dtype.
 
@@ -38,14 +38,17 @@ class MeanPooling(ExplicitMaskLayer):
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
         check_rank("MeanPooling", "inputs", inputs.shape, "batch, time, features")
-        values = ops.cast(inputs, "float32")
+        values = ops.cast(inputs, self.wide_dtype)
         if mask is None:
-            return ops.cast(ops.mean(values, axis=1), self.compute_dtype)
+            mask = ops.ones_like(inputs[..., 0], dtype="bool")
         mask = check_mask("MeanPooling", mask, inputs)
         # where, not a product: 0 * inf would be NaN.
         total = ops.sum(ops.where(mask[..., None], values, 0.0), axis=1)
-        count = ops.sum(ops.cast(mask, "float32"), axis=1, keepdims=True)
+        count = ops.sum(ops.cast(mask, self.wide_dtype), axis=1, keepdims=True)
         return ops.cast(total / ops.maximum(count, 1.0), self.compute_dtype)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
+        return None  # the output has no steps
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return (input_shape[0], input_shape[2])

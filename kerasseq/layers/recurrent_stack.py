@@ -15,10 +15,11 @@ from kerasseq.layers._checks import (
     differ,
     is_float,
 )
-from kerasseq.layers._explicit_mask import ExplicitMaskLayer
 from kerasseq.layers._kernel_choice import KernelChoice, check_kernel, choose_kernel
 from kerasseq.layers._layer_run import run_layer
+from kerasseq.layers._packing import Packing
 from kerasseq.layers._seeds import another, reseed
+from kerasseq.layers._sequence_layer import SequenceLayer
 from kerasseq.layers.gru_cell import GRUCell
 from kerasseq.layers.locked_dropout import LockedDropout
 from kerasseq.layers.lstm_cell import LSTMCell
@@ -28,7 +29,7 @@ CELLS = {"lstm": LSTMCell, "gru": GRUCell, "simple_rnn": SimpleRNNCell}
 
 
 @keras.saving.register_keras_serializable(package="kerasseq")
-class RecurrentStack(ExplicitMaskLayer):
+class RecurrentStack(SequenceLayer):
     """`num_layers` recurrent layers on top of each other, each in one direction or in both.
 
     Layer `l` reads what layer `l - 1` wrote, through locked dropout, and adds it to its own
@@ -67,7 +68,7 @@ class RecurrentStack(ExplicitMaskLayer):
 
     Call arguments:
         inputs: `[batch, time, features]`.
-        mask: bool `[batch, time]`, padded on the right; `None` means that all steps are valid.
+        mask: bool `[batch, time]`; `None` means that all steps are valid.
         initial_state: as returned with `return_state` (flat, or nested in that order); `None` means
             zeros.
         training: whether to drop.
@@ -77,12 +78,8 @@ class RecurrentStack(ExplicitMaskLayer):
     layer by layer, forward before backward, `h` before `c`.
 
     Masking: outputs at padded steps are exactly 0, padded inputs have no influence, and final
-    states are those at each row's last valid step (step 0 for the backward direction). A mask that
-    is not padded on the right is refused in eager calls and, on TensorFlow, in training (unless the
-    whole step is compiled with XLA); in other graphs (`predict`, `evaluate`, exports, other
-    backends) it is not looked at, and what comes out then depends on the kernel. Where no mask is
-    given and `inputs` is the only tensor, Keras hands over the implicit mask of `inputs`, if it has
-    one; none is passed on.
+    states are those at each row's last valid step (its first for the backward direction).
+    Padding may be on either side, and rows may have gaps: the steps that are left are neighbours.
 
     Example:
 
@@ -277,12 +274,10 @@ class RecurrentStack(ExplicitMaskLayer):
                 "RecurrentStack: `inputs` must hold floats (an embedding makes them of ids). "
                 f"Received: inputs.dtype={keras.backend.standardize_dtype(inputs.dtype)}"
             )
+        packing = None
         if mask is not None:
-            mask = check_mask("RecurrentStack", mask, inputs)
-            if training and keras.backend.backend() == "tensorflow":
-                from kerasseq.kernels.padding import require_right_padding
-
-                require_right_padding(mask, "RecurrentStack: `mask` must be padded on the right")
+            packing = Packing(check_mask("RecurrentStack", mask, inputs))
+            inputs, mask = packing.pack(inputs), packing.mask
         if initial_state is None:
             initial_state = self.get_initial_state(ops.shape(inputs)[0])
         states = self._split_states(keras.tree.flatten(initial_state), inputs.shape[0])
@@ -298,6 +293,8 @@ class RecurrentStack(ExplicitMaskLayer):
             written, ended = run_layer(self, choice, cells, layer_inputs, mask, begin, training)
             outputs = written + outputs if self.residual and layer > 0 else written
             final.extend(state for direction in ended for state in direction)
+        if packing is not None:
+            outputs = packing.unpack(outputs)
         return (outputs, final) if self.return_state else outputs
 
     def _split_states(self, flat: list[Any], batch: int | None = None) -> list[list[Any]]:

@@ -85,7 +85,8 @@ class SampledSoftmax(TiedOutputLoss):
     def log_expected_count(self, ids: Any) -> Any:
         """`log(S Q(id))`: how often an id is expected among the candidates."""
         size = self.embedding.vocabulary_size
-        mass = ops.log1p(1.0 / (ops.cast(ids, "float32") + 1.0)) / math.log(size + 1.0)
+        ranks = ops.cast(ids, self.embedding.wide_dtype)
+        mass = ops.log1p(1.0 / (ranks + 1.0)) / math.log(size + 1.0)
         return ops.log(self.num_sampled * mass)
 
     def _sampled(self, states: Any, targets: Any, candidates: Any) -> Any:

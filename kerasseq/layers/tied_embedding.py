@@ -8,14 +8,14 @@ import numpy as np
 from keras import ops
 
 from kerasseq.layers._checks import check_positive, is_float, whole_numbers
-from kerasseq.layers._explicit_mask import ExplicitMaskLayer
+from kerasseq.layers._sequence_layer import SequenceLayer
 
 # The score of what is never predicted: finite, for 0 * inf is NaN, and exp of it is 0.
 NEVER = -1e30
 
 
 @keras.saving.register_keras_serializable(package="kerasseq")
-class TiedEmbedding(ExplicitMaskLayer):
+class TiedEmbedding(SequenceLayer):
     """Embeds ids, and projects hidden states back to the vocabulary with the same matrix.
 
     `x = E[id]`, and with `project=True`: `logits = (h P) E^T + b`
@@ -45,7 +45,7 @@ class TiedEmbedding(ExplicitMaskLayer):
         project: whether to project instead of to look up.
 
     Output shape: `[..., embedding_dim]`; with `project=True` logits `[..., vocabulary_size]`,
-    always computed in float32.
+    computed in float32 at least.
 
     Masking: none is read or made; padding ids have an embedding like all others.
 
@@ -152,10 +152,10 @@ class TiedEmbedding(ExplicitMaskLayer):
                 f"TiedEmbedding: `inputs` to project must have {wanted} features (hidden_dim, or "
                 f"embedding_dim without one). Received: inputs.shape={tuple(hidden.shape)}"
             )
-        hidden = ops.cast(hidden, "float32")
+        hidden = ops.cast(hidden, self.wide_dtype)
         if self.projection is None:
             return hidden
-        return ops.matmul(hidden, ops.cast(ops.copy(self.projection), "float32"))
+        return ops.matmul(hidden, ops.cast(ops.copy(self.projection), self.wide_dtype))
 
     def output_weights(self) -> tuple[Any, Any]:
         """The matrix [rows, embedding_dim] and the bias [rows] (or `None`), as float32 tensors.
@@ -164,8 +164,8 @@ class TiedEmbedding(ExplicitMaskLayer):
         of rows that are not `predictable` is -1e30.
         """
         self._ensure_built()
-        kernel = ops.cast(ops.copy(self.embeddings), "float32")
-        bias = None if self.bias is None else ops.cast(ops.copy(self.bias), "float32")
+        kernel = ops.cast(ops.copy(self.embeddings), self.wide_dtype)
+        bias = None if self.bias is None else ops.cast(ops.copy(self.bias), self.wide_dtype)
         if not self.predictable.all():
             bias = ops.where(self.predictable, 0.0 if bias is None else bias, NEVER)
         return kernel, bias
@@ -188,7 +188,9 @@ class TiedEmbedding(ExplicitMaskLayer):
     def compute_output_spec(self, inputs: Any, project: bool = False) -> Any:
         if project:
             self.project_hidden(inputs)
-            return keras.KerasTensor((*inputs.shape[:-1], self.vocabulary_size), dtype="float32")
+            return keras.KerasTensor(
+                (*inputs.shape[:-1], self.vocabulary_size), dtype=self.wide_dtype
+            )
         self._check_ids(inputs)
         return keras.KerasTensor((*inputs.shape, self.embedding_dim), dtype=self.compute_dtype)
 

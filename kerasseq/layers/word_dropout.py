@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from kerasseq import compat
 from kerasseq.layers._checks import (
     check_choice,
     check_positive,
@@ -12,11 +13,11 @@ from kerasseq.layers._checks import (
     check_rate,
     check_whole,
 )
-from kerasseq.layers._explicit_mask import ExplicitMaskLayer, unmasked
+from kerasseq.layers._sequence_layer import SequenceLayer
 
 
 @keras.saving.register_keras_serializable(package="kerasseq")
-class WordDropout(ExplicitMaskLayer):
+class WordDropout(SequenceLayer):
     """Embedding dropout: whole words are dropped, by type or by token.
 
     - `by="token"`: every position is dropped on its own
@@ -91,13 +92,20 @@ class WordDropout(ExplicitMaskLayer):
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.built = True
 
+    def __call__(self, ids: Any, vectors: Any = None, **kwargs: Any) -> Any:
+        outputs = super().__call__(ids, vectors, **kwargs)
+        mask = compat.implicit_mask(vectors)
+        if mask is not None:
+            compat.attach_mask(outputs, mask)
+        return outputs
+
     def call(self, ids: Any, vectors: Any = None, training: bool | None = None) -> Any:
         check_rank("WordDropout", "ids", ids.shape, "batch, time")
         if vectors is not None:
             check_rank("WordDropout", "vectors", vectors.shape, "batch, time, features")
             vectors = ops.cast(vectors, self.compute_dtype)
         if not training or self.rate == 0:
-            return unmasked(ids if vectors is None else vectors)
+            return ids if vectors is None else vectors
         drop = self._drop(ids)
         if vectors is None:
             return ops.where(drop, ops.cast(self.unk_id, ids.dtype), ids)

@@ -23,6 +23,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasseq.layers._sequence_layer import SequenceLayer
+from tests.layers.edges import check_float64, check_gaps, check_implicit_mask, check_sizes
+
 Arrays = Mapping[str, np.ndarray]
 
 
@@ -41,6 +44,7 @@ def run_layer_contract(
     fit: bool = True,
     all_weights_train: bool = True,
     saved_model: bool = True,
+    float64: bool = True,
     call_kwargs: Mapping[str, Any] | None = None,
     output: Callable[[Any], Any] | None = None,
     rtol: float = 1e-5,
@@ -55,6 +59,8 @@ def run_layer_contract(
     `padding` (each row alone, cut to its length, equals the same row in the batch, whatever
     stands in the padded positions), `reload` (a `.keras` file reloads with exactly equal
     outputs), `saved model` (TensorFlow only: exported with dynamic batch and time, equal).
+    Between `padding` and `reload`: `gaps`, `implicit mask`, `no rows`, `one step`, `no step` and
+    `float64`, see `tests/layers/edges.py`.
 
     Args:
         layer_class: the layer's class; registered with Keras, so that it reloads without
@@ -76,10 +82,12 @@ def run_layer_contract(
         fit: `False` skips `fit` (layers without a float output).
         all_weights_train: `False` where some trainable weight may get no gradient.
         saved_model: `False` skips `saved model`.
+        float64: `False` skips `float64` (layers that hold another, whose dtype counts).
         call_kwargs: further call arguments that are no tensors, e.g. `{"return_scores": True}`.
         output: picks what to check from what the layer returns, e.g. `lambda out: out[0]`.
         rtol, atol: tolerances for `padding` and `saved model`.
     """
+    keras.utils.set_random_seed(1)  # how exact a cell with layer norm is depends on its weights
     context = _Context(layer_class, dict(init_kwargs), dict(inputs), dict(call_kwargs or {}))
     context.pick = output or (lambda value: value)
     ran = ["config", "eager", "symbolic"]
@@ -98,6 +106,12 @@ def run_layer_contract(
             context, mask_argument, time_arguments, output_time_axis, zero_at_padding, rtol, atol
         )
         ran.append("padding")
+        ran += check_gaps(context, mask_argument, time_arguments, output_time_axis, rtol, atol)
+    if mask_argument in inputs and isinstance(context.make(), SequenceLayer):
+        ran += check_implicit_mask(context, mask_argument)
+    ran += check_sizes(context, time_arguments)
+    if float64 and keras.backend.backend() != "jax":  # which has it only where it is switched on
+        ran += check_float64(context)
     _check_reload(context, model)
     ran.append("reload")
     if saved_model and keras.backend.backend() == "tensorflow":
@@ -224,7 +238,7 @@ def _check_fit(context: _Context, all_weights_train: bool) -> None:
     rng = np.random.default_rng(0)
     shape = next(tuple(v.shape) for v in _leaves(context.call(layer)) if _is_float(v))
     target = rng.normal(size=shape).astype("float32")
-    model.compile(optimizer=keras.optimizers.SGD(0.5), loss="mse")
+    model.compile(optimizer=keras.optimizers.SGD(0.5), loss=_squares)
     with warnings.catch_warnings():
         # Pooling and dropout layers have nothing to train, and still must run in fit.
         warnings.filterwarnings("ignore", "The model does not have any trainable weights")
@@ -237,6 +251,13 @@ def _check_fit(context: _Context, all_weights_train: bool) -> None:
             new = keras.ops.convert_to_numpy(weight)
             assert np.isfinite(new).all()
             assert not np.array_equal(old, new), f"{weight.path} got no gradient"
+
+
+def _squares(y_true: Any, y_pred: Any) -> Any:
+    """Squared differences, a mean a step: what a mask that the output carries has the shape of."""
+    squares = keras.ops.square(keras.ops.cast(y_true, y_pred.dtype) - y_pred)
+    axes = tuple(range(2, len(squares.shape)))
+    return keras.ops.mean(squares, axis=axes) if axes else squares
 
 
 def _check_mixed(context: _Context, policy: str, output_dtype: str | None) -> None:

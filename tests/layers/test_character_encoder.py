@@ -123,8 +123,6 @@ def test_errors():
     for wrong in (mask[:1], mask[:, :1], mask[..., :2]):
         with pytest.raises(ValueError, match=r"`mask` must have the shape of `inputs`"):
             CharacterEncoder(9, units=6)(IDS, mask=wrong)
-    with pytest.raises(ValueError, match="`mask` must be padded on the right"):
-        CharacterEncoder(9, units=6)(IDS, mask=mask[..., ::-1].copy())
     with pytest.raises(ValueError, match="`units` must be a multiple of the number of widths"):
         CharacterEncoder(9, units=7, widths=(2, 3))
     with pytest.raises(ValueError, match="`method` must be one of 'cnn', 'bilstm'"):

@@ -1,11 +1,10 @@
 """LockedDropout and WordDropout."""
 
-import warnings
-
 import keras
 import numpy as np
 import pytest
 
+from kerasseq import compat
 from kerasseq.layers import LockedDropout, WordDropout
 from tests.layers.contract import run_layer_contract
 
@@ -87,17 +86,14 @@ def test_word_dropout_of_vectors_scales_what_stays():
     np.testing.assert_array_equal(drop(ids, vectors), vectors)
 
 
-def test_an_implicit_mask_ends_here_without_a_warning():
+def test_an_implicit_mask_is_passed_on():
     vectors = keras.layers.Embedding(10, 6, mask_zero=True)(IDS)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        for training in (True, False):
-            for outputs in (
-                LockedDropout(0.1)(vectors, training=training),
-                WordDropout(0.1)(IDS, vectors, training=training),
-            ):
-                assert getattr(outputs, "_keras_mask", None) is None
-    assert vectors._keras_mask is not None
+    for training in (True, False):
+        for outputs in (
+            LockedDropout(0.1)(vectors, training=training),
+            WordDropout(0.1)(IDS, vectors, training=training),
+        ):
+            np.testing.assert_array_equal(compat.implicit_mask(outputs), IDS != 0)
 
 
 @pytest.mark.parametrize("by", ["token", "type"])

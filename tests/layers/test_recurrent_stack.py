@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kerasseq import compat
 from kerasseq.layers import LSTMCell, RecurrentStack
 from tests.examples import examples
 from tests.layers import recurrent_reference as reference
@@ -313,8 +314,12 @@ def test_wrong_calls_are_named():
         stack(X[:, 0])
     with pytest.raises(ValueError, match=r"`mask` must have shape \[batch, time\]"):
         stack(X, mask=MASK[..., None])
-    with pytest.raises(ValueError, match=r"`mask` must be padded on the right.*row 1 = \[0, 0"):
-        stack(X, mask=MASK[:, ::-1])
+    with pytest.raises(ValueError, match=r"`mask` must be .*: a list of 2. An initial state is gi"):
+        stack(X, [np.zeros((3, 4), "float32")] * 2)
+    with pytest.raises(ValueError, match=r"`mask` must be .*: float32 of shape \(3, 6\)"):
+        stack(X, np.zeros((3, 6), "float32"))
+    with pytest.raises(ValueError, match=r"`inputs` must be a tensor or an array.*a list of 3"):
+        stack(X.tolist())
     with pytest.raises(ValueError, match=r"batch and time of `inputs`"):
         stack(X, mask=MASK[:, :3])
     with pytest.raises(ValueError, match=r"`initial_state` must be a list of 2 tensors"):
@@ -436,42 +441,19 @@ def test_states_may_be_nested():
     )
 
 
-def test_an_implicit_mask_of_the_inputs_is_read_but_not_passed_on():
+def test_an_implicit_mask_of_the_inputs_is_read_and_passed_on():
     ids = np.array([[1, 2, 0, 0], [3, 4, 5, 6]])
     vectors = keras.layers.Embedding(10, 5, mask_zero=True)(ids)
     stack = RecurrentStack(4)
     outputs = stack(vectors)
     np.testing.assert_array_equal(outputs, stack(vectors, mask=ids != 0))
-    assert getattr(outputs, "_keras_mask", None) is None
-
-
-@pytest.mark.skipif(len(KERNELS) < 2, reason="graphs of TensorFlow")
-@pytest.mark.parametrize("kernel", KERNELS)
-def test_a_mask_padded_on_the_left_stops_fit(kernel):
-    import tensorflow as tf
-
-    x, m = keras.Input((None, 5)), keras.Input((None,), dtype="bool")
-    model = keras.Model([x, m], RecurrentStack(4, num_layers=2, kernel=kernel)(x, mask=m))
-    model.compile("sgd", "mse", jit_compile=False)
-    target = np.zeros((3, 6, 4))
-    model.fit([X, MASK], target, verbose=0)
-    with pytest.raises(tf.errors.InvalidArgumentError, match="padded on the right"):
-        model.fit([X, MASK[:, ::-1].copy()], target, verbose=0)
-
-
-@pytest.mark.skipif(len(KERNELS) < 2, reason="graphs of TensorFlow")
-def test_inference_graphs_hold_no_assertion():
-    import tensorflow as tf
-
-    stack = RecurrentStack(4, num_layers=2, bidirectional=True, use_cudnn=False)
-    stack.build(X.shape)
-    for training, wanted in ((True, 1), (False, 0)):
-        graph = (
-            tf.function(lambda x, m, training=training: stack(x, mask=m, training=training))
-            .get_concrete_function(tf.constant(X), tf.constant(MASK))
-            .graph
-        )
-        assert sum(op.type == "Assert" for op in graph.get_operations()) == wanted
+    np.testing.assert_array_equal(compat.implicit_mask(outputs), ids != 0)
+    given = stack(vectors, mask=ids > 1)
+    np.testing.assert_array_equal(compat.implicit_mask(given), ids > 1)
+    by_position = stack(vectors, ids > 1)
+    np.testing.assert_array_equal(compat.implicit_mask(by_position), ids > 1)
+    stateful = RecurrentStack(4, return_state=True)(vectors, initial_state=None)[0]
+    np.testing.assert_array_equal(compat.implicit_mask(stateful), ids != 0)
 
 
 @pytest.mark.skipif(len(KERNELS) < 2, reason="graphs of TensorFlow")

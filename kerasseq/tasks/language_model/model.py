@@ -100,7 +100,7 @@ class RecurrentLanguageModel(keras.Model):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.supports_masking = True  # as in ExplicitMaskLayer: no output carries a mask
+        self.supports_masking = True
         check_choice("RecurrentLanguageModel", "softmax", softmax, SOFTMAXES)
         self._settings = {
             "vocabulary_size": vocabulary_size,

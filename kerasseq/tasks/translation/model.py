@@ -47,7 +47,7 @@ class RecurrentTranslator(keras.Model):
         source: int `[batch, source time]`.
         source_mask: bool `[batch, source time]`, padded on the right.
         tokens: int `[batch, time]`, the targets shifted right (begin-of-sequence first).
-        mask: bool `[batch, time]` of the targets, padded on the right; `None`: all valid.
+        mask: bool `[batch, time]` of the targets; `None`: all valid.
         sampling_rate: see :class:`AttentionDecoder`.
         training: whether to drop.
 
@@ -95,7 +95,7 @@ class RecurrentTranslator(keras.Model):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.supports_masking = True  # as in ExplicitMaskLayer: no output carries a mask
+        self.supports_masking = True
         self._settings = {
             "source_size": source_size,
             "target_size": target_size,
