@@ -46,7 +46,8 @@ class Packing:
         and that of a lookup would be a scattering."""
 
         def moved(values: Any, move: Move) -> Any:
-            return ops.cond(self._in_place, lambda: values, lambda: move(values))
+            found = ops.cond(self._in_place, lambda: values, lambda: move(values))
+            return found if 0 in found.shape else ops.reshape(found, ops.shape(found))
 
         if not is_float(values):
             return moved(values, there)
