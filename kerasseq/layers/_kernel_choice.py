@@ -109,6 +109,10 @@ def _special(stack: Any) -> str:
     for name in ("layer_norm", "coupled_gates", "zoneout"):
         if getattr(stack, name):
             return f"{name} has only the step-by-step form"
+    if stack.activation is not keras.activations.tanh:
+        return "only tanh has a hand-written form"
+    if stack.recurrent_activation is not keras.activations.sigmoid:
+        return "only sigmoid gates have a hand-written form"
     return ""
 
 

@@ -1,5 +1,6 @@
 """One layer of a `RecurrentStack`, in all its directions, by the kernel that was chosen."""
 
+import inspect
 from typing import Any
 
 import keras
@@ -56,7 +57,7 @@ def _fused(
         recurrent = cell.recurrent_kernel if noise is None else noise.recurrent_kernel
         weights = [
             ops.cast(ops.convert_to_tensor(weight), dtype)
-            for weight in (cell.kernel, recurrent, cell.bias)
+            for weight in (cell.kernel, recurrent, _bias(cell))
         ]
         state_mask = None if noise is None else noise.state_mask
         initial = [ops.cast(state, dtype) for state in begin]
@@ -75,6 +76,10 @@ def _fused(
         training=bool(training),
         xla=choice.xla and bool(training),
     )
+
+
+def _bias(cell: Any) -> Any:
+    return ops.zeros(cell.bias_shape) if cell.bias is None else cell.bias
 
 
 def _loop(
@@ -106,16 +111,25 @@ def _loop(
         if own:
             keep = now[len(now) - len(zoneout) :] if zoneout else None
             new = cell.zone(cell.step(now[0], old, noise), old, keep)
-        else:
-            new = list(cell(now[0], old, training=training)[1])
+        else:  # whose output may be none of its states
+            written, new = cell(now[0], old[1:], **moment)
+            new = [written, *(new if isinstance(new, list | tuple) else [new])]
         if mask is not None:
             new = [ops.where(now[1], n, o) for n, o in zip(new, old, strict=True)]
         return new
 
+    if not own:
+        states = [ops.zeros_like(states[0]), *states]
+        moment = {"training": training} if "training" in _parameters(cell) else {}
     outputs, final = scan(step, states, steps, reverse)
     if not own:
         _reset_dropout(cell)
+        final = final[1:]
     return ops.transpose(outputs, (1, 0, 2)), final
+
+
+def _parameters(cell: Any) -> Any:
+    return inspect.signature(cell.call).parameters
 
 
 def _draw_dropout(cell: Any, inputs: Any, state: Any) -> None:

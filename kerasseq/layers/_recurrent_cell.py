@@ -47,6 +47,10 @@ class RecurrentCell(keras.layers.Layer):
         kernel_initializer: Any = "glorot_uniform",
         recurrent_initializer: Any = "orthogonal",
         bias_initializer: Any = "zeros",
+        activation: Any = "tanh",
+        recurrent_activation: Any = "sigmoid",
+        kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None,
         layer_norm: bool = False,
         recurrent_dropout: float = 0.0,
         weight_drop: float = 0.0,
@@ -65,6 +69,10 @@ class RecurrentCell(keras.layers.Layer):
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.recurrent_initializer = keras.initializers.get(recurrent_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.activation = keras.activations.get(activation)
+        self.recurrent_activation = keras.activations.get(recurrent_activation)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+        self.recurrent_regularizer = keras.regularizers.get(recurrent_regularizer)
         self.layer_norm = layer_norm
         self.recurrent_dropout = recurrent_dropout
         self.weight_drop = weight_drop
@@ -82,23 +90,34 @@ class RecurrentCell(keras.layers.Layer):
     def build(self, input_shape: Any) -> None:
         width = self.gates * self.units
         self.kernel = self.add_weight(
-            name="kernel", shape=(input_shape[-1], width), initializer=self.kernel_initializer
+            name="kernel",
+            shape=(input_shape[-1], width),
+            initializer=self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
         )
         self.recurrent_kernel = self.add_weight(
             name="recurrent_kernel",
             shape=(self.units, width),
             initializer=self.recurrent_initializer,
+            regularizer=self.recurrent_regularizer,
         )
-        self.bias: Any = self._add_bias(width) if self.use_bias else None
+        self.bias: Any = self._add_bias() if self.use_bias else None
         if self.layer_norm:
             self.input_scale = self._add_scale("input_scale", width)
             self.recurrent_scale = self._add_scale("recurrent_scale", width)
 
-    def _add_bias(self, width: int) -> Any:
-        return self.add_weight(name="bias", shape=(width,), initializer=self.bias_initializer)
+    def _add_bias(self) -> Any:
+        return self.add_weight(
+            name="bias", shape=self.bias_shape, initializer=self.bias_initializer
+        )
 
     def _add_scale(self, name: str, width: int) -> Any:
         return self.add_weight(name=name, shape=(width,), initializer="ones")
+
+    @property
+    def bias_shape(self) -> tuple[int, ...]:
+        """Shape of the bias, where there is one."""
+        return (self.gates * self.units,)
 
     def input_bias(self) -> Any:
         """The bias that `project` adds, or `None`."""
@@ -211,6 +230,10 @@ class RecurrentCell(keras.layers.Layer):
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
             "recurrent_initializer": keras.initializers.serialize(self.recurrent_initializer),
             "bias_initializer": keras.initializers.serialize(self.bias_initializer),
+            "activation": keras.activations.serialize(self.activation),
+            "recurrent_activation": keras.activations.serialize(self.recurrent_activation),
+            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
+            "recurrent_regularizer": keras.regularizers.serialize(self.recurrent_regularizer),
             "layer_norm": self.layer_norm,
             "recurrent_dropout": self.recurrent_dropout,
             "weight_drop": self.weight_drop,

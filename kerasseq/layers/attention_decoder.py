@@ -159,7 +159,7 @@ class AttentionDecoder(SequenceLayer):
             dropout, seed=None if seed is None else seed + 1, dtype=policy
         )
         self.seed_generator = keras.random.SeedGenerator(None if seed is None else seed + 2)
-        self.combine = keras.layers.Dense(units, activation="tanh", dtype=policy)
+        self.combine = UnquantizedDense(units, activation="tanh", dtype=policy)
         self.bridge = StateBridge(
             bridge, units, num_layers, self.recurrent.states_per_cell, name, dtype=policy
         )
@@ -352,6 +352,12 @@ class AttentionDecoder(SequenceLayer):
             if isinstance(config[name], dict):
                 config[name] = keras.saving.deserialize_keras_object(config[name])
         return cls(**config)
+
+
+class UnquantizedDense(keras.layers.Dense):
+    def quantize(self, *args: Any, **kwargs: Any) -> None:
+        """Keras warns with the message, and goes on: a step reads the kernel itself."""
+        raise NotImplementedError("AttentionDecoder: `o` is not quantized and stays as it is.")
 
 
 def _check_embedding(embedding: Any, units: Any) -> None:

@@ -3,7 +3,6 @@
 from typing import Any
 
 import keras
-from keras import ops
 
 from kerasseq.layers._recurrent_cell import Noise, RecurrentCell
 
@@ -40,6 +39,9 @@ class GRUCell(RecurrentCell):
         use_bias: whether to add `b` (and `d`).
         reset_after: which candidate, as above.
         kernel_initializer, recurrent_initializer, bias_initializer: initialisers of K, R and b.
+        activation: of the candidate.
+        recurrent_activation: of the gates.
+        kernel_regularizer, recurrent_regularizer: of K and R.
         layer_norm, recurrent_dropout, weight_drop, zoneout: as above.
         seed: seed of the cell's own random numbers.
 
@@ -76,9 +78,9 @@ class GRUCell(RecurrentCell):
     def gates(self) -> int:
         return 3
 
-    def _add_bias(self, width: int) -> Any:
-        shape = (2, width) if self.reset_after else (width,)
-        return self.add_weight(name="bias", shape=shape, initializer=self.bias_initializer)
+    @property
+    def bias_shape(self) -> tuple[int, ...]:
+        return (2, 3 * self.units) if self.reset_after else (3 * self.units,)
 
     def input_bias(self) -> Any:
         return self.bias[0] if self.use_bias and self.reset_after else self.bias
@@ -92,15 +94,17 @@ class GRUCell(RecurrentCell):
             product = self.recurrent_product(hidden, noise)
             if self.use_bias:
                 product = product + self.bias[1]
-            both = ops.sigmoid(gates + product[..., : 2 * units])
+            both = self.recurrent_activation(gates + product[..., : 2 * units])
             update, reset = both[..., :units], both[..., units:]
-            candidate = ops.tanh(candidate + reset * product[..., 2 * units :])
+            candidate = self.activation(candidate + reset * product[..., 2 * units :])
         else:
             product = self.recurrent_product(hidden, noise, slice(0, 2 * units))
-            both = ops.sigmoid(gates + product)
+            both = self.recurrent_activation(gates + product)
             update, reset = both[..., :units], both[..., units:]
             columns = slice(2 * units, 3 * units)
-            candidate = ops.tanh(candidate + self.recurrent_product(reset * hidden, noise, columns))
+            candidate = self.activation(
+                candidate + self.recurrent_product(reset * hidden, noise, columns)
+            )
         return [update * hidden + (1 - update) * candidate]
 
     def get_config(self) -> dict[str, Any]:

@@ -11,7 +11,9 @@ from kerasseq.layers._checks import check_mask, check_rank, check_rate, differ, 
 from kerasseq.layers._precision import wide_dtype, widen
 
 
-def token_nll(y_true: Any, logits: Any, label_smoothing: float = 0.0) -> Any:
+def token_nll(
+    y_true: Any, logits: Any, label_smoothing: float = 0.0, from_logits: bool = True
+) -> Any:
     """`-log softmax(logits)[y_true]` of each token, float32 at least, smoothed if asked.
 
     With smoothing `s`, the target is `(1 - s)` on the gold class and `s / V` on each of the V
@@ -21,8 +23,12 @@ def token_nll(y_true: Any, logits: Any, label_smoothing: float = 0.0) -> Any:
         y_true: int `[...]`.
         logits: float `[..., V]`.
         label_smoothing: `s`, in [0, 1).
+        from_logits: whether `logits` are such, or probabilities, whose logarithms they are then;
+            one below 1e-7 counts as that, as with Keras.
     """
     logits = widen(logits)
+    if not from_logits:
+        logits = ops.log(ops.clip(logits, keras.config.epsilon(), 1.0))
     targets = ops.cast(y_true, "int32")[..., None]
     gold = ops.take_along_axis(logits, targets, axis=-1)[..., 0]
     if label_smoothing:
@@ -90,11 +96,13 @@ class MaskedSparseCrossentropy(keras.losses.Loss):
     Args:
         label_smoothing: share of the target that is spread over all classes, in [0, 1).
         ignore_class: a class whose tokens have no weight; `None` for none.
+        from_logits: whether `y_pred` are logits, or the probabilities of a softmax (which loses
+            digits: logits are better).
         name: name of the loss.
 
     Call arguments:
         y_true: int `[batch, time]` (or any shape).
-        y_pred: logits `[batch, time, classes]`.
+        y_pred: logits (or probabilities) `[batch, time, classes]`.
         sample_weight: mask or weights `[batch, time]`, or one weight a row `[batch]`.
 
     Output shape: a scalar, float32. Without any valid token it is 0.
@@ -115,6 +123,7 @@ class MaskedSparseCrossentropy(keras.losses.Loss):
         self,
         label_smoothing: float = 0.0,
         ignore_class: int | None = None,
+        from_logits: bool = True,
         name: str = "masked_sparse_crossentropy",
         **kwargs: Any,
     ) -> None:
@@ -122,6 +131,7 @@ class MaskedSparseCrossentropy(keras.losses.Loss):
         check_rate("MaskedSparseCrossentropy", "label_smoothing", label_smoothing)
         self.label_smoothing = label_smoothing
         self.ignore_class = ignore_class
+        self.from_logits = from_logits
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         mask = compat.implicit_mask(y_pred)
@@ -141,13 +151,14 @@ class MaskedSparseCrossentropy(keras.losses.Loss):
         return _mean(nll, weights)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        return token_nll(y_true, y_pred, self.label_smoothing)
+        return token_nll(y_true, y_pred, self.label_smoothing, self.from_logits)
 
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "label_smoothing": self.label_smoothing,
             "ignore_class": self.ignore_class,
+            "from_logits": self.from_logits,
         }
 
 

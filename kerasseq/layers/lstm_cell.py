@@ -42,6 +42,9 @@ class LSTMCell(RecurrentCell):
         unit_forget_bias: start `b_f` at 1
             ([Jozefowicz et al., 2015](https://proceedings.mlr.press/v37/jozefowicz15.html)).
         kernel_initializer, recurrent_initializer, bias_initializer: initialisers of K, R and b.
+        activation: of the candidate and of the cell.
+        recurrent_activation: of the gates.
+        kernel_regularizer, recurrent_regularizer: of K and R.
         layer_norm, coupled_gates, recurrent_dropout, weight_drop, zoneout: as above.
         seed: seed of the cell's own random numbers.
 
@@ -95,7 +98,7 @@ class LSTMCell(RecurrentCell):
                 name="cell_shift", shape=(self.units,), initializer="zeros"
             )
 
-    def _add_bias(self, width: int) -> Any:
+    def _add_bias(self) -> Any:
         def initializer(shape: Any, dtype: Any = None) -> Any:
             bias = self.bias_initializer(shape, dtype=dtype)
             if not self.unit_forget_bias:
@@ -104,21 +107,22 @@ class LSTMCell(RecurrentCell):
             ones = ops.ones((self.units,), dtype=dtype)
             return ops.concatenate([bias[:start], ones, bias[start + self.units :]])
 
-        return self.add_weight(name="bias", shape=(width,), initializer=initializer)
+        return self.add_weight(name="bias", shape=self.bias_shape, initializer=initializer)
 
     def step(self, projected: Any, states: list[Any], noise: Noise | None = None) -> list[Any]:
         """One step, before zoneout: `projected = x K + b`, `states = [h, c]` -> `[h', c']`."""
         hidden, cell = states
         gates = projected + self.recurrent_product(hidden, noise)
+        squash, gate = self.activation, self.recurrent_activation
         if self.coupled_gates:
             forget, candidate, output = ops.split(gates, 3, axis=-1)
-            forget = ops.sigmoid(forget)
-            cell = forget * cell + (1 - forget) * ops.tanh(candidate)
+            forget = gate(forget)
+            cell = forget * cell + (1 - forget) * squash(candidate)
         else:
             enter, forget, candidate, output = ops.split(gates, 4, axis=-1)
-            cell = ops.sigmoid(forget) * cell + ops.sigmoid(enter) * ops.tanh(candidate)
+            cell = gate(forget) * cell + gate(enter) * squash(candidate)
         shown = normalize(cell, self.cell_scale, self.cell_shift) if self.layer_norm else cell
-        return [ops.sigmoid(output) * ops.tanh(shown), cell]
+        return [gate(output) * squash(shown), cell]
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -38,8 +38,9 @@ def _metric(y_pred: str, options: str = "") -> Any:
 
 
 _nll_metric = _metric(
-    y_pred="logits `[batch, time, classes]`, or nll `[batch, time]`.",
+    y_pred="logits or probabilities `[batch, time, classes]`, or nll `[batch, time]`.",
     options="""
+    from_logits: whether `y_pred` are logits, or the probabilities of a softmax.
     from_nll: whether `y_pred` is each token's negative log-likelihood (what
         `ChunkedCrossEntropy` and `AdaptiveSoftmax` return) instead of logits.""",
 )
@@ -66,9 +67,15 @@ class _Ratio(keras.metrics.Metric):
 
 class _NegativeLogLikelihood(_Ratio):
     def __init__(
-        self, name: str, from_nll: bool = False, ignore_class: int | None = None, **kwargs: Any
+        self,
+        name: str,
+        from_nll: bool = False,
+        ignore_class: int | None = None,
+        from_logits: bool = True,
+        **kwargs: Any,
     ) -> None:
         super().__init__(name=name, **kwargs)
+        self.from_logits = from_logits
         self.from_nll = from_nll
         self.ignore_class = ignore_class
 
@@ -83,13 +90,14 @@ class _NegativeLogLikelihood(_Ratio):
         else:
             _check_scores(name, y_true, y_pred)
             targets = ops.where(weights > 0.0, y_true, ops.zeros_like(y_true))
-            y_pred = token_nll(targets, y_pred)
+            y_pred = token_nll(targets, y_pred, from_logits=self.from_logits)
         self._add(y_pred, weights)
 
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "from_nll": self.from_nll,
+            "from_logits": self.from_logits,
             "ignore_class": self.ignore_class,
         }
 

@@ -1,5 +1,6 @@
 """Layers of recurrent cells, in one or both directions, on the fastest kernel there is."""
 
+import inspect
 from typing import Any
 
 import keras
@@ -21,10 +22,16 @@ from kerasseq.layers._packing import Packing
 from kerasseq.layers._seeds import another, reseed
 from kerasseq.layers._sequence_layer import SequenceLayer
 from kerasseq.layers.gru_cell import GRUCell
+from kerasseq.layers.last_pooling import last_step
 from kerasseq.layers.locked_dropout import LockedDropout
 from kerasseq.layers.lstm_cell import LSTMCell
 from kerasseq.layers.simple_rnn_cell import SimpleRNNCell
 
+# Settings that a cell of one's own has itself.
+_OF_CELLS = (
+    "recurrent_dropout", "weight_drop", "zoneout", "layer_norm", "activation",
+    "recurrent_activation", "use_bias", "kernel_regularizer", "recurrent_regularizer",
+)  # fmt: skip
 CELLS = {"lstm": LSTMCell, "gru": GRUCell, "simple_rnn": SimpleRNNCell}
 
 
@@ -61,9 +68,16 @@ class RecurrentStack(SequenceLayer):
         xla: `"auto"`, `True` or `False`: whether the closed-form kernel's training step is
             compiled with XLA, which compiles once for every batch size and width, whatever the
             lengths.
+        return_sequences: whether to return every step; if not, the last valid one, as
+            `LastPooling` takes it.
         return_state: whether to return the final states too.
+        activation, recurrent_activation: of every cell; others than `"tanh"` and `"sigmoid"` run in
+            the loop.
+        use_bias: whether every cell has a bias.
         kernel_initializer, recurrent_initializer: of every cell's weights; one with a seed gets
-            another seed in each cell. Not read where `cell` is a layer.
+            another seed in each cell. Like the five before and after, not for a `cell` that is a
+            layer, which has its own.
+        kernel_regularizer, recurrent_regularizer: of every cell's weights.
         seed: seed of the layer's own random numbers.
 
     Call arguments:
@@ -73,7 +87,8 @@ class RecurrentStack(SequenceLayer):
             zeros.
         training: whether to drop.
 
-    Output shape: `[batch, time, units]`, or `2 * units` where bidirectional. With
+    Output shape: `[batch, time, units]`, or `2 * units` where bidirectional; without
+    `return_sequences` the time is missing. With
     `return_state`, a pair: the output, and the final states as a flat list of `[batch, units]`,
     layer by layer, forward before backward, `h` before `c`.
 
@@ -108,12 +123,23 @@ class RecurrentStack(SequenceLayer):
         kernel: str = "auto",
         use_cudnn: Any = "auto",
         xla: Any = "auto",
+        return_sequences: bool = True,
         return_state: bool = False,
+        activation: Any = "tanh",
+        recurrent_activation: Any = "sigmoid",
+        use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform",
         recurrent_initializer: Any = "orthogonal",
+        kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
+        if "go_backwards" in kwargs:
+            raise ValueError(
+                "RecurrentStack: `go_backwards` is no setting, and keras.layers.Bidirectional, "
+                "which sets it, is not needed: bidirectional=True runs both directions."
+            )
         super().__init__(**kwargs)
         name = "RecurrentStack"
         check_positive(name, "units", units)
@@ -138,9 +164,15 @@ class RecurrentStack(SequenceLayer):
         self.kernel = kernel
         self.use_cudnn = use_cudnn
         self.xla = xla
+        self.return_sequences = return_sequences
         self.return_state = return_state
+        self.activation = keras.activations.get(activation)
+        self.recurrent_activation = keras.activations.get(recurrent_activation)
+        self.use_bias = use_bias
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.recurrent_initializer = keras.initializers.get(recurrent_initializer)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+        self.recurrent_regularizer = keras.regularizers.get(recurrent_regularizer)
         self.seed = seed
         self.directions = 2 if bidirectional else 1
         self.output_size = units * self.directions
@@ -162,6 +194,11 @@ class RecurrentStack(SequenceLayer):
                 "RecurrentStack: `coupled_gates` is a setting of cell='lstm' (the GRU's gates are "
                 f"coupled as they are). Received: cell={cell!r}"
             )
+        if cell == "simple_rnn" and self.recurrent_activation is not keras.activations.sigmoid:
+            raise ValueError(
+                "RecurrentStack: `recurrent_activation` is of gates, which cell='simple_rnn' has "
+                f"not. Received: recurrent_activation={self.recurrent_activation!r}"
+            )
 
     def _check_custom_cell(self, cell: Any) -> None:
         sizes = getattr(cell, "state_size", None)
@@ -176,8 +213,16 @@ class RecurrentStack(SequenceLayer):
                 "RecurrentStack: `cell` must have states of `units` features. Received: "
                 f"units={self.units}, cell.state_size={sizes}"
             )
-        for setting in ("recurrent_dropout", "weight_drop", "zoneout", "layer_norm"):
-            if value := getattr(self, setting):
+        default = inspect.signature(RecurrentStack).parameters
+        size = getattr(cell, "output_size", self.units)
+        if size != self.units:
+            raise ValueError(
+                "RecurrentStack: `cell` must put out `units` features. Received: "
+                f"units={self.units}, cell.output_size={size}"
+            )
+        for setting in _OF_CELLS:
+            value = getattr(self, setting)
+            if value != _made(setting, default[setting].default):
                 raise ValueError(
                     f"RecurrentStack: `{setting}` is for a cell that is given by its name; give it "
                     f"to the cell itself. Received: {setting}={value!r}, cell={cell!r}"
@@ -213,6 +258,11 @@ class RecurrentStack(SequenceLayer):
             self.units,
             kernel_initializer=another(self.kernel_initializer, 2 * layer + direction),
             recurrent_initializer=another(self.recurrent_initializer, 2 * layer + direction),
+            activation=self.activation,
+            recurrent_activation=self.recurrent_activation,
+            use_bias=self.use_bias,
+            kernel_regularizer=self.kernel_regularizer,
+            recurrent_regularizer=self.recurrent_regularizer,
             layer_norm=self.layer_norm,
             recurrent_dropout=self.recurrent_dropout,
             weight_drop=self.weight_drop,
@@ -274,9 +324,10 @@ class RecurrentStack(SequenceLayer):
                 "RecurrentStack: `inputs` must hold floats (an embedding makes them of ids). "
                 f"Received: inputs.dtype={keras.backend.standardize_dtype(inputs.dtype)}"
             )
-        packing = None
+        packing, given = None, mask
         if mask is not None:
-            packing = Packing(check_mask("RecurrentStack", mask, inputs))
+            given = check_mask("RecurrentStack", mask, inputs)
+            packing = Packing(given)
             inputs, mask = packing.pack(inputs), packing.mask
         if initial_state is None:
             initial_state = self.get_initial_state(ops.shape(inputs)[0])
@@ -295,6 +346,8 @@ class RecurrentStack(SequenceLayer):
             final.extend(state for direction in ended for state in direction)
         if packing is not None:
             outputs = packing.unpack(outputs)
+        if not self.return_sequences:
+            outputs = last_step(outputs, given, self.bidirectional)
         return (outputs, final) if self.return_state else outputs
 
     def _split_states(self, flat: list[Any], batch: int | None = None) -> list[list[Any]]:
@@ -333,8 +386,12 @@ class RecurrentStack(SequenceLayer):
             final.extend(new)
         return outputs, final
 
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        return previous_mask if self.return_sequences else None
+
     def compute_output_shape(self, inputs_shape: Any, initial_state_shape: Any = None) -> Any:
-        outputs = (*inputs_shape[:2], self.output_size)
+        steps = inputs_shape[1:2] if self.return_sequences else ()
+        outputs = (inputs_shape[0], *steps, self.output_size)
         if not self.return_state:
             return outputs
         count = len(self.cells) * self.states_per_cell
@@ -359,9 +416,15 @@ class RecurrentStack(SequenceLayer):
             "kernel": self.kernel,
             "use_cudnn": self.use_cudnn,
             "xla": self.xla,
+            "return_sequences": self.return_sequences,
             "return_state": self.return_state,
+            "activation": keras.activations.serialize(self.activation),
+            "recurrent_activation": keras.activations.serialize(self.recurrent_activation),
+            "use_bias": self.use_bias,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
             "recurrent_initializer": keras.initializers.serialize(self.recurrent_initializer),
+            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
+            "recurrent_regularizer": keras.regularizers.serialize(self.recurrent_regularizer),
             "seed": self.seed,
         }
 
@@ -371,3 +434,8 @@ class RecurrentStack(SequenceLayer):
             cell = keras.saving.deserialize_keras_object(config["cell"])
             config = {**config, "cell": cell}
         return cls(**config)
+
+
+def _made(setting: str, value: Any) -> Any:
+    """A default as the stack keeps it."""
+    return keras.activations.get(value) if setting.endswith("activation") else value

@@ -3,7 +3,6 @@
 from typing import Any
 
 import keras
-from keras import ops
 
 from kerasseq.layers._recurrent_cell import Noise, RecurrentCell
 
@@ -28,6 +27,8 @@ class SimpleRNNCell(RecurrentCell):
         units: width of the state.
         use_bias: whether to add `b`.
         kernel_initializer, recurrent_initializer, bias_initializer: initialisers of K, R and b.
+        activation: of the state.
+        kernel_regularizer, recurrent_regularizer: of K and R.
         layer_norm, recurrent_dropout, weight_drop, zoneout: as above.
         seed: seed of the cell's own random numbers.
 
@@ -58,4 +59,4 @@ class SimpleRNNCell(RecurrentCell):
 
     def step(self, projected: Any, states: list[Any], noise: Noise | None = None) -> list[Any]:
         """One step, before zoneout: `projected = x K + b`, `states = [h]` -> `[h']`."""
-        return [ops.tanh(projected + self.recurrent_product(states[0], noise))]
+        return [self.activation(projected + self.recurrent_product(states[0], noise))]
