@@ -1,4 +1,4 @@
-"""Layers where Keras' own would stand: in `Sequential`, behind `mask_zero`, with Keras' settings."""
+"""Layers where Keras' own would stand: in `Sequential`, behind `mask_zero`, with its settings."""
 
 import keras
 import numpy as np
@@ -54,10 +54,10 @@ def test_two_layers_in_a_sequential_model_give_the_numbers_of_keras(cell, kernel
 
 def test_a_loss_of_keras_behind_a_stack_counts_no_padding():
     targets = np.arange(15).reshape(3, 5) % 2
-    losses = []
+    losses, weights = [], None
     for layer in (keras.layers.LSTM(3, return_sequences=True), RecurrentStack(3)):
         model = sequential(layer, keras.layers.Dense(2))
-        if losses:
+        if weights:
             model.set_weights(weights)
         weights = model.get_weights()
         model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
@@ -107,12 +107,12 @@ def test_other_activations_run_in_the_loop_and_equal_keras(cell):
 def test_kernels_without_a_bias_have_the_same_gradients(cell):
     import tensorflow as tf
 
-    found = []
+    found, weights = [], None
     for kernel in KERNELS:
         stack = RecurrentStack(4, cell=cell, kernel=kernel, use_bias=False, bidirectional=True)
         stack.build(X.shape)
         assert len(stack.weights) == 4
-        if found:
+        if weights:
             stack.set_weights(weights)
         weights = stack.get_weights()
         with tf.GradientTape() as tape:
