@@ -35,7 +35,7 @@ class Beams(NamedTuple):
 
 class Options(NamedTuple):
     """What was asked for, the same at each step; see
-    :func:`kerasseq.decoding.beam_search.beam_search`."""
+    :func:`kerasseq.decoding.beam.beam_search`."""
 
     width: Any
     """A number or an int32 scalar."""

@@ -1,8 +1,8 @@
 """An encoder-decoder's sequences: by beam search or sampling, and the attention of given ones.
 
 A model has what :class:`kerasseq.layers.AttentionDecoder` needs around it: ``encode(source, mask)``
-gives the decoder's first state and what its steps read, ``decoder.step(state, tokens, memory)`` the
-next state, logits and attention, and a call the attention of given targets.
+gives the decoder's first state and what its steps read, ``decoder.step(tokens, state, memory)``
+logits, the next state and attention, and a call the attention of given targets.
 
 The output of a source of `n` tokens, its end counted, has at most ``2 n + 10``; there it is cut.
 That depends on the source alone, so a sentence gets in any batch what it gets by itself.
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from kerasseq.decoding.beam_search import Beams, beam_search, coverage_penalty
+from kerasseq.decoding.beam import Beams, beam_search, coverage_penalty
 from kerasseq.decoding.sampling import Generated, sample
 from kerasseq.decoding.settings import Sampling
 from kerasseq.decoding.step import EXCLUDED, is_any_of, token_ids
@@ -45,7 +45,7 @@ def search(
     alpha: Any,
     beta: Any,
 ) -> Beams:
-    """The best outputs for each source; see :func:`kerasseq.decoding.beam_search.beam_search`.
+    """The best outputs for each source; see :func:`kerasseq.decoding.beam.beam_search`.
 
     A source that is nothing but the stop token has one output, the same, with a score of 0.
 
@@ -102,8 +102,8 @@ def draw(
     step, state, memory = _decoder(model, source, lengths, ends, covers=False)
     most = _longest(lengths)
     made = sample(
-        lambda tokens, state: step(tokens, state, memory), state, tf.fill([rows], ends.begin),
-        tf.reduce_max(most), Sampling(temperature), seed=seeds, stop=[ends.stop],
+        step, state, tf.fill([rows], ends.begin), tf.reduce_max(most), Sampling(temperature),
+        seed=seeds, stop=[ends.stop], memory=memory,
     )  # fmt: skip
     kept = tf.minimum(made.lengths, most)
     empty = source[:, :1] == ends.stop
@@ -144,7 +144,7 @@ def _decoder(
     state, memory = model.encode(source, tf.sequence_mask(lengths, tf.shape(source)[1]))
 
     def step(tokens: tf.Tensor, state: Any, memory: Any) -> tuple[tf.Tensor, Any]:
-        inner, logits, attention = model.decoder.step(state["decoder"], tokens, memory)
+        logits, inner, attention = model.decoder.step(tokens, state["decoder"], memory)
         after = {"decoder": inner}
         if covers:
             after["covered"] = state["covered"] + tf.cast(attention, tf.float32)

@@ -193,6 +193,7 @@ def sample(
     sampling: Sampling = PLAIN,
     seed: Any = 0,
     stop: Any = (),
+    memory: Any = None,
 ) -> Generated:
     """Draws a sequence for each row, until all have a stop token or ``length`` tokens.
 
@@ -207,6 +208,7 @@ def sample(
         sampling: see :func:`truncated`.
         seed: whole number, or one for each row.
         stop: token ids, int ``[S]``, that end a row; may be empty.
+        memory: what ``step`` gets as its third argument, if it is given; rows first.
 
     Example:
 
@@ -222,10 +224,13 @@ def sample(
         length,
         stop,
         lambda logits, t: choose(logits, sampling, seed, t),
+        memory,
     )
 
 
-def greedy(step: Step, state: Any, first: Any, length: Any, stop: Any = ()) -> Generated:
+def greedy(
+    step: Step, state: Any, first: Any, length: Any, stop: Any = (), memory: Any = None
+) -> Generated:
     """Takes each row's likeliest token, of equal ones the lowest id; arguments as in `sample`."""
     return _generate(
         step,
@@ -234,6 +239,7 @@ def greedy(step: Step, state: Any, first: Any, length: Any, stop: Any = ()) -> G
         length,
         stop,
         lambda logits, _: tf.argmax(logits, axis=1, output_type=tf.int32),
+        memory,
     )
 
 
@@ -244,13 +250,14 @@ def _generate(
     length: Any,
     stop: Any,
     pick: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+    memory: Any,
 ) -> Generated:
     model = LoopStep(step, state)
     first, stop = token_ids(first), token_ids(stop)
     length = tf.maximum(tf.cast(length, tf.int32), 0)
 
     def body(t, tokens, live, chosen, log_probs, state):
-        logits, state = model(tokens, state)
+        logits, state = model(tokens, state, memory)
         tokens = pick(logits, t)
         picked = tf.gather(tf.nn.log_softmax(logits), tokens, batch_dims=1)
         chosen = tf.tensor_scatter_nd_update(chosen, [[t]], tokens[tf.newaxis])

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from kerasseq.errors import UserError
 
-Step = Callable[[tf.Tensor, Any], tuple[tf.Tensor, Any]]
-"""``(tokens int32 [rows], state) -> (logits float32 [rows, V], state)``.
+Step = Callable[..., tuple[Any, ...]]
+"""``(tokens int32 [rows], state) -> (logits [rows, V], state, ...)``, as a cell of Keras has it;
+with a memory, ``(tokens, state, memory)``. What comes after the state is not read.
 
 ``state`` is any nest of tensors whose first axis is the rows, such as the (h, c) of each layer;
 structure, dtypes and shapes stay the same from step to step. Rows must not depend on each other.
@@ -37,8 +39,8 @@ def check_length(length: int) -> None:
 def without(step: Step, excluded: Sequence[int]) -> Step:
     """A step that never gives some tokens; the probabilities of the others sum to 1."""
 
-    def others(tokens: tf.Tensor, state: Any) -> tuple[tf.Tensor, Any]:
-        logits, state = step(tokens, state)
+    def others(tokens: tf.Tensor, state: Any, *memory: Any) -> tuple[tf.Tensor, Any]:
+        logits, state, *_ = step(tokens, state, *memory)
         out = is_any_of(tf.range(tf.shape(logits)[-1]), token_ids(excluded))
         return tf.nn.log_softmax(tf.where(out, EXCLUDED, tf.cast(logits, tf.float32))), state
 
@@ -49,17 +51,26 @@ class LoopStep:
     """A step as a loop carries it: its state is tensors and keeps its structure.
 
     Args:
-        step: the model; it may take more than a :data:`Step` does.
+        step: the model.
         state: its first state; anything that converts to tensors.
+
+    Raises:
+        UserError: if Keras runs on another backend.
     """
 
-    def __init__(self, step: Callable[..., tuple[tf.Tensor, Any]], state: Any):
+    def __init__(self, step: Step, state: Any):
+        if keras.backend.backend() != "tensorflow":
+            raise UserError(
+                "kerasseq.decoding runs in TensorFlow alone, set KERAS_BACKEND=tensorflow; Keras "
+                f"runs on {keras.backend.backend()}"
+            )
         self._step = step
         self.state = tf.nest.map_structure(tf.convert_to_tensor, state)
 
-    def __call__(self, tokens: tf.Tensor, state: Any, *more: Any) -> tuple[tf.Tensor, Any]:
-        """Logits float32 ``[rows, V]`` and the new state; ``more`` is passed on to the step."""
-        logits, after = self._step(tokens, state, *more)
+    def __call__(self, tokens: tf.Tensor, state: Any, memory: Any = None) -> tuple[tf.Tensor, Any]:
+        """Logits float32 ``[rows, V]`` and the new state; a step without a memory gets none."""
+        more = () if memory is None else (memory,)
+        logits, after, *_ = self._step(tokens, state, *more)
         tf.nest.assert_same_structure(self.state, after, check_types=False)
         tensors = [tf.convert_to_tensor(tensor) for tensor in tf.nest.flatten(after)]
         return tf.cast(logits, tf.float32), tf.nest.pack_sequence_as(self.state, tensors)

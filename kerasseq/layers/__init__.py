@@ -1,7 +1,8 @@
-"""Layers for sequences, on keras.ops alone; masks are always arguments."""
+"""Layers for sequences, on keras.ops alone."""
 
 from kerasseq.layers.adaptive_softmax import AdaptiveSoftmax as AdaptiveSoftmax
 from kerasseq.layers.additive_attention import AdditiveAttention as AdditiveAttention
+from kerasseq.layers.attention_base import AttentionBase as AttentionBase
 from kerasseq.layers.attention_decoder import AttentionDecoder as AttentionDecoder
 from kerasseq.layers.attention_pooling import AttentionPooling as AttentionPooling
 from kerasseq.layers.bag_of_ngrams import BagOfNgrams as BagOfNgrams
@@ -26,6 +27,7 @@ from kerasseq.layers.metrics import CRFAccuracy as CRFAccuracy
 from kerasseq.layers.metrics import Perplexity as Perplexity
 from kerasseq.layers.metrics import SentenceAccuracy as SentenceAccuracy
 from kerasseq.layers.metrics import TokenAccuracy as TokenAccuracy
+from kerasseq.layers.recurrent_cell import RecurrentCell as RecurrentCell
 from kerasseq.layers.recurrent_stack import RecurrentStack as RecurrentStack
 from kerasseq.layers.sampled_softmax import SampledSoftmax as SampledSoftmax
 from kerasseq.layers.simple_rnn_cell import SimpleRNNCell as SimpleRNNCell

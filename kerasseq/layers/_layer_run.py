@@ -8,7 +8,7 @@ from keras import ops
 
 from kerasseq.kernels.scan import scan
 from kerasseq.layers._kernel_choice import KernelChoice
-from kerasseq.layers._recurrent_cell import RecurrentCell
+from kerasseq.layers.recurrent_cell import RecurrentCell
 
 
 def run_layer(

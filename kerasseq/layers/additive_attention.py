@@ -6,9 +6,9 @@ import keras
 from keras import ops
 
 from kerasseq.kernels.step_products import product
-from kerasseq.layers._attention import AttentionBase, documented_attention
 from kerasseq.layers._checks import check_positive
 from kerasseq.layers._seeds import another
+from kerasseq.layers.attention_base import AttentionBase, documented_attention
 
 
 @keras.saving.register_keras_serializable(package="kerasseq")

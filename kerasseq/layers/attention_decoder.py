@@ -5,7 +5,6 @@ from typing import Any, ClassVar
 import keras
 from keras import ops
 
-from kerasseq.layers._attention import AttentionBase, autocast
 from kerasseq.layers._checks import (
     check_choice,
     check_mask,
@@ -21,6 +20,7 @@ from kerasseq.layers._packing import Packing
 from kerasseq.layers._sequence_layer import SequenceLayer
 from kerasseq.layers._state_bridge import BRIDGES, StateBridge
 from kerasseq.layers.additive_attention import AdditiveAttention
+from kerasseq.layers.attention_base import AttentionBase, autocast
 from kerasseq.layers.bilinear_attention import BilinearAttention
 from kerasseq.layers.dot_attention import DotAttention
 from kerasseq.layers.recurrent_stack import CELLS, RecurrentStack
@@ -46,7 +46,7 @@ class AttentionDecoder(SequenceLayer):
     ```python
     memory = decoder.precompute(encoder_outputs, encoder_mask)
     state = decoder.initial_state(memory, encoder_states)
-    state, logits, attention = decoder.step(state, tokens, memory)
+    logits, state, attention = decoder.step(tokens, state, memory)
     ```
 
     Args:
@@ -102,7 +102,7 @@ class AttentionDecoder(SequenceLayer):
     (2, 6, 7)
     >>> memory = decoder.precompute(source)
     >>> state = decoder.initial_state(memory)
-    >>> state, logits, attention = decoder.step(state, np.array([1, 1]), memory)
+    >>> logits, state, attention = decoder.step(np.array([1, 1]), state, memory)
     >>> tuple(logits.shape), tuple(attention.shape)
     ((2, 7), (2, 3))
     """
@@ -247,12 +247,14 @@ class AttentionDecoder(SequenceLayer):
             state["coverage"] = ops.zeros_like(memory["values"][..., 0], dtype=self.wide_dtype)
         return state
 
-    def step(self, state: State, tokens: Any, memory: Memory) -> tuple[State, Any, Any]:
-        """One token: the next state, logits `[batch, vocabulary]`, weights `[batch, source]`.
+    def step(self, tokens: Any, state: State, memory: Memory) -> tuple[Any, State, Any]:
+        """One token: logits `[batch, vocabulary]`, the next state, weights `[batch, source]`.
+
+        It is a step as `kerasseq.decoding` takes it.
 
         Args:
-            state: from `initial_state` or an earlier step; it is not changed.
             tokens: int `[batch]`, the tokens before those to be predicted.
+            state: from `initial_state` or an earlier step; it is not changed.
             memory: from `precompute`.
         """
         tokens = ops.convert_to_tensor(tokens)
@@ -265,7 +267,7 @@ class AttentionDecoder(SequenceLayer):
                 return computed(self, cell.project(ops.concatenate([embedded, *inputs], axis=-1)))
 
             state, weights = advance(self, state, project, memory)
-        return state, self.embedding.project(state["fed"]), weights
+        return self.embedding.project(state["fed"]), state, weights
 
     def call(
         self,

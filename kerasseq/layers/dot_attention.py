@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from kerasseq.layers._attention import AttentionBase, documented_attention
+from kerasseq.layers.attention_base import AttentionBase, documented_attention
 
 
 @keras.saving.register_keras_serializable(package="kerasseq")

@@ -28,7 +28,7 @@ class LockedDropout(SequenceLayer):
     Output shape: that of `inputs`.
 
     Masking: padded steps get the mask of their sequence too, so that zeros stay zeros, and
-    the length of a batch does not change what is drawn. An implicit Keras mask is not passed on.
+    the length of a batch does not change what is drawn.
 
     Example:
 

@@ -243,8 +243,8 @@ class TokenLoss(keras.losses.Loss):
 
     Output shape: a scalar, float32. Without any valid token it is 0.
 
-    Masking: tokens of weight 0 have no influence, whatever stands there. Give the mask here even
-    if the layer had it: the zeros that it puts at padding would count as tokens otherwise.
+    Masking: tokens of weight 0 have no influence, whatever stands there. A mask that the layer was
+    given counts too, for its output carries it.
 
     Example:
 

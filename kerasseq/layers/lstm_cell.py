@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import keras
 from keras import ops
 
-from kerasseq.layers._recurrent_cell import Noise, RecurrentCell, normalize
+from kerasseq.layers.recurrent_cell import Noise, RecurrentCell, normalize
 
 
 @keras.saving.register_keras_serializable(package="kerasseq")

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from kerasseq.layers._recurrent_cell import Noise, RecurrentCell
+from kerasseq.layers.recurrent_cell import Noise, RecurrentCell
 
 
 @keras.saving.register_keras_serializable(package="kerasseq")

@@ -51,7 +51,7 @@ class WordDropout(SequenceLayer):
 
     Output shape: that of `ids`, or of `vectors` where these are given.
 
-    Masking: padding is a special id, and is never dropped. An implicit Keras mask is not passed on.
+    Masking: padding is a special id, and is never dropped.
 
     Example:
 

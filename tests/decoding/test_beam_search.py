@@ -8,7 +8,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kerasseq.decoding.beam_search import Beams, beam_search, check_beam, coverage_penalty
+from kerasseq.decoding.beam import Beams, beam_search, check_beam, coverage_penalty
 from kerasseq.decoding.sampling import greedy
 from kerasseq.errors import UserError
 from tests.decoding.beam_reference import beam_reference, best_of, every_sequence, normalised

@@ -76,14 +76,14 @@ class Scripted:
         state = {"position": tf.zeros_like(which), "which": which}
         return state, {"mask": mask, "which": which}
 
-    def _step(self, state, tokens, memory):
+    def _step(self, tokens, state, memory):
         tf.debugging.assert_equal(memory["which"], state["which"])
         at = state["position"] % self.tables.shape[1]
         logits = tf.gather_nd(self.tables, tf.stack([state["which"], at, tokens], 1))
         last = tf.reduce_sum(tf.cast(memory["mask"], tf.int32), axis=1) - 1
         at = tf.minimum(state["position"], last)
         attention = tf.one_hot(at, tf.shape(memory["mask"])[1])
-        return {**state, "position": state["position"] + 1}, logits, attention
+        return logits, {**state, "position": state["position"] + 1}, attention
 
     def after(self, source):
         """Log-probabilities after a prefix for one source, as the reference takes them."""
@@ -357,7 +357,7 @@ def test_attention_of_outputs_is_that_of_the_steps(kind):
     state, memory = model.encode(source, mask)
     tokens = np.full(5, BOS, np.int32)
     for t in range(6):
-        state, _, attention = model.decoder.step(state, tf.constant(tokens), memory)
+        _, state, attention = model.decoder.step(tf.constant(tokens), state, memory)
         np.testing.assert_allclose(weights[:, t], attention, atol=1e-5)
         tokens = outputs[:, t]
     np.testing.assert_allclose(tf.reduce_sum(weights, axis=2), 1, atol=1e-5)

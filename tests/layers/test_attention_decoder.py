@@ -139,7 +139,7 @@ def test_stepwise_equals_whole_sequence(kwargs):
     state = layer.initial_state(memory, start)
     for t in range(3):
         before = {k: [np.array(x) for x in keras.tree.flatten(v)] for k, v in state.items()}
-        new, step_logits, weights = layer.step(state, inputs["tokens"][:, t], memory)
+        step_logits, new, weights = layer.step(inputs["tokens"][:, t], state, memory)
         np.testing.assert_allclose(np.asarray(step_logits), np.asarray(logits)[:, t], atol=1e-5)
         np.testing.assert_allclose(np.asarray(weights), np.asarray(attention)[:, t], atol=1e-5)
         for name, values in before.items():  # a state is never changed
@@ -235,7 +235,7 @@ def fed_back(layer, inputs):
     state, tokens = layer.initial_state(memory), inputs["tokens"][:, 0]
     found, read = [], [tokens]
     for _ in range(inputs["tokens"].shape[1]):
-        state, logits, _ = layer.step(state, ops.convert_to_tensor(tokens), memory)
+        logits, state, _ = layer.step(ops.convert_to_tensor(tokens), state, memory)
         found.append(np.asarray(logits))
         tokens = found[-1].argmax(-1).astype("int32")
         read.append(tokens)
@@ -424,7 +424,7 @@ def test_wrong_states_and_steps_are_named():
     memory = layer.precompute(inputs["encoder_outputs"], inputs["encoder_mask"])
     state = layer.initial_state(memory, start)
     with pytest.raises(ValueError, match=r"`tokens` must have shape \[batch\].*\(2, 1\)"):
-        layer.step(state, inputs["tokens"][:, :1], memory)
+        layer.step(inputs["tokens"][:, :1], state, memory)
 
 
 def test_coverage_is_kept_in_float32():
@@ -435,7 +435,7 @@ def test_coverage_is_kept_in_float32():
     state = layer.initial_state(memory)
     for _ in range(2):
         assert keras.backend.standardize_dtype(state["coverage"].dtype) == "float32"
-        state, _, _ = layer.step(state, np.array([1, 1]), memory)
+        _, state, _ = layer.step(np.array([1, 1]), state, memory)
     assert np.isfinite(np.asarray(layer(**arrays()))).all()
 
 
@@ -446,7 +446,7 @@ def test_step_in_a_while_loop_keeps_shapes_and_dtypes():
         state = layer.initial_state(memory)
 
         def body(state, tokens, layer=layer, memory=memory):
-            state, logits, _ = layer.step(state, tokens, memory)
+            logits, state, _ = layer.step(tokens, state, memory)
             return state, ops.cast(ops.argmax(logits, axis=-1), "int32")
 
         tokens = ops.ones((2,), "int32")

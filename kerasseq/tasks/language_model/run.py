@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from kerasseq.app.arguments import need_text, need_whole
 from kerasseq.app.results import texts_of
 from kerasseq.app.run import Run
-from kerasseq.decoding.beam_search import check_beam
+from kerasseq.decoding.beam import check_beam
 from kerasseq.decoding.sampling import check_sampling
 from kerasseq.decoding.settings import Sampling
 from kerasseq.errors import UserError

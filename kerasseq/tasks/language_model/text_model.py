@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasseq.app.task import Use
-from kerasseq.decoding.beam_search import beam_search
+from kerasseq.decoding.beam import beam_search
 from kerasseq.decoding.sampling import choose, sampling_specs
 from kerasseq.decoding.settings import Sampling
 from kerasseq.decoding.step import without
@@ -168,7 +168,7 @@ class TextModel(Use[TextData]):
         stop: Sequence[int] = (EOS,),
     ) -> list[Continuation]:
         """The continuations of lowest perplexity that a beam finds; see
-        :func:`kerasseq.decoding.beam_search.beam_search`.
+        :func:`kerasseq.decoding.beam.beam_search`.
 
         Args:
             text: may be empty.

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from kerasseq.decoding.beam_search import Beams
+from kerasseq.decoding.beam import Beams
 from kerasseq.decoding.encoder_decoder import Ends, attention_of, search
 from kerasseq.decoding.settings import BeamSettings
 from kerasseq.export.elementary import Elementary, ids_spec, step_by_step
@@ -298,7 +298,7 @@ def _functions(model: keras.Model) -> dict[str, Any]:
     def step(token: tf.Tensor, *rest: tf.Tensor) -> dict[str, tf.Tensor]:
         typed = [tf.cast(value, kind) for value, kind in zip(rest, kinds, strict=True)]
         state, memory = tf.nest.pack_sequence_as(structure, typed)
-        after, logits, attention = model.decoder.step(state, token, memory)
+        logits, after, attention = model.decoder.step(token, state, memory)
         new = {f"next_state_{i}": value for i, value in enumerate(tf.nest.flatten(after))}
         return {"log_probs": tf.nn.log_softmax(logits), "attention": attention, **new}
 

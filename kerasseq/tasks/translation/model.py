@@ -65,7 +65,7 @@ class RecurrentTranslator(keras.Model):
     >>> tuple(outputs.shape), tuple(attention.shape)
     ((1, 2, 4), (1, 2, 3))
     >>> state, memory = model.encode(source, np.ones((1, 3), bool))
-    >>> state, logits, attention = model.decoder.step(state, np.array([2]), memory)
+    >>> logits, state, attention = model.decoder.step(np.array([2]), state, memory)
     >>> tuple(logits.shape), tuple(attention.shape)
     ((1, 8), (1, 3))
     """

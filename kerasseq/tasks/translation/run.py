@@ -11,7 +11,7 @@ from kerasseq.app.arguments import need_whole
 from kerasseq.app.results import Report, texts_of
 from kerasseq.app.run import Run, names_of
 from kerasseq.config import replace
-from kerasseq.decoding.beam_search import check_beam
+from kerasseq.decoding.beam import check_beam
 from kerasseq.decoding.settings import BeamSettings
 from kerasseq.errors import UserError
 from kerasseq.tasks.translation import comparison

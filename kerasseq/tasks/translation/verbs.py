@@ -14,7 +14,7 @@ from kerasseq import plots
 from kerasseq.app.runs import load_run
 from kerasseq.app.task import Task
 from kerasseq.app.verbs import read_texts
-from kerasseq.decoding.beam_search import check_beam
+from kerasseq.decoding.beam import check_beam
 from kerasseq.decoding.sampling import check_sampling
 from kerasseq.decoding.settings import BeamSettings, Sampling
 from kerasseq.errors import UserError

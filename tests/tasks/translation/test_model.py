@@ -240,7 +240,7 @@ def test_steps_equal_a_call(kind, attend):
     state, memory = model.encode(given["source"], SOURCE_MASK)
     for t in range(4):
         tokens = ops.convert_to_tensor(given["tokens"][:, t])
-        state, scores, weights = model.decoder.step(state, tokens, memory)
+        scores, state, weights = model.decoder.step(tokens, state, memory)
         fed, scores, weights = numpy(state["fed"], scores, weights)
         np.testing.assert_allclose(fed, outputs[:, t], atol=1e-5)
         np.testing.assert_allclose(scores, logits[:, t], atol=1e-5)
@@ -456,7 +456,7 @@ def test_mixed_bfloat16(kind):
     assert kept == {"values": "bfloat16", "keys": "bfloat16", "mask": "bool"}
     for _ in range(2):
         assert {dtype(s) for s in [*state["recurrent"], state["fed"]]} == {"bfloat16"}
-        state, logits, _ = model.decoder.step(state, np.array([1, 2, 3]), memory)
+        logits, state, _ = model.decoder.step(np.array([1, 2, 3]), state, memory)
         assert dtype(logits) == "float32"
 
 

@@ -50,12 +50,41 @@ def autocast(layer: Any) -> Any:
     return compat.autocast_scope(layer.compute_dtype)
 
 
+@documented_attention
 class AttentionBase(SequenceLayer):
-    """Weights over `values` for a query, and their weighted mean.
+    """Weights over `values` for a query, and their weighted mean; the base of your own attention.
 
     Keys are made from the values once, by `precompute`; a decoder then calls `step` with one
-    query at a time, and training calls the layer with all queries. A subclass says what keys
-    are and how they are scored (`make_keys`, `score`).
+    query at a time, and training calls the layer with all queries. A subclass has
+
+    - `score(query, keys, coverage=None)`: scores `[batch, queries, time]` of
+      `query` `[batch, queries, query features]` and `keys` `[batch, time, key features]`;
+    - `build_score(query_size, value_size)`, if the score has weights: it makes them;
+    - `make_keys(values)`, if keys are not the values: `[batch, time, key features]`;
+    - `get_config()`, if its constructor has more arguments.
+
+    Softmax, masks, windows, steps and reloading are here. `AttentionDecoder(attention=...)` takes
+    such a layer.
+
+    Args:
+        {window}
+
+    {calls}
+
+    Example:
+
+    >>> import numpy as np
+    >>> class CosineAttention(AttentionBase):
+    ...     def make_keys(self, values):
+    ...         return ops.normalize(values, axis=-1)
+    ...
+    ...     def score(self, query, keys, coverage=None):
+    ...         return ops.matmul(ops.normalize(query, axis=-1), ops.swapaxes(keys, 1, 2))
+    >>> values = np.array([[[3.0, 0.0], [0.0, 1.0]]], "float32")
+    >>> query = np.array([[[5.0, 0.0]]], "float32")
+    >>> context, weights = CosineAttention()(query, values, return_weights=True)
+    >>> [round(float(weight), 3) for weight in weights[0, 0]]
+    [0.731, 0.269]
     """
 
     mask_sources: ClassVar[dict[str, str]] = {"mask": "values"}

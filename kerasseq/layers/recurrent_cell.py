@@ -32,10 +32,59 @@ class Noise(NamedTuple):
 
 
 class RecurrentCell(keras.layers.Layer):
-    """Base of the cells; a subclass states `gates`, its `step`, and what it adds to `build`.
+    """One step of a recurrence; the base of your own cell.
 
-    A step is split in two: `project(inputs)` has no state in it, so that it can be computed for
-    all steps of a sequence at once, and `step(projected, states, noise)` is the recurrence.
+    A step is split in two: `project(inputs) = x K + b` has no state in it, so that it can be
+    computed for all steps of a sequence at once, and `step(projected, states, noise)` is the
+    recurrence. A subclass has
+
+    - `gates`: how many blocks of `units` columns the kernels have;
+    - `step`: from `projected` `[batch, gates * units]` and the old states to the new ones, of which
+      the first is the output; `recurrent_product(h, noise)` is `h R`, with all that is dropped;
+    - `state_count`, a class attribute, if it has more states than one;
+    - `build` and `get_config`, if it has weights or arguments of its own.
+
+    `RecurrentStack(units, cell=cell)` copies it for every layer and direction, with masks, dropout
+    between layers, weight drop and zoneout. Keras' cells need nothing of this and go as well.
+
+    Args:
+        units: width of the state.
+        use_bias: whether to add `b`.
+        kernel_initializer, recurrent_initializer, bias_initializer: initialisers of K, R and b.
+        activation, recurrent_activation: what a subclass makes of them.
+        kernel_regularizer, recurrent_regularizer: of K and R.
+        layer_norm: whether `x K` and `h R` are normalised.
+        recurrent_dropout, weight_drop, zoneout: see `LSTMCell`.
+        seed: seed of the cell's own random numbers.
+
+    Call arguments:
+        inputs: `[batch, features]`.
+        states: a list of `[batch, units]`, or one bare.
+        training: whether to drop.
+        noise: what `draw_noise` drew for the sequence; needed in training with `weight_drop` or
+            `recurrent_dropout`.
+
+    Output: `(h', states')`, in the structure in which the states came.
+
+    Masking: a cell knows one step only; `RecurrentStack` keeps states still over padding.
+
+    Example: a minimal gated unit
+    ([Zhou et al., 2016](https://arxiv.org/abs/1603.09420)).
+
+    >>> import numpy as np
+    >>> class MinimalGatedUnit(RecurrentCell):
+    ...     gates = 2
+    ...
+    ...     def step(self, projected, states, noise=None):
+    ...         hidden, units = states[0], self.units
+    ...         product = self.recurrent_product(hidden, noise)
+    ...         forget = ops.sigmoid(projected[..., :units] + product[..., :units])
+    ...         new = ops.tanh(projected[..., units:] + forget * product[..., units:])
+    ...         return [(1 - forget) * hidden + forget * new]
+    >>> cell = MinimalGatedUnit(1, kernel_initializer="ones", recurrent_initializer="ones")
+    >>> h, _ = cell(np.array([[1.0]], "float32"), np.array([[0.5]], "float32"))
+    >>> round(float(h[0, 0]), 5)  # f = sigmoid(1.5), h' = (1 - f) 0.5 + f tanh(1 + f 0.5)
+    0.81659
     """
 
     state_count: ClassVar[int] = 1
