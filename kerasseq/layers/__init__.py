@@ -11,7 +11,7 @@ from kerasseq.layers.character_encoder import CharacterEncoder as CharacterEncod
 from kerasseq.layers.chunked_cross_entropy import ChunkedCrossEntropy as ChunkedCrossEntropy
 from kerasseq.layers.chunked_cross_entropy import chunked_cross_entropy as chunked_cross_entropy
 from kerasseq.layers.crf import CRF as CRF
-from kerasseq.layers.crf import iob2_constraints as iob2_constraints
+from kerasseq.layers.crf import tag_constraints as tag_constraints
 from kerasseq.layers.dot_attention import DotAttention as DotAttention
 from kerasseq.layers.gru_cell import GRUCell as GRUCell
 from kerasseq.layers.last_pooling import LastPooling as LastPooling

@@ -30,6 +30,21 @@ def log_likelihood(
     return _gold_minus_partition(emissions, transitions, start, end, mask, gold)
 
 
+def partial_log_likelihood(
+    emissions: Any, transitions: Any, start: Any, end: Any, mask: Any, tags: Any, unknown: int
+) -> Any:
+    """`log p` of all sequences that agree with `tags` where these are not `unknown`, [B]
+    ([Tsuboi et al., 2008](https://aclanthology.org/C08-1113/))."""
+    size = transitions.shape[0]
+    free = ops.equal(tags, unknown)
+    gold = ops.one_hot(ops.where(free, 0, tags), size, dtype="bool")
+    allowed = ops.logical_or(free[..., None], gold)
+    agreeing = ops.where(allowed, emissions, ops.cast(-1e30, emissions.dtype))
+    return log_partition(agreeing, transitions, start, end, mask) - log_partition(
+        emissions, transitions, start, end, mask
+    )
+
+
 def log_partition(emissions: Any, transitions: Any, start: Any, end: Any, mask: Any) -> Any:
     """`log sum_y exp(score(y))`, [B]; 0 for a row without a valid step."""
     packing = Packing(mask)
@@ -68,7 +83,7 @@ def viterbi(emissions: Any, transitions: Any, start: Any, end: Any, mask: Any) -
         new = new - masked_max(new, None, axis=-1, keepdims=True)
         return new, new
 
-    packed = _pack(emissions, _codes(mask, emissions.dtype))
+    packed = first_steps(emissions, mask)
     _, scores = ops.scan(forward, _no_message(emissions), packed)
 
     # Back pointers are not stored: the best predecessor is looked up again on the way back.
@@ -167,7 +182,7 @@ def _forward(emissions: Any, transitions: Any, start: Any, mask: Any) -> tuple[A
         shift = masked_max(new, None, axis=-1, keepdims=True)
         return (new - shift, shift), (new - shift, shift)
 
-    packed = _pack(emissions, _codes(mask, emissions.dtype))
+    packed = first_steps(emissions, mask)
     init = _no_message(emissions)
     (final, _), (alphas, shifts) = ops.scan(step, (init, init[:, :1]), packed)
     return ops.transpose(alphas, (1, 0, 2)), ops.transpose(shifts[..., 0]), final
@@ -279,10 +294,12 @@ def _log_sum_exp(values: Any, axis: int) -> Any:
     return ops.squeeze(top, axis) + ops.log(ops.sum(ops.exp(values - top), axis=axis))
 
 
-def _codes(mask: Any, dtype: Any) -> Any:
-    """2 at the first step, 1 at further valid ones, 0 at padding, [B, T]."""
-    codes = ops.cast(mask, dtype)
-    return ops.concatenate([2.0 * codes[:, :1], codes[:, 1:]], axis=1)
+def first_steps(emissions: Any, mask: Any) -> Any:
+    """What a forward scan reads, [T, B, N + 1]: emissions, and a code: 2 at the first step, 1 at
+    further valid ones, 0 at padding."""
+    codes = ops.cast(mask, emissions.dtype)
+    codes = ops.concatenate([2.0 * codes[:, :1], codes[:, 1:]], axis=1)
+    return _pack(emissions, codes)
 
 
 def _pack(values: Any, codes: Any) -> Any:

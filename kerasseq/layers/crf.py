@@ -18,6 +18,7 @@ from kerasseq.layers._checks import (
     is_float,
     whole_numbers,
 )
+from kerasseq.layers._crf_best_paths import best_paths
 from kerasseq.layers._sequence_layer import SequenceLayer
 
 # What a forbidden move costs. Finite, so that a gold sequence with one has a finite loss.
@@ -46,7 +47,7 @@ class CRF(SequenceLayer):
         num_tags: number of tags, N.
         use_boundaries: whether to learn scores for the first and the last tag.
         forbidden_transitions: pairs `(from, to)` of tag ids that may not follow each other;
-            `iob2_constraints` makes them for IOB2 tags. A forbidden move costs 10,000: emissions
+            `tag_constraints` makes them for tags of spans. A forbidden move costs 10,000: emissions
             that differ by more than that still win.
         forbidden_start: tag ids that may not come first.
         forbidden_end: tag ids that may not come last.
@@ -162,10 +163,23 @@ class CRF(SequenceLayer):
             return _crf_ops.pack_potentials(*self._potentials(emissions, mask))
         return self.decode(emissions, mask)
 
-    def log_likelihood(self, emissions: Any, tags: Any, mask: Any = None) -> Any:
-        """`log p(tags | emissions)` of each sequence, float32 `[batch]`."""
+    def log_likelihood(
+        self, emissions: Any, tags: Any, mask: Any = None, unknown_tag: int | None = None
+    ) -> Any:
+        """`log p(tags | emissions)` of each sequence, float32 `[batch]`.
+
+        Args:
+            emissions, mask: see the call.
+            tags: int `[batch, time]`.
+            unknown_tag: id of steps whose tag is not known, such as -1: the probability is then
+                that of all sequences with the tags that are
+                ([Tsuboi et al., 2008](https://aclanthology.org/C08-1113/)).
+        """
         self._check_gold(emissions, tags)
-        return _crf_ops.log_likelihood(*self._potentials(emissions, mask), tags)
+        potentials = self._potentials(emissions, mask)
+        if unknown_tag is None:
+            return _crf_ops.log_likelihood(*potentials, tags)
+        return _crf_ops.partial_log_likelihood(*potentials, tags, unknown_tag)
 
     def log_partition(self, emissions: Any, mask: Any = None) -> Any:
         """`log Z` of each sequence, float32 `[batch]`."""
@@ -176,9 +190,34 @@ class CRF(SequenceLayer):
         self._check_gold(emissions, tags)
         return _crf_ops.sequence_score(*self._potentials(emissions, mask), tags)
 
-    def decode(self, emissions: Any, mask: Any = None) -> Any:
-        """The most probable tags (Viterbi), int32 `[batch, time]`, 0 at padding."""
-        return _crf_ops.viterbi(*self._potentials(emissions, mask))
+    def decode(
+        self,
+        emissions: Any,
+        mask: Any = None,
+        n_best: int | None = None,
+        return_log_probs: bool = False,
+    ) -> Any:
+        """The most probable tags (Viterbi), int32 `[batch, time]`, 0 at padding.
+
+        Args:
+            emissions, mask: see the call.
+            n_best: how many sequences, the best first: int32 `[batch, n_best, time]`. Where there
+                are not so many, the rest are zeros, of log-probability -1e30.
+            return_log_probs: whether to return a pair: the tags, and the log-probability of each
+                sequence, float32 `[batch]` or `[batch, n_best]`.
+        """
+        potentials = self._potentials(emissions, mask)
+        if n_best is None:
+            tags = _crf_ops.viterbi(*potentials)
+            if not return_log_probs:
+                return tags
+            return tags, _crf_ops.log_likelihood(*potentials, tags)
+        check_positive("CRF", "n_best", n_best)
+        tags, there = best_paths(*potentials, n_best)
+        if not return_log_probs:
+            return tags
+        scores = [_crf_ops.log_likelihood(*potentials, tags[:, i]) for i in range(n_best)]
+        return tags, ops.where(there, ops.stack(scores, axis=1), -1e30)
 
     def marginals(self, emissions: Any, mask: Any = None) -> Any:
         """`p(y_t = j | emissions)`, float32 `[batch, time, num_tags]`, 0 at padding."""
@@ -246,25 +285,63 @@ class CRF(SequenceLayer):
         }
 
 
-def iob2_constraints(tag_names: Sequence[str]) -> dict[str, Any]:
-    """What IOB2 forbids: `I-X` anywhere but after `B-X` or `I-X`.
+_LAST = {"bioes": ("I", "E", "S"), "bilou": ("I", "L", "U"), "bmes": ("M", "E", "S")}
+SCHEMES = ("iob2", *_LAST)
+
+
+def tag_constraints(tag_names: Sequence[str], scheme: str = "iob2") -> dict[str, Any]:
+    """What a scheme of span tags forbids.
+
+    A tag is a letter and a type (`B-PER`), or a letter alone; every other name (`O`) is outside.
+
+    | scheme | a span of one, of two, of three | may not be |
+    | --- | --- | --- |
+    | `"iob2"` | B, B I, B I I | I but after B or I of its type |
+    | `"bioes"` | S, B E, B I E | I or E but after B or I of its type; B or I before anything else |
+    | `"bilou"` | U, B L, B I L | the same |
+    | `"bmes"` | S, B E, B M E | the same |
 
     Args:
-        tag_names: the tags, in the order of their ids. Names that do not begin with `I-` are free.
+        tag_names: the tags, in the order of their ids.
+        scheme: as above.
 
     Returns:
-        Keyword arguments for `CRF`: `forbidden_transitions` and `forbidden_start`.
+        Keyword arguments for `CRF`: `forbidden_transitions`, `forbidden_start` and, in schemes that
+        mark the end of a span, `forbidden_end`.
+
+    Raises:
+        ValueError: if there is no such scheme.
 
     Example:
 
-    >>> iob2_constraints(["O", "B-PER", "I-PER"])
+    >>> tag_constraints(["O", "B-PER", "I-PER"])
     {'forbidden_transitions': [[0, 2]], 'forbidden_start': [2]}
+    >>> tag_constraints(["B", "M", "E", "S"], "bmes")["forbidden_start"]
+    [1, 2]
     """
-    forbidden, start = [], []
-    for target, name in enumerate(tag_names):
-        if not name.startswith("I-"):
-            continue
-        start.append(target)
-        before = {f"B-{name[2:]}", name}
-        forbidden += [[source, target] for source, n in enumerate(tag_names) if n not in before]
-    return {"forbidden_transitions": forbidden, "forbidden_start": start}
+    check_choice("tag_constraints", "scheme", scheme, SCHEMES)
+    inside, last, _ = _LAST.get(scheme, ("I", "", ""))
+    letters, types = zip(*(_parted(name) for name in tag_names), strict=True)
+    opens = [letter in ("B", inside) for letter in letters]  # the span may go on
+    follows = [letter in (inside, last) for letter in letters]  # it must have begun
+    forbidden = []
+    for source in range(len(letters)):
+        for target in range(len(letters)):
+            same = types[source] == types[target]
+            wrong = follows[target] and not (opens[source] and same)
+            unended = bool(last) and opens[source] and not (follows[target] and same)
+            if wrong or unended:
+                forbidden.append([source, target])
+    found = {
+        "forbidden_transitions": forbidden,
+        "forbidden_start": [tag for tag, at in enumerate(follows) if at],
+    }
+    if last:
+        found["forbidden_end"] = [tag for tag, at in enumerate(opens) if at]
+    return found
+
+
+def _parted(name: str) -> tuple[str, str]:
+    """A tag's letter and type; no letter where it has neither."""
+    letter, dash, kind = name.partition("-")
+    return (letter, kind) if dash or len(name) == 1 else ("", name)

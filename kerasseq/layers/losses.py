@@ -172,6 +172,7 @@ class CRFLoss(keras.losses.Loss):
     A step of weight 0 is no step of its sequence: those beside it are neighbours.
 
     Args:
+        unknown_tag: id of steps whose tag is not known, such as -1: see `CRF.log_likelihood`.
         name: name of the loss.
 
     Call arguments:
@@ -194,8 +195,11 @@ class CRFLoss(keras.losses.Loss):
     0.6931
     """
 
-    def __init__(self, name: str = "crf_loss", **kwargs: Any) -> None:
+    def __init__(
+        self, unknown_tag: int | None = None, name: str = "crf_loss", **kwargs: Any
+    ) -> None:
         super().__init__(name=name, **_reduction("CRFLoss", kwargs))
+        self.unknown_tag = unknown_tag
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
@@ -217,12 +221,19 @@ class CRFLoss(keras.losses.Loss):
                 )
             else:
                 weights = sample_weight
-        likelihoods = _crf_ops.log_likelihood(emissions, moves, start, end, mask, y_true)
+        potentials = (emissions, moves, start, end, mask)
+        if self.unknown_tag is None:
+            likelihoods = _crf_ops.log_likelihood(*potentials, y_true)
+        else:
+            likelihoods = _crf_ops.partial_log_likelihood(*potentials, y_true, self.unknown_tag)
         tokens = ops.sum(ops.cast(mask, weights.dtype), axis=1)
         return _mean(-ops.divide_no_nan(likelihoods, tokens), weights * tokens)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         return self(y_true, y_pred)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "unknown_tag": self.unknown_tag}
 
 
 @keras.saving.register_keras_serializable(package="kerasseq")

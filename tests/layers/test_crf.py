@@ -1,5 +1,7 @@
 """CRF: against enumeration of every path, against float64 at 10,000 steps, and the contract."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from keras import ops
 
 from kerasseq.layers import _crf_ops
 from kerasseq.layers._precision import wide_dtype
-from kerasseq.layers.crf import CRF, FORBIDDEN, iob2_constraints
+from kerasseq.layers.crf import CRF, FORBIDDEN, tag_constraints
 from kerasseq.layers.losses import CRFLoss
 from kerasseq.layers.metrics import CRFAccuracy
 from tests.examples import examples
@@ -162,7 +164,7 @@ def test_stable_at_10_000_steps(size):
 def test_forbidden_transitions_are_never_decoded():
     names = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
     rng = np.random.default_rng(4)
-    crf = make(5, rng, scale=5.0, **iob2_constraints(names))
+    crf = make(5, rng, scale=5.0, **tag_constraints(names))
     emissions = (50 * rng.normal(size=(20, 12, 5))).astype("float32")
     for path in np.asarray(crf.decode(emissions)):
         previous = "O"
@@ -308,3 +310,106 @@ def test_what_stands_at_padding_has_no_influence(junk):
         float(CRFLoss()(tags, crf(values, output="potentials"), MASK)) for values in (x, spoiled)
     ]
     assert losses[0] == losses[1]
+
+
+def exact(crf, emissions):
+    """Every tag sequence and its log-probability, the best first, of one row without padding."""
+    weights = [np.asarray(ops.convert_to_numpy(w), "float64") for w in crf.effective_weights()]
+    paths = list(itertools.product(range(emissions.shape[1]), repeat=len(emissions)))
+    scores = np.array([path_score(emissions, *weights, path) for path in paths])
+    scores -= np.log(np.exp(scores - scores.max()).sum()) + scores.max()
+    order = np.argsort(-scores, kind="stable")
+    return [paths[i] for i in order], scores[order]
+
+
+@pytest.mark.parametrize("size", [2, 3, 9])
+def test_the_best_paths_are_those_of_enumeration(size):
+    rng = np.random.default_rng(size)
+    crf = make(size, rng)
+    emissions = rng.normal(size=(4, 4, size)).astype("float32")
+    mask = np.array([[1, 1, 1, 1], [1, 1, 1, 0], [0, 1, 0, 1], [0, 0, 0, 0]], bool)
+    tags, log_probs = crf.decode(emissions, mask, n_best=5, return_log_probs=True)
+    tags, log_probs = np.asarray(tags), np.asarray(log_probs)
+    assert tags.shape == (4, 5, 4)
+    np.testing.assert_array_equal(tags[:3, 0], np.asarray(crf.decode(emissions, mask))[:3])
+    for row in range(3):
+        paths, wanted = exact(crf, emissions[row, mask[row]])
+        count = min(5, len(paths))
+        np.testing.assert_array_equal(tags[row, :count][:, mask[row]], paths[:count])
+        np.testing.assert_allclose(log_probs[row, :count], wanted[:count], atol=1e-5)
+        assert (log_probs[row, count:] == np.float32(-1e30)).all()
+        assert not tags[row][:, ~mask[row]].any()
+    assert not tags[3].any()
+    np.testing.assert_array_equal(log_probs[3], np.float32([0.0] + [-1e30] * 4))
+    _, one = crf.decode(emissions, mask, return_log_probs=True)
+    np.testing.assert_allclose(one[:3], log_probs[:3, 0], atol=1e-6)
+    compiled_tags = compiled(lambda e, m: crf.decode(e, m, n_best=5))(emissions, mask)
+    np.testing.assert_array_equal(compiled_tags, tags)
+    with pytest.raises(ValueError, match="`n_best` must be a positive whole number"):
+        crf.decode(emissions, n_best=0)
+
+
+def test_partial_labels_sum_over_what_agrees_with_them():
+    rng = np.random.default_rng(11)
+    crf = make(3, rng)
+    emissions = rng.normal(size=(3, 4, 3)).astype("float32")
+    mask = np.array([[1, 1, 1, 1], [1, 1, 1, 0], [1, 0, 1, 1]], bool)
+    tags = np.array([[-1, 2, -1, 0], [-1, -1, -1, -1], [1, -1, 2, 0]])
+    found = np.asarray(crf.log_likelihood(emissions, tags, mask, unknown_tag=-1))
+    for row in range(3):
+        paths, log_probs = exact(crf, emissions[row, mask[row]])
+        known = tags[row, mask[row]]
+        agree = [all(k in (-1, t) for k, t in zip(known, path, strict=True)) for path in paths]
+        np.testing.assert_allclose(found[row], np.log(np.exp(log_probs[agree]).sum()), atol=1e-5)
+    full = crf.log_likelihood(emissions, np.maximum(tags, 0), mask)
+    same = crf.log_likelihood(emissions, np.maximum(tags, 0), mask, unknown_tag=-1)
+    np.testing.assert_allclose(full, same, atol=1e-5)
+    slopes = gradients(
+        lambda e: ops.sum(crf.log_likelihood(e, tags, mask, unknown_tag=-1)), emissions
+    )[0]
+    step = np.zeros_like(emissions)
+    step[0, 1, 2] = 1e-2
+    ahead, behind = (
+        float(ops.sum(crf.log_likelihood(emissions + s, tags, mask, unknown_tag=-1)))
+        for s in (step, -step)
+    )
+    np.testing.assert_allclose(slopes[0, 1, 2], (ahead - behind) / 2e-2, atol=1e-3)
+    loss = CRFLoss(unknown_tag=-1)
+    potentials = crf(emissions, mask=mask, output="potentials")
+    np.testing.assert_allclose(loss(tags, potentials), -found.sum() / mask.sum(), rtol=1e-5)
+    assert CRFLoss.from_config(loss.get_config()).unknown_tag == -1
+
+
+SPANS = {"iob2": "B I I", "bioes": "B I E", "bilou": "B I L", "bmes": "B M E"}
+ALONE = {"iob2": "B", "bioes": "S", "bilou": "U", "bmes": "S"}
+
+
+def spans(scheme, length, kind):
+    if length == 1:
+        return [f"{ALONE[scheme]}-{kind}"]
+    first, middle, last = SPANS[scheme].split()
+    return [f"{letter}-{kind}" for letter in (first, *[middle] * (length - 2), last)]
+
+
+@pytest.mark.parametrize("scheme", SPANS)
+def test_a_scheme_allows_spans_and_nothing_else(scheme):
+    letters = sorted({*SPANS[scheme].split(), ALONE[scheme]})
+    names = ["O", *(f"{letter}-{kind}" for kind in ("X", "Y") for letter in letters)]
+    limits = tag_constraints(names, scheme)
+    forbidden = {tuple(pair) for pair in limits["forbidden_transitions"]}
+    pieces = [["O"], *(spans(scheme, n, kind) for kind in ("X", "Y") for n in range(1, 5))]
+    wanted = set()
+    for count in range(1, 5):
+        for chosen in itertools.product(pieces, repeat=count):
+            whole = tuple(itertools.chain(*chosen))
+            if len(whole) == 4:
+                wanted.add(whole)
+    found = set()
+    for path in itertools.product(range(len(names)), repeat=4):
+        if path[0] in limits["forbidden_start"] or path[-1] in limits.get("forbidden_end", []):
+            continue
+        if not forbidden & set(itertools.pairwise(path)):
+            found.add(tuple(names[tag] for tag in path))
+    assert found == wanted
+    with pytest.raises(ValueError, match="`scheme` must be one of 'iob2', 'bioes'"):
+        tag_constraints(names, "iobes")

@@ -56,7 +56,7 @@ def build_model(
     x = keras.layers.Dropout(options.output_dropout, name="output_dropout")(x)
     scores = keras.layers.Dense(len(assets.names), dtype="float32", name=SCORES)(x)
     if options.output == "crf":
-        crf = layers.CRF(len(assets.names), name=CRF_LAYER, **layers.iob2_constraints(assets.names))
+        crf = layers.CRF(len(assets.names), name=CRF_LAYER, **layers.tag_constraints(assets.names))
         tags = crf(scores, mask=mask)
         shares = crf(scores, mask=mask, output="marginals")
     else:
