@@ -58,7 +58,8 @@ class CRF(SequenceLayer):
         emissions: float `[batch, time, num_tags]`, scores and not probabilities.
         mask: bool `[batch, time]`; `None` means that all steps are valid.
         tags: int `[batch, time]`, the gold tags; if given, the negative log-likelihood per
-            valid token is added to the model's losses.
+            valid token is added to the model's losses (of several replicas, the mean of theirs:
+            `CRFLoss` counts the tokens of all).
         output: `"tags"` (Viterbi), `"marginals"` or `"potentials"`.
 
     Output shape: tags int32 `[batch, time]`; marginals `[batch, time, num_tags]`; potentials

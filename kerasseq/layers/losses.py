@@ -8,7 +8,7 @@ from keras import ops
 from kerasseq import compat
 from kerasseq.layers import _crf_ops
 from kerasseq.layers._checks import check_mask, check_rank, check_rate, differ, is_float, known
-from kerasseq.layers._precision import wide_dtype, widen
+from kerasseq.layers._precision import widen
 
 
 def token_nll(
@@ -67,23 +67,18 @@ def token_weights(
     return weights
 
 
-class _Mean(keras.losses.Loss):
-    """The weighted mean of values; of several replicas each has its share of it, so that their sum
-    is the mean, as with Keras' own losses."""
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        return y_pred
-
-
 def _mean(values: Any, weights: Any) -> Any:
     """`sum_i w_i v_i / sum_i w_i`, a scalar, float32 at least; 0 without any weight.
 
-    Args:
-        values, weights: of one shape and one axis or more.
+    Under a strategy each replica has its part of the sum over the weights of all, however these are
+    spread: the sum over the replicas, which is what Keras takes, is the mean.
     """
-    mean = _Mean(reduction="mean_with_sample_weight", dtype=wide_dtype(values.dtype))
-    values, weights = values[..., None], weights[..., None]  # Keras reduces no empty vector
-    return mean(values, values, weights)
+    count = ops.sum(weights)
+    if keras.backend.backend() == "tensorflow":
+        from kerasseq.kernels.replicas import sum_over_replicas
+
+        count = sum_over_replicas(count)
+    return ops.divide_no_nan(ops.sum(values * weights), count)
 
 
 @keras.saving.register_keras_serializable(package="kerasseq")
