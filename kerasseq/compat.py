@@ -42,11 +42,11 @@ PRIVATE_NAMES = {
         "layers within layers; the public `Model.layers` has the outer ones only",
     ),
     "implicit_mask": PrivateName(
-        "keras", "tensor._keras_mask", "3.15.1",
+        "keras", "keras.src.backend.get_keras_mask", "3.15.1",
         "the mask that `Embedding(mask_zero=True)` attaches; Keras gives it to some calls only",
     ),
     "attach_mask": PrivateName(
-        "keras", "tensor._keras_mask", "3.15.1",
+        "keras", "keras.src.backend.set_keras_mask", "3.15.1",
         "an output has the mask of another argument than the first",
     ),
     "adam_moments": PrivateName(
@@ -95,12 +95,16 @@ def all_layers(layer: Any, include_self: bool = True) -> Iterable[Any]:
 
 def implicit_mask(tensor: Any) -> Any:
     """The mask that Keras attached to a tensor, or None."""
-    return getattr(tensor, "_keras_mask", None)
+    from keras.src.backend import get_keras_mask
+
+    return None if tensor is None else get_keras_mask(tensor)
 
 
 def attach_mask(tensor: Any, mask: Any) -> None:
-    """Attaches a mask to a tensor, as Keras does."""
-    tensor._keras_mask = mask
+    """Attaches a mask to a tensor, as Keras does; None takes it off."""
+    from keras.src.backend import set_keras_mask
+
+    set_keras_mask(tensor, mask)
 
 
 def adam_moments(optimizer: Any, variable: Any) -> tuple[Any, Any]:

@@ -7,7 +7,7 @@ from keras import ops
 
 from kerasseq.layers._checks import is_float
 
-Move = Callable[[Any], Any]
+Move = Callable[[Any, Any], Any]
 
 
 class Packing:
@@ -25,59 +25,71 @@ class Packing:
 
     def __init__(self, mask: Any) -> None:
         self._given = mask
-        self._time = ops.shape(mask)[1]
-        time = self._time if mask.shape[1] else ops.maximum(self._time, 1)
-        lengths = ops.sum(ops.cast(mask, "int32"), axis=1, keepdims=True)
-        self.mask = ops.arange(time) < lengths
-        self._in_place = ops.all(ops.equal(mask, self.mask[:, : self._time]))
-        if not mask.shape[1]:
-            self._in_place = ops.logical_and(self._in_place, ops.equal(self._time, time))
+        self.mask = _packed(mask)
 
     def pack(self, values: Any) -> Any:
         """`[batch, time, ...]` with the valid steps first."""
-        return self._move(values, self._pack, self._unpack)
+        return _move(values, self._given, _to_front, _to_place)
 
     def unpack(self, values: Any) -> Any:
         """What `pack` moved, at its own place, and zeros at padding."""
-        return self._move(values, self._unpack, self._pack)
+        return _move(values, self._given, _to_place, _to_front)
 
-    def _move(self, values: Any, there: Move, back: Move) -> Any:
-        """`there(values)`, whose gradient is moved back: XLA compiles no gradient of a condition,
-        and that of a lookup would be a scattering."""
 
-        def moved(values: Any, move: Move) -> Any:
-            found = ops.cond(self._in_place, lambda: values, lambda: move(values))
-            return found if 0 in found.shape else ops.reshape(found, ops.shape(found))
+def _packed(mask: Any) -> Any:
+    """The mask of packed rows."""
+    time = mask.shape[1] or ops.maximum(ops.shape(mask)[1], 1)
+    return ops.arange(time) < ops.sum(ops.cast(mask, "int32"), axis=1, keepdims=True)
 
-        if not is_float(values):
-            return moved(values, there)
 
-        @ops.custom_gradient
-        def both(values: Any) -> Any:
-            def grad(*args: Any, upstream: Any = None) -> Any:
-                return moved(args[0] if upstream is None else upstream, back)
+def _move(values: Any, mask: Any, there: Move, back: Move) -> Any:
+    """`there(values, mask)`, whose gradient is moved back: XLA compiles no gradient of a condition,
+    and that of a lookup would be a scattering."""
+    if not is_float(values):
+        return _moved(values, mask, there)
 
-            return moved(values, there), grad
+    # The mask goes in as floats: jax wants no other argument here, and no value from outside.
+    @ops.custom_gradient
+    def both(values: Any, weight: Any) -> Any:
+        mask = weight > 0.5
 
-        return both(values)
+        def grad(*args: Any, upstream: Any = None) -> Any:
+            given = args[0] if upstream is None else upstream
+            return _moved(given, mask, back), ops.zeros_like(weight)
 
-    def _pack(self, values: Any) -> Any:
-        steps = ops.arange(self._time)
-        # no two are equal, so that the order needs no stable sort
-        order = ops.argsort(ops.where(self._given, steps, steps + self._time))
-        return self._one_step(_take_steps(values, order))
+        return _moved(values, mask, there), grad
 
-    def _unpack(self, values: Any) -> Any:
-        place = ops.cumsum(ops.cast(self._given, "int32"), axis=1) - 1
-        taken = _take_steps(values, ops.maximum(place, 0))
-        return ops.where(_trailing(self._given, values), taken, ops.zeros_like(taken))
+    return both(values, ops.cast(mask, "float32"))
 
-    def _one_step(self, values: Any) -> Any:
-        """With a step of zeros where there is none."""
-        if self._given.shape[1]:
-            return values
-        missing = ops.maximum(1 - self._time, 0)
-        return ops.pad(values, [[0, 0], [0, missing], *[[0, 0]] * (len(values.shape) - 2)])
+
+def _moved(values: Any, mask: Any, move: Move) -> Any:
+    if mask.shape[1] == 0:
+        return move(values, mask)
+    packed = _packed(mask)
+    time = ops.shape(mask)[1]
+    in_place = ops.all(ops.equal(mask, packed[:, :time]))
+    if mask.shape[1] is None:
+        in_place = ops.logical_and(in_place, time > 0)
+    found = ops.cond(in_place, lambda: values, lambda: move(values, mask))
+    # A converter to another format may not see the rank behind a condition.
+    return found if 0 in found.shape else ops.reshape(found, ops.shape(found))
+
+
+def _to_front(values: Any, mask: Any) -> Any:
+    time = ops.shape(mask)[1]
+    steps = ops.arange(time)
+    # no two are equal, so that the order needs no stable sort
+    taken = _take_steps(values, ops.argsort(ops.where(mask, steps, steps + time)))
+    if mask.shape[1]:
+        return taken
+    missing = ops.maximum(1 - time, 0)  # a step of zeros where there is none
+    return ops.pad(taken, [[0, 0], [0, missing], *[[0, 0]] * (len(values.shape) - 2)])
+
+
+def _to_place(values: Any, mask: Any) -> Any:
+    place = ops.cumsum(ops.cast(mask, "int32"), axis=1) - 1
+    taken = _take_steps(values, ops.maximum(place, 0))
+    return ops.where(_trailing(mask, values), taken, ops.zeros_like(taken))
 
 
 def _take_steps(values: Any, steps: Any) -> Any:

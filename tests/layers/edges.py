@@ -146,4 +146,4 @@ def _shapes(structure):
 
 
 def _float64(tensor) -> np.ndarray:
-    return keras.ops.convert_to_numpy(keras.ops.cast(tensor, "float64"))
+    return keras.ops.convert_to_numpy(tensor).astype("float64")

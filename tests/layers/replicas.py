@@ -4,14 +4,16 @@ python -m tests.layers.replicas
 """
 
 import functools
+import importlib
 import json
 from contextlib import nullcontext
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from kerasseq import layers
+
+tf = None if keras.backend.backend() != "tensorflow" else importlib.import_module("tensorflow")
 
 PADDED = np.array([[1, 1, 1], [1, 0, 0], [1, 1, 0], [1, 1, 1]], "float32")  # uneven halves
 IDS = np.array([[5, 6, 7], [8, 9, 4], [4, 5, 6], [7, 8, 9]], "int32")

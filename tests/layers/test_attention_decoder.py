@@ -462,7 +462,8 @@ def test_it_says_how_it_is_run():
 
     assert plan() == "loop: input feeding: each step reads the output before"
     assert plan(input_feeding=False, attend="before").startswith("loop: each step attends")
-    assert not plan(input_feeding=False).startswith("loop")
+    if keras.backend.backend() == "tensorflow":
+        assert not plan(input_feeding=False).startswith("loop")
 
 
 def test_a_kernel_by_its_name_reaches_the_recurrent_layers():

@@ -35,8 +35,8 @@ def stack(cell, units, features, kernel, forget_bias=True, **options):
     made = RecurrentStack(units, cell=cell, kernel=kernel, **options)
     made.build((None, None, features))
     for one in made.cells:
-        one.kernel.assign(ops.ones_like(one.kernel) * 0.01)
-        one.recurrent_kernel.assign(ops.ones_like(one.recurrent_kernel) * 0.02)
+        one.kernel.assign(ops.ones(one.kernel.shape) * 0.01)
+        one.recurrent_kernel.assign(ops.ones(one.recurrent_kernel.shape) * 0.02)
         if one.bias is not None:
             bias = np.full(one.bias.shape, 0.03)
             if cell == "lstm" and forget_bias:
