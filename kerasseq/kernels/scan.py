@@ -34,6 +34,9 @@ def scan(
 
         return tensorflow_scan(step, states, steps, reverse, kernels)
 
+    if steps[0].shape[0] == 0:  # Keras' scan on torch wants a step
+        return states[0][None][:0], list(states)
+
     def body(carry: list[Any], xs: list[Any]) -> tuple[list[Any], Any]:
         carry = step(carry, xs)
         return carry, carry[0]

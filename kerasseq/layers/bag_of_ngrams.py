@@ -119,11 +119,15 @@ class BagOfNgrams(SequenceLayer):
             packing = Packing(check_mask("BagOfNgrams", mask, ids))
             ids, mask = packing.pack(ids), packing.mask
         found = []
-        hashes = ops.full_like(ids, _OFFSET, dtype="uint32")
-        shifted, valid = ops.cast(ids, "uint32"), mask
+        # uint32 wraps around by itself; torch does not multiply it
+        dtype = "int64" if keras.backend.backend() == "torch" else "uint32"
+        hashes = ops.full_like(ids, _OFFSET, dtype=dtype)
+        shifted, valid = ops.cast(ids, dtype), mask
         for _ in range(self.longest):
-            hashes = ops.bitwise_xor(hashes, shifted) * ops.cast(_PRIME, "uint32")
-            keys = ops.cast(ops.right_shift(hashes, ops.cast(1, "uint32")), "int32")
+            hashes = ops.bitwise_xor(hashes, shifted) * ops.cast(_PRIME, dtype)
+            if dtype == "int64":
+                hashes = ops.bitwise_and(hashes, 0xFFFFFFFF)
+            keys = ops.cast(ops.right_shift(hashes, ops.cast(1, dtype)), "int32")
             flat = ops.reshape(keys, (-1,))
             row = ops.minimum(ops.searchsorted(self.keys, flat), self.rows - 1)
             row = ops.reshape(row, ops.shape(keys))

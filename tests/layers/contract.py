@@ -110,7 +110,8 @@ def run_layer_contract(
     if mask_argument in inputs and isinstance(context.make(), SequenceLayer):
         ran += check_implicit_mask(context, mask_argument)
     ran += check_sizes(context, time_arguments)
-    if float64 and keras.backend.backend() != "jax":  # which has it only where it is switched on
+    # jax has it where it is switched on, and Keras' matmul on torch gives float32
+    if float64 and keras.backend.backend() == "tensorflow":
         ran += check_float64(context)
     _check_reload(context, model)
     ran.append("reload")

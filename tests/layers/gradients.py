@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 
 
 def compiled(function):
@@ -10,6 +11,8 @@ def compiled(function):
         import jax
 
         return jax.jit(function)
+    if keras.backend.backend() == "torch":
+        return function
     import tensorflow as tf
 
     return tf.function(function)
@@ -24,6 +27,18 @@ def gradients(function, *arrays, compile=False):
         grads = jax.grad(function, argnums=tuple(range(len(arrays))))(
             *[jax.numpy.asarray(a) for a in arrays]
         )
+    elif keras.backend.backend() == "torch":
+        import torch
+
+        tensors = [torch.tensor(a, requires_grad=True) for a in arrays]
+        value = function(*tensors)
+        if not value.requires_grad:
+            pytest.skip(
+                "torch has no gradient for the value that a variable is assigned in a scope"
+            )
+        grads = torch.autograd.grad(value, tensors, allow_unused=True)
+        grads = [torch.zeros_like(t) if g is None else g
+                 for t, g in zip(tensors, grads, strict=True)]  # fmt: skip
     else:
         import tensorflow as tf
 
