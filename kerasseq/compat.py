@@ -65,6 +65,10 @@ PRIVATE_NAMES = {
         "tensorflow", "tensorflow.core.protobuf.saved_model_pb2", "2.21.0",
         "a SavedModel's graphs, without loading its variables",
     ),
+    "reseed_oracle": PrivateName(
+        "keras-tuner", "Oracle._seed_state, BayesianOptimizationOracle._random_state", "1.4.8",
+        "what is drawn for a trial must not depend on how often the sweep was started",
+    ),
     "place_oracle": PrivateName(
         "keras-tuner", "Oracle._set_project_dir", "1.4.8",
         "an oracle outside a tuner needs a folder; only a tuner gives it one",
@@ -136,6 +140,14 @@ def read_saved_model(path: Path) -> Any:
     saved = saved_model_pb2.SavedModel()
     saved.ParseFromString(path.read_bytes())
     return saved.meta_graphs
+
+
+def reseed_oracle(oracle: Any, seed: int) -> None:
+    """Sets what a Bayesian oracle of KerasTuner draws next."""
+    import numpy as np
+
+    oracle._seed_state = seed
+    oracle._random_state = np.random.RandomState(seed)
 
 
 def place_oracle(oracle: Any, folder: str) -> None:

@@ -109,6 +109,17 @@ def grid(folder):
     return oracle
 
 
+def reseed_oracle():
+    with tempfile.TemporaryDirectory() as folder:
+        oracle = keras_tuner.oracles.BayesianOptimizationOracle(
+            "val_loss", max_trials=2, seed=5, hyperparameters=grid(folder).hyperparameters
+        )
+        assert {"_seed_state", "_random_state"} <= vars(oracle).keys()
+        compat.reseed_oracle(oracle, 3)
+        assert oracle._random_state.uniform() == np.random.RandomState(3).uniform()
+        assert oracle._seed_state == 3
+
+
 def place_oracle():
     with tempfile.TemporaryDirectory() as folder:
         trial = grid(folder).create_trial("one")

@@ -22,6 +22,7 @@ import keras_tuner
 
 from kerasseq import compat
 from kerasseq.errors import UserError
+from kerasseq.tuning.bayesian import BayesianOracle
 from kerasseq.tuning.space import Choice, Range, Space
 
 Kind = Literal["random", "bayesian", "hyperband", "grid"]
@@ -53,8 +54,8 @@ class Search:
     """Proposes trials and is told how they ended.
 
     Args:
-        kind: ``random``, ``bayesian`` (a Gaussian process), ``hyperband`` (many settings for few
-            epochs, the best third of them for three times as many, and so on: [Li et al.,
+        kind: ``random``, ``bayesian`` (see :class:`BayesianOracle`), ``hyperband`` (many settings
+            for few epochs, the best third of them for three times as many, and so on: [Li et al.,
             2018](https://jmlr.org/papers/v18/16-558.html); a trial with more epochs starts anew,
             since its learning rate falls more slowly) or ``grid`` (every combination; of a range
             without step eleven values).
@@ -69,6 +70,7 @@ class Search:
     Attributes:
         ended: what ended trials varied, and what :meth:`end` was given of them, by number.
         waiting: trials that were started and did not end, when the journal was read.
+        exhausted: whether every point of the space was proposed.
     """
 
     def __init__(
@@ -95,6 +97,7 @@ class Search:
         self.ended: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
         self._running: dict[str, Any] = {}
         self._count = 0
+        self.exhausted = False
         for event in _read(journal):
             self._replay(event)
         self.waiting = [self._proposal(trial) for trial in self._running.values()]
@@ -126,6 +129,7 @@ class Search:
         with _one_thread() if self._kind == "bayesian" else nullcontext():
             trial = self._oracle.create_trial(f"trial-{self._count}")
         if trial.status != "RUNNING":
+            self.exhausted = trial.status == "STOPPED"
             return None
         self._count += 1
         if self._kind == "grid":
@@ -148,18 +152,17 @@ class Search:
         if "ended" in event:
             self._end(event["ended"], event["outcome"])
             return
+        if self._kind == "bayesian" and "values" in event:
+            self._oracle.known = event["values"]  # no process is fitted again
         trial = self._start()
         if "nothing" in event and trial is None:
             return
         made = trial and {n: _plain(value) for n, value in trial.hyperparameters.values.items()}
-        # a Gaussian process may draw a little otherwise on another machine
-        same = self._kind == "bayesian" or made == event.get("values")
-        if trial is None or trial.trial_id != event.get("started") or not same:
+        if trial is None or trial.trial_id != event.get("started") or made != event.get("values"):
             raise UserError(
                 f"{self._journal}: trial {event.get('started', self._count)} cannot be made again; "
                 "was the sweep written by another version of KerasTuner?"
             )
-        trial.hyperparameters.values = dict(event["values"])
 
     def _proposal(self, trial: Any) -> Proposal:
         values = {name: _plain(value) for name, value in trial.hyperparameters.values.items()}
@@ -231,9 +234,7 @@ def _oracle(
         )
     elif kind == "bayesian":
         # KerasTuner's own number, three for each setting, would leave it little to model
-        oracle = oracles.BayesianOptimizationOracle(
-            max_trials=MANY, num_initial_points=len(space) + 1, **options
-        )
+        oracle = BayesianOracle(max_trials=MANY, num_initial_points=len(space) + 1, **options)
     elif kind == "grid":
         oracle = oracles.GridSearchOracle(max_trials=MANY, **options)
     else:

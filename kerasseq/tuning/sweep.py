@@ -146,6 +146,8 @@ def _search(search: Search, crew: Workers, board: Board, folder: Path) -> list[T
             board.started(proposal)
             crew.start(proposal)
         if not running:
+            if search.exhausted:
+                say(f"every point of the space was tried: {len(search.ended)} trials")
             return trials
         number, outcome = crew.wait()
         changes = running.pop(number).changes

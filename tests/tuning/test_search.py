@@ -1,8 +1,11 @@
 """Proposals of trials: what the journal makes again after a kill."""
 
 import json
+import math
 
+import numpy as np
 import pytest
+import sklearn.gaussian_process
 
 from kerasseq.errors import UserError
 from kerasseq.tuning.search import Search
@@ -159,3 +162,54 @@ def test_another_journal_is_refused(tmp_path):
     run(search(tmp_path, trials=2))
     with pytest.raises(UserError, match="cannot be made again"):
         search(tmp_path, trials=2, seed=2)
+
+
+SMOOTH = {
+    "rate": Range(5e-4, 0.05, log=True),
+    "units": Choice((8, 16)),
+    "layers": Choice((1, 2)),
+    "drop": Range(0.0, 0.5),
+}
+
+
+def smooth(changes):
+    """Best at a corner of the space, where a Gaussian process proposes the same again."""
+    return math.log10(changes["rate"]) / 20 + changes["units"] / 200 - changes["drop"] / 10
+
+
+def told(made, most=99):
+    """Proposals, each told its value."""
+    found = []
+    while len(found) < most and (proposal := made.propose()) is not None:
+        made.end(proposal.number, {"value": smooth(proposal.changes)})
+        found.append(json.dumps(proposal.changes, sort_keys=True))
+    return found
+
+
+def test_a_bayesian_search_never_proposes_the_same_again(tmp_path):
+    made = search(tmp_path, "bayesian", SMOOTH, trials=12)
+    found = told(made)
+    assert len(set(found)) == len(found) == 12
+    # what takes the place of a repeat is no blind draw: the mean of those would be -0.11 below
+    later = [smooth(json.loads(changes)) for changes in found[6:]]
+    assert min(later) > np.median([smooth(json.loads(changes)) for changes in found[:5]])
+
+
+def test_a_search_that_goes_on_fits_no_process_of_trials_that_were(tmp_path, monkeypatch):
+    told(search(tmp_path, "bayesian", SMOOTH, trials=9))
+    fitted = []
+    process = sklearn.gaussian_process.GaussianProcessRegressor
+    fit = process.fit
+    monkeypatch.setattr(process, "fit", lambda self, x, y: fitted.append(len(x)) or fit(self, x, y))
+    again = search(tmp_path, "bayesian", SMOOTH, trials=10)
+    assert fitted == []
+    assert len(told(again)) == 1
+    assert fitted == [9]
+
+
+@pytest.mark.parametrize("kind", ["random", "bayesian", "grid"])
+def test_a_space_that_was_tried_as_a_whole_ends_the_search(tmp_path, kind):
+    made = search(tmp_path, kind, GRID, trials=20)
+    done = [json.dumps(changes) for _, changes in run(made)]
+    assert made.exhausted
+    assert len(set(done)) == len(done) == 6

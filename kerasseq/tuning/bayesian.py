@@ -1,0 +1,90 @@
+"""KerasTuner's Bayesian search without repeats, and with proposals that are known already."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import keras_tuner
+import numpy as np
+
+from kerasseq import compat
+
+CANDIDATES = 200
+"""Points that were not tried yet, of which the best takes the place of a repeat."""
+
+ATTEMPTS = 20
+"""Draws for each of them; a space in which these give nothing new was tried as a whole."""
+
+
+class BayesianOracle(keras_tuner.oracles.BayesianOptimizationOracle):
+    """A Gaussian process over what trials gave (`KerasTuner
+    <https://keras.io/keras_tuner/api/oracles/bayesian/>`_).
+
+    Near an optimum its proposals are the same again, and a training is a function of its settings.
+    Then the best of some points that were not tried is taken, by the same bound. What is drawn for
+    a trial depends on its number alone, so that a sweep that was stopped goes on as one that was
+    not.
+
+    Attributes:
+        known: values of the next trial, from a journal; no process is fitted for it.
+    """
+
+    known: Mapping[str, Any] | None = None
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """See KerasTuner."""
+        if self.known is not None:
+            known, self.known = self.known, None
+            return {"status": "RUNNING", "values": dict(known)}
+        compat.reseed_oracle(self, 1000 * self.seed + len(self.trials))
+        from sklearn.exceptions import ConvergenceWarning
+
+        with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+            found = super().populate_space(trial_id)
+        if found["status"] == "RUNNING" and _key(found["values"]) in self._tried():
+            new = list(self._untried(len(self.trials)))
+            if not new:
+                return {"status": "STOPPED", "values": None}
+            found["values"] = min(new, key=self._bound)
+        return found
+
+    def _tried(self) -> set[str]:
+        return {_key(trial.hyperparameters.values) for trial in self.trials.values()}
+
+    def _untried(self, number: int) -> Iterator[dict[str, Any]]:
+        """Random points that no trial had, each once."""
+        tried = self._tried()
+        random = np.random.default_rng([self.seed, number])
+        for _ in range(CANDIDATES):
+            for _ in range(ATTEMPTS):
+                values = self._draw(random)
+                if _key(values) not in tried:
+                    tried.add(_key(values))
+                    yield values
+                    break
+            else:
+                return
+
+    def _draw(self, random: np.random.Generator) -> dict[str, Any]:
+        made = keras_tuner.HyperParameters()
+        for parameter in self.hyperparameters.space:
+            made.merge([parameter])
+            if made.is_active(parameter):
+                made.values[parameter.name] = parameter.prob_to_value(random.random())
+        return made.values
+
+    def _bound(self, values: dict[str, Any]) -> float:
+        """How good values may be, less being better: what the search looks for the least of."""
+        point = [
+            parameter.value_to_prob(values.get(parameter.name, parameter.default))
+            for parameter in self.hyperparameters.space
+        ]
+        mean, spread = self.gpr.predict([point], return_std=True)
+        return float(mean[0] - self.beta * spread[0])
+
+
+def _key(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, sort_keys=True, default=float)
