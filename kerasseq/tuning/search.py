@@ -9,6 +9,7 @@ again, and is where it was.
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import tempfile
 import weakref
@@ -23,7 +24,7 @@ import keras_tuner
 from kerasseq import compat
 from kerasseq.errors import UserError
 from kerasseq.tuning.bayesian import BayesianOracle
-from kerasseq.tuning.space import Choice, Range, Space
+from kerasseq.tuning.space import Choice, Range, Space, points
 
 Kind = Literal["random", "bayesian", "hyperband", "grid"]
 EPOCHS = "training.epochs"
@@ -84,8 +85,6 @@ class Search:
         seed: int,
         journal: Path,
     ):
-        if max_trials > MANY:
-            raise UserError(f"--max-trials is at most {MANY}, got {max_trials}")
         self._max_trials = max_trials
         self._kind, self._space = kind, space
         # what it saves there is not read: see above
@@ -180,6 +179,54 @@ class Search:
             stream.write(json.dumps(event) + "\n")
 
 
+def check_search(kind: Kind, space: Space, max_trials: int, epochs: int) -> list[str]:
+    """What needs no data to be known of a search.
+
+    Returns:
+        What there is to say about it.
+
+    Raises:
+        UserError: if it cannot be.
+    """
+    if max_trials > MANY:
+        raise UserError(f"--max-trials is at most {MANY}, got {max_trials}")
+    count = points(space)
+    if kind == "grid" and count is not None and count > max_trials:
+        return [f"--max-trials {max_trials}: {max_trials} of the grid's {count:,} combinations"]
+    if kind != "hyperband":
+        return []
+    if EPOCHS in space:
+        raise UserError(f"hyperband sets {EPOCHS} itself: take it out of the search space")
+    if epochs < FACTOR:
+        raise UserError(
+            f"hyperband needs --{EPOCHS} {FACTOR} or more, of which it gives most trials a third "
+            f"or less; got {epochs}"
+        )
+    first = first_bracket(epochs)
+    cure = "--tuner random or grid trains each trial in full"
+    if max_trials <= first:
+        raise UserError(
+            f"hyperband with --{EPOCHS} {epochs} begins with {first} short trials, of which it "
+            f"trains the best third longer: --max-trials must be above {first}, got {max_trials}; "
+            f"fewer epochs begin with fewer, or {cure}"
+        )
+    if count is not None and count < first:
+        raise UserError(
+            f"hyperband with --{EPOCHS} {epochs} begins with {first} short trials, and the search "
+            f"space has {count} points: {cure}"
+        )
+    return []
+
+
+def first_bracket(epochs: int) -> int:
+    """How many trials Hyperband begins with (Li et al., 2018, algorithm 1)."""
+    brackets = 1
+    while FACTOR**brackets <= epochs:
+        brackets += 1
+    last = math.ceil(1 + math.log(epochs, FACTOR) - 1e-9)  # of the bracket without short trials
+    return math.ceil(last / brackets * FACTOR ** (brackets - 1))
+
+
 def _read(journal: Path) -> list[dict[str, Any]]:
     """The events; a line that was cut by a kill is taken off the file."""
     if not journal.exists():
@@ -222,13 +269,6 @@ def _oracle(
     }
     oracles = keras_tuner.oracles
     if kind == "hyperband":
-        if EPOCHS in space:
-            raise UserError(f"hyperband sets {EPOCHS} itself: take it out of the search space")
-        if epochs < FACTOR:
-            raise UserError(
-                f"hyperband needs {EPOCHS} {FACTOR} or more, of which it gives most trials a third "
-                f"or less; got {epochs}"
-            )
         oracle = oracles.HyperbandOracle(
             max_epochs=epochs, factor=FACTOR, hyperband_iterations=None, **options
         )

@@ -251,6 +251,43 @@ def _check_condition(name: str, when: When, space: Space) -> None:
         raise UserError(f"{name}: {when.name} is never {missing[0]!r}")
 
 
+def points(space: Space) -> int | None:
+    """How many different settings a space has; None if a range of it has no steps."""
+    counts = {name: _count(entry) for name, entry in space.items()}
+    if None in counts.values():
+        return None
+    free = [name for name, entry in space.items() if entry.when is None]
+
+    def of(names: list[str]) -> int:
+        """Of these settings, and of those that they are conditions of."""
+        product = 1
+        for name in names:
+            bound = [n for n, e in space.items() if e.when is not None and e.when.name == name]
+            entry, total = space[name], 0
+            if not isinstance(entry, Choice):
+                product *= counts[name] or 1
+                continue
+            for value in entry.values:
+                total += of([n for n in bound if value in _condition(space, n)])
+            product *= total
+        return product
+
+    return of(free)
+
+
+def _condition(space: Space, name: str) -> tuple[Any, ...]:
+    when = space[name].when
+    return () if when is None else when.values
+
+
+def _count(entry: Choice | Range) -> int | None:
+    if isinstance(entry, Choice):
+        return len(entry.values)
+    if entry.log or not (entry.whole or entry.step):
+        return None
+    return int((entry.high - entry.low) / (entry.step or 1) + 1e-9) + 1
+
+
 def described(space: Space) -> dict[str, Any]:
     """A space as JSON values, as a sweep's record holds it."""
     found = {}

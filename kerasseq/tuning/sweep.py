@@ -22,7 +22,7 @@ from kerasseq.training.trainer import InterruptedRunError
 from kerasseq.tuning import plots, report
 from kerasseq.tuning.board import Board
 from kerasseq.tuning.report import Trial
-from kerasseq.tuning.search import EPOCHS, Kind, Proposal, Search
+from kerasseq.tuning.search import EPOCHS, Kind, Proposal, Search, check_search
 from kerasseq.tuning.space import Choice, Space, checked_space, described
 from kerasseq.tuning.trials import Job, Outcome, Rules, Subject
 from kerasseq.tuning.workers import ClusterOptions, Workers, make_workers
@@ -97,6 +97,8 @@ def sweep(
         },
     }
     run.check(name, record)
+    for note in check_search(options.tuner, space, options.max_trials, settings.training.epochs):
+        say(note)
     report_of_data = subject.prepare(settings)
     with run.open(name, record):
         if run.read_json(DATA):

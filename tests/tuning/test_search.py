@@ -8,8 +8,8 @@ import pytest
 import sklearn.gaussian_process
 
 from kerasseq.errors import UserError
-from kerasseq.tuning.search import Search
-from kerasseq.tuning.space import Choice, Range, When
+from kerasseq.tuning.search import Search, check_search, first_bracket
+from kerasseq.tuning.space import Choice, Range, When, points
 
 SPACE = {
     "rate": Range(0.001, 0.1, log=True),
@@ -91,11 +91,38 @@ def test_an_answer_that_there_is_nothing_is_told_again(tmp_path):
         assert again.waiting == running
 
 
-def test_hyperband_needs_epochs_to_share_out(tmp_path):
-    with pytest.raises(UserError, match=r"hyperband needs training\.epochs 3 or more"):
-        Search("hyperband", SPACE, "score", "max", 6, 2, 1, tmp_path / "journal.jsonl")
+def test_what_no_data_is_needed_for_is_checked_before():
+    with pytest.raises(UserError, match=r"hyperband needs --training\.epochs 3 or more"):
+        check_search("hyperband", SPACE, 6, 2)
+    with pytest.raises(UserError, match=r"begins with 9 short trials.*must be above 9, got 9"):
+        check_search("hyperband", SPACE, 9, 9)
+    with pytest.raises(UserError, match=r"9 short trials, and the search space has 6 points"):
+        check_search("hyperband", GRID, 20, 9)
+    with pytest.raises(UserError, match=r"hyperband sets training\.epochs itself"):
+        check_search("hyperband", {"training.epochs": Choice((3, 9))}, 20, 9)
     with pytest.raises(UserError, match="--max-trials is at most 999"):
-        search(tmp_path, trials=1000)
+        check_search("random", SPACE, 1000, 9)
+    assert check_search("hyperband", SPACE, 10, 9) == []
+    assert check_search("grid", GRID, 4, 9) == ["--max-trials 4: 4 of the grid's 6 combinations"]
+    assert check_search("grid", GRID, 6, 9) == check_search("grid", SPACE, 6, 9) == []
+
+
+def test_the_points_of_a_space_are_counted():
+    cells = Choice(("gru", "lstm", "rnn"))
+    assert points({"cell": cells}) == 3
+    assert points({"cell": cells, "n": Range(1, 4), "x": Range(0.0, 0.3, step=0.1)}) == 48
+    drop = Choice((0.1, 0.2), when=When("cell", ("lstm",)))
+    assert points({"cell": cells, "drop": drop}) == 4
+    assert points({"drop": drop, "cell": cells, "flag": Choice((True, False))}) == 8
+    assert points(SPACE) is None
+
+
+@pytest.mark.parametrize("epochs", [3, 4, 9, 10, 26, 27, 81, 100])
+def test_the_first_bracket_is_that_of_the_paper(epochs):
+    most = math.floor(math.log(epochs, 3) + 1e-9)  # s_max; B = (s_max + 1) R
+    paper = math.ceil((most + 1) / (most + 1) * 3**most)
+    found = first_bracket(epochs)
+    assert found == paper if 3**most == epochs else found >= paper
 
 
 def test_the_order_of_a_space_is_no_matter(tmp_path):
@@ -135,8 +162,6 @@ def test_hyperband_gives_the_best_more_epochs(tmp_path):
         [s for s, e in zip(settings, epochs, strict=True) if e == count] for count in (1, 3)
     )
     assert any(s in few for s in more)
-    with pytest.raises(UserError, match=r"hyperband sets training\.epochs itself"):
-        search(tmp_path / "x", "hyperband", {"training.epochs": Choice((1, 2))})
 
 
 def test_more_trials_may_follow(tmp_path):
