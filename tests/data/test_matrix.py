@@ -233,6 +233,10 @@ TOKENS = [{"tokens": ["a", "b"], "ner_tags": ["X", "Y"]}, {"tokens": ["c"], "ner
 
 SENTENCES = [
     Case(T, "CoNLL-2003", {"a.txt": CONLL03}, NAMES, settings=NER),
+    Case(T, "CoNLL-2003, CR only", {"a.txt": CONLL03.replace("\n", "\r")}, NAMES,
+         ["lines end with a carriage return alone"], settings=NER),
+    Case(T, "CoNLL-2003, UTF-16", {"a.txt": CONLL03.encode("utf-16")}, NAMES,
+         ["utf-16, by its byte order mark"], settings=NER),
     Case(T, "CoNLL-2003, tag by number", {"a.txt": CONLL03}, NAMES, settings={"column": "4"}),
     Case(T, "CoNLL-2003 of German", {"a.txt": "Ann Ann NE I-NC B-PER\nLee Lee NE I-NC I-PER\n\n"
                                               "ran run VV I-VC O\n"}, NAMES, settings=NER),
@@ -316,6 +320,8 @@ TMX = """<tmx version="1.4"><header srclang="en"/><body>
 PARALLEL = [
     Case(P, "two files", {"all.en": "a b\nc\n", "all.de": "A B\nC\n"}, PAIRS, settings=EN_DE,
          data="all"),
+    Case(P, "two files, CR only", {"all.en": "a b\rc\r", "all.de": "A B\nC\n"}, PAIRS,
+         ["all.en: lines end with a carriage return alone"], settings=EN_DE),
     Case(P, "two files of unequal length", {"all.en": "a b\nc\n", "all.de": "A B\n"},
          r"all\.(en|de).*[12]", settings=EN_DE, data="all"),
     Case(P, "a line of zero-width characters", {"test.en": "a b\n\u200b\n", "test.de": "A B\nC\n"},

@@ -184,7 +184,7 @@ def read_file(path: Path, encoding: str, tagged: TaggedReader) -> Iterator[Tagge
         UserError: if there is none, or a line is not of the file's format.
     """
     sentence = None
-    for sentence in tagged.read(text_lines(path, encoding), str(path), suffix(path)):
+    for sentence in tagged.read(text_lines(path, encoding, tagged.notes), str(path), suffix(path)):
         yield sentence
     if sentence is None:
         raise UserError(f"{path} has no sentence")

@@ -187,7 +187,7 @@ def _refuse_lengths(files: Sequence[Path], row: tuple, at: int, rest: Iterable[t
 def _lines(file: Path, encoding: str, notes: Notes) -> Iterator[tuple[int, str]]:
     """The lines of a file with their numbers; of IWSLT's training files those of text."""
     of_talks = "tags" in re.split(r"\W+", file.name)
-    for number, line in enumerate(text_lines(file, encoding), start=1):
+    for number, line in enumerate(text_lines(file, encoding, notes), start=1):
         if of_talks and _TALK_LINE.match(line):
             notes.counts[TALK_LINES] += 1
         else:
