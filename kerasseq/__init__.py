@@ -74,6 +74,7 @@ def tune(
     run: str | Path | None = None,
     tuner: Literal["random", "bayesian", "hyperband", "grid"] = "random",
     max_trials: int = 10,
+    max_hours: float | None = None,
     space: Mapping[str, Any] | None = None,
     max_parameters: int = 0,
     prune: bool = False,
@@ -89,6 +90,7 @@ def tune(
         run: the sweep's folder, by default ``runs/TASK-sweep``.
         tuner: how settings are chosen.
         max_trials: most trials, beside that of the settings as they are.
+        max_hours: after which no further trial begins; the same call goes on with more.
         space: what is varied otherwise than by default: settings by dotted name, each with a list
             of values, with ``{"low": ..., "high": ..., "log": True}``, or with None.
         max_parameters: trials of larger models fail before they are built; 0 allows any size.
@@ -103,8 +105,9 @@ def tune(
     """
     rules = max_parameters, prune
     return _api().tune(
-        task, data, run, tuner, max_trials, space or {}, rules, workers, quiet, download, settings
-    )
+        task, data, run, tuner, max_trials, space or {}, rules, max_hours, workers, quiet, download,
+        settings,
+    )  # fmt: skip
 
 
 def load(run: str | Path, *, data: Any = None, quiet: bool = False) -> Run:

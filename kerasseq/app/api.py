@@ -65,6 +65,7 @@ def tune(
     max_trials: int,
     space: Mapping[str, Any],
     rules: tuple[int, bool],
+    max_hours: float | None,
     workers: int,
     quiet: bool,
     download: bool,
@@ -83,7 +84,7 @@ def tune(
     if not isinstance(space, Mapping):
         raise UserError(f"space must be a mapping of settings to values, got {space!r:.60}")
     cluster = ClusterOptions(workers, "", 0.0) if workers > 1 else None
-    how = SweepOptions(tuner, max_trials, Rules(*rules), cluster)
+    how = SweepOptions(tuner, max_trials, Rules(*rules), cluster, max_hours)
     varied = changed_space(space, kind.search_space, "space")
     path = need_path("run", run if run is not None else f"runs/{task}-sweep").absolute()
     return tune_run(kind, chosen, varied, path, how, download=download, corpus=corpus, quiet=quiet)

@@ -252,6 +252,11 @@ def tune_options(parser: argparse.ArgumentParser, task: Task) -> None:
         "--max-trials", type=int, default=10, help="Most trials (default: %(default)s)."
     )
     parser.add_argument(
+        "--max-hours",
+        type=float,
+        help="Begin no further trial after so long (default: any time).",
+    )
+    parser.add_argument(
         "--space",
         metavar="FILE",
         help="YAML file that changes what is varied: settings by "

@@ -306,6 +306,6 @@ def tune(task: Task, options: Namespace) -> None:
     if options.workers > 1 or options.ray_address:
         cluster = ClusterOptions(options.workers, options.ray_address, options.gpus_per_trial)
     rules = Rules(options.max_parameters, options.prune)
-    how = SweepOptions(options.tuner, options.max_trials, rules, cluster)
+    how = SweepOptions(options.tuner, options.max_trials, rules, cluster, options.max_hours)
     path = Path(options.run)
     tune_run(task, options.settings, space, path, how, download=options.download)

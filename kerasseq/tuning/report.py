@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 import shutil
 from collections.abc import Mapping, Sequence
@@ -143,3 +144,18 @@ def write_hparams(trials: Sequence[Trial], metric: str, folder: Path) -> None:
         with tf.summary.create_file_writer(str(folder / number)).as_default():
             hparams.hparams(dict(changes), trial_id=number)
             tf.summary.scalar(metric, outcome.value, step=0)
+
+
+def write_csv(trials: Sequence[Trial], metric: str, path: Path) -> None:
+    """A row for each trial; a setting that a trial did not vary is empty."""
+    names = sorted({name for trial in trials for name in trial.changes})
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        rows = csv.writer(stream)
+        rows.writerow(
+            ["trial", metric, "status", "reason", "seconds", "epochs", "parameters", *names]
+        )
+        for number, changes, outcome in trials:
+            told = (outcome.status, outcome.reason, outcome.seconds, outcome.epochs)
+            value = "" if outcome.value is None else outcome.value
+            varied = [changes.get(name, "") for name in names]
+            rows.writerow([number, value, *told, outcome.parameters, *varied])

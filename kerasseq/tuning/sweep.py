@@ -6,6 +6,7 @@ with one that was stopped or killed.
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -43,12 +44,14 @@ class SweepOptions:
         max_trials: most trials, beside that of the settings as they are.
         rules: what it allows its trials.
         cluster: where they run; None: one by one in this process.
+        max_hours: after which no further trial begins; None: any time.
     """
 
     tuner: Kind
     max_trials: int
     rules: Rules
     cluster: ClusterOptions | None = None
+    max_hours: float | None = None
 
     def check(self) -> None:
         """Raises:
@@ -56,6 +59,8 @@ class SweepOptions:
         """
         if self.max_trials < 1:
             raise UserError(f"--max-trials must be 1 or more, got {self.max_trials}")
+        if self.max_hours is not None and not self.max_hours > 0:
+            raise UserError(f"--max-hours must be above 0, got {self.max_hours}")
         most = self.rules.max_parameters
         if most < 0:
             raise UserError(f"--max-parameters must be 0 or more, got {most}")
@@ -119,7 +124,7 @@ def sweep(
         crew = make_workers(job, options.cluster)
         try:
             with Board(monitor, sign, options.max_trials + 1, run) as board:
-                trials = _search(search, crew, board, folder)
+                trials = _search(search, crew, board, folder, options.max_hours)
         except KeyboardInterrupt:
             raise InterruptedRunError("stopped; the same command continues the sweep") from None
         finally:
@@ -127,8 +132,12 @@ def sweep(
         _report(trials, crew.job.settings, space, monitor, sign, run)
 
 
-def _search(search: Search, crew: Workers, board: Board, folder: Path) -> list[Trial]:
-    """Runs trials until there are no more; the first is that of the settings as they are."""
+def _search(
+    search: Search, crew: Workers, board: Board, folder: Path, hours: float | None
+) -> list[Trial]:
+    """Runs trials until there are no more, or for so long; the first is that of the settings as
+    they are."""
+    end = time.monotonic() + 3600 * hours if hours else None
     failures = 0
     running: dict[str, Proposal] = {}
     trials = [
@@ -140,6 +149,8 @@ def _search(search: Search, crew: Workers, board: Board, folder: Path) -> list[T
     waiting = [Proposal(DEFAULTS, {}), *search.waiting]
 
     def more() -> Proposal | None:
+        if end is not None and time.monotonic() > end and trials:
+            return None
         return waiting.pop(0) if waiting else search.propose()
 
     while True:
@@ -148,6 +159,8 @@ def _search(search: Search, crew: Workers, board: Board, folder: Path) -> list[T
             board.started(proposal)
             crew.start(proposal)
         if not running:
+            if end is not None and time.monotonic() > end:
+                say(f"--max-hours {hours:g}: no further trial; the same command goes on with more")
             if search.exhausted:
                 say(f"every point of the space was tried: {len(search.ended)} trials")
             return trials
@@ -185,6 +198,7 @@ def _report(
     if shares:
         plots.importances(shares, run / "importance.png", f"what moved {monitor}")
     report.write_hparams(order, monitor, run / "hparams")
+    report.write_csv([*order, base], monitor, run / "trials.csv")
     write_json(
         run / "report.json",
         {

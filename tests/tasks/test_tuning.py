@@ -72,7 +72,7 @@ def test_a_grid_is_finished_and_reported(grid):
     values = [trial["value"] for trial in report["trials"][:4]]
     assert values == sorted(values, reverse=True)
     assert len(set(values)) > 1
-    for name in ("report.json", "best.yaml", "trials.png"):
+    for name in ("report.json", "best.yaml", "trials.png", "trials.csv"):
         assert (folder / name).stat().st_size > 0
     assert list((folder / "hparams").glob("*/events*"))
     for part in ("trials: 5 completed", "best: trial", "train --config", "as they are"):
@@ -236,6 +236,7 @@ def test_workers_that_are_stopped_leave_checkpoints_and_others_go_on(reviews, tm
     [
         (["--max-parameters", -5], "--max-parameters must be 0 or more"),
         (["--max-trials", 0], "--max-trials must be 1 or more"),
+        (["--max-hours", 0], "--max-hours must be above 0"),
         (["--workers", 0], "--workers must be 1 or more"),
         (["--tuner", "magic"], "magic"),
         (["--space", "none.yaml"], "none.yaml cannot be read"),
