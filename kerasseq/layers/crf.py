@@ -293,7 +293,8 @@ SCHEMES = ("iob2", *_LAST)
 def tag_constraints(tag_names: Sequence[str], scheme: str = "iob2") -> dict[str, Any]:
     """What a scheme of span tags forbids.
 
-    A tag is a letter and a type (`B-PER`), or a letter alone; every other name (`O`) is outside.
+    A tag is a letter and a type (`B-PER`); every other name (`O`) is outside. Where all tags are
+    letters of the scheme alone (`B`, `M`, `E`, `S`), they are spans of one type.
 
     | scheme | a span of one, of two, of three | may not be |
     | --- | --- | --- |
@@ -321,10 +322,12 @@ def tag_constraints(tag_names: Sequence[str], scheme: str = "iob2") -> dict[str,
     [1, 2]
     """
     check_choice("tag_constraints", "scheme", scheme, SCHEMES)
-    inside, last, _ = _LAST.get(scheme, ("I", "", ""))
-    letters, types = zip(*(_parted(name) for name in tag_names), strict=True)
+    inside, last, single = _LAST.get(scheme, ("I", "", ""))
+    letters_of = {"B", inside, last, single, "O"} - {""}
+    alone = set(tag_names) <= letters_of and scheme != "iob2"
+    letters, types = zip(*(_parted(name, alone) for name in tag_names), strict=True)
     opens = [letter in ("B", inside) for letter in letters]  # the span may go on
-    follows = [letter in (inside, last) for letter in letters]  # it must have begun
+    follows = [letter in {inside, last} - {""} for letter in letters]  # it must have begun
     forbidden = []
     for source in range(len(letters)):
         for target in range(len(letters)):
@@ -342,7 +345,7 @@ def tag_constraints(tag_names: Sequence[str], scheme: str = "iob2") -> dict[str,
     return found
 
 
-def _parted(name: str) -> tuple[str, str]:
-    """A tag's letter and type; no letter where it has neither."""
+def _parted(name: str, alone: bool) -> tuple[str, str]:
+    """A tag's letter and type; no letter where it has none, unless letters stand alone."""
     letter, dash, kind = name.partition("-")
-    return (letter, kind) if dash or len(name) == 1 else ("", name)
+    return (letter, kind) if dash or alone else ("", name)

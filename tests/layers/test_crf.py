@@ -411,5 +411,7 @@ def test_a_scheme_allows_spans_and_nothing_else(scheme):
         if not forbidden & set(itertools.pairwise(path)):
             found.add(tuple(names[tag] for tag in path))
     assert found == wanted
+    tags = ["ADJ", "NOUN", "VERB", "I", "B", "E", "O"]  # no spans at all
+    assert not any(tag_constraints(tags, scheme).values())
     with pytest.raises(ValueError, match="`scheme` must be one of 'iob2', 'bioes'"):
         tag_constraints(names, "iobes")
