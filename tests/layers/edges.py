@@ -13,6 +13,8 @@ def check_sizes(context, time_arguments) -> list[str]:
                               and not (value.ndim == 2 and value.dtype == "float32")}  # fmt: skip
     layer = context.make()
     whole = _shapes(context.call(layer))
+    on_tensorflow = keras.backend.backend() == "tensorflow"
+    calls = _gradients(context, layer) if on_tensorflow else []
     for name, rows, steps in (("no rows", 0, None), ("one step", None, 1), ("no step", None, 0)):
         cut = {key: value[:rows] for key, value in context.inputs.items()}
         if steps is not None:
@@ -22,12 +24,14 @@ def check_sizes(context, time_arguments) -> list[str]:
         for leaf, shape in zip(keras.tree.flatten(found), whole, strict=True):
             assert np.isfinite(_float64(leaf)).all(), f"{name}: NaN or infinity"
             assert leaf.shape[0] == (shape[0] if rows is None else rows), f"{name}: {leaf.shape}"
-        if keras.backend.backend() == "tensorflow":
-            _check_gradients(context, layer, cut, name)
+        for call in calls:
+            for leaf in call(cut):
+                assert np.isfinite(_float64(leaf)).all(), f"{name}: a gradient is not finite"
     return ["no rows", "one step", "no step"]
 
 
-def _check_gradients(context, layer, cut, name) -> None:
+def _gradients(context, layer):
+    """Outputs and gradients of given arrays, eagerly and in one graph."""
     import tensorflow as tf
 
     def gradients(**tensors):
@@ -35,22 +39,33 @@ def _check_gradients(context, layer, cut, name) -> None:
             floats = [value for value in tensors.values() if value.dtype.is_floating]
             tape.watch(floats)
             outputs = keras.tree.flatten(context.call(layer, tensors))
-            total = sum(tf.reduce_sum(leaf) for leaf in outputs if leaf.dtype.is_floating)
+            scores = [leaf for leaf in outputs if leaf.dtype.is_floating]
+            total = sum(tf.reduce_sum(leaf) for leaf in scores)
+        if not scores:
+            return outputs
         sources = [*floats, *(weight.value for weight in layer.trainable_weights)]
-        return outputs, [g for g in tape.gradient(total, sources) if g is not None] if len(
-            [leaf for leaf in outputs if leaf.dtype.is_floating]) else []  # fmt: skip
+        slopes = [slope for slope in tape.gradient(total, sources) if slope is not None]
+        dense = [s.values if isinstance(s, tf.IndexedSlices) else s for s in slopes]
+        return [*outputs, *dense]
 
-    signature = {
-        key: tf.TensorSpec([None if i < 2 and not _is_vector(value) else size
-                            for i, size in enumerate(value.shape)], value.dtype)
-        for key, value in cut.items()
+    graph = tf.function(gradients).get_concrete_function(**_signature(context.inputs))
+
+    def tensors(arrays):
+        return {name: tf.constant(value) for name, value in arrays.items()}
+
+    return [lambda arrays: gradients(**tensors(arrays)), lambda arrays: graph(**tensors(arrays))]
+
+
+def _signature(inputs):
+    import tensorflow as tf
+
+    return {
+        name: tf.TensorSpec(
+            [None if i == 0 or (i == 1 and not _is_vector(value)) else size
+             for i, size in enumerate(value.shape)], value.dtype,
+        )
+        for name, value in inputs.items()
     }  # fmt: skip
-    tensors = {key: tf.constant(value) for key, value in cut.items()}
-    graph = tf.function(gradients).get_concrete_function(**signature)
-    for found, slopes in (gradients(**tensors), graph(**tensors)):
-        for leaf in (*found, *slopes):
-            values = leaf.values if isinstance(leaf, tf.IndexedSlices) else leaf
-            assert np.isfinite(_float64(values)).all(), f"{name}: a gradient is not finite"
 
 
 def _is_vector(value) -> bool:
@@ -65,6 +80,15 @@ def check_gaps(context, mask_argument, time_arguments, output_time_axis, rtol, a
     straight = [_float64(leaf) for leaf in keras.tree.flatten(context.call(layer))]
     random = np.random.default_rng(2)
     time = mask.shape[1] + 2
+    calls = [lambda arrays: context.call(layer, arrays)]
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        graph = tf.function(lambda **tensors: context.call(layer, tensors))
+        graph = graph.get_concrete_function(**_signature(context.inputs))
+        calls.append(
+            lambda arrays: graph(**{name: tf.constant(value) for name, value in arrays.items()})
+        )
     for kind in ("left", "gaps"):
         places = [
             np.arange(time - n, time) if kind == "left" else _drawn(random, time, n)
@@ -75,14 +99,8 @@ def check_gaps(context, mask_argument, time_arguments, output_time_axis, rtol, a
         spread[mask_argument] = np.zeros((len(mask), time), bool)
         for row, at in enumerate(places):
             spread[mask_argument][row, at] = True
-        calls = [lambda layer, spread=spread: context.call(layer, spread)]
-        if keras.backend.backend() == "tensorflow":
-            import tensorflow as tf
-
-            calls.append(lambda layer, spread=spread: tf.function(
-                lambda **tensors: context.call(layer, tensors))(**spread))  # fmt: skip
         for call in calls:
-            for found, wanted in zip(keras.tree.flatten(call(layer)), straight, strict=True):
+            for found, wanted in zip(keras.tree.flatten(call(spread)), straight, strict=True):
                 for row, at in enumerate(places):
                     one, other = _float64(found)[row], wanted[row]
                     if output_time_axis is not None and one.ndim >= output_time_axis:

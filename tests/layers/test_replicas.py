@@ -10,9 +10,10 @@ import pytest
 
 from tests.layers.replicas import LOSSES, RANDOM
 
-pytestmark = pytest.mark.skipif(
-    keras.backend.backend() != "tensorflow", reason="a strategy of TensorFlow"
-)
+pytestmark = [
+    pytest.mark.gate,
+    pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TensorFlow's strategies"),
+]
 
 
 @pytest.fixture(scope="module")
