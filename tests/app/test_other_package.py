@@ -155,6 +155,7 @@ def test_it_is_trained_scored_and_exported(trained, folder):
     assert [line.split("  ")[-1] for line in examples.splitlines()] == samples[:3]
 
 
+@pytest.mark.gate
 def test_it_has_every_verb_a_sweep_and_every_format(trained, python, folder):
     settings = ["--data", "tickets.csv", *SMALL]
     session = [

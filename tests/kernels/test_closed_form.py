@@ -269,6 +269,7 @@ print("same")
 """
 
 
+@pytest.mark.gate
 def test_deterministic_when_asked_for():
     run = warm.run(["-c", DETERMINISM])  # determinism is for a whole process
     assert run.stdout.strip() == "same", run.stderr[-2000:]

@@ -269,6 +269,7 @@ def test_a_language_model_from_a_string(tmp_path):
             run.generate("a", 5, **wrong)
 
 
+@pytest.mark.gate
 def test_translation_from_pairs(tmp_path):
     pairs = [(f"the cat sees {n}", f"{n} sees cat the") for n in range(60)]
     options = {"text": {"level": "word"}, "model": {"units": 8, "encoder_units": 4, "embedding": 8}}
@@ -363,6 +364,7 @@ def test_the_door_is_quick_to_say_no(tmp_path):
 # -- sweeps ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.gate
 def test_a_sweep_gives_its_best_settings(rows, tmp_path, capfd):
     settings = {**SETTINGS, "training": {"max_steps": 4, "learning_rate": 0.1}, "quiet": True}
     sweep = kerasseq.tune(

@@ -418,6 +418,7 @@ def there_and_back(codec):
     return ops, run
 
 
+@pytest.mark.gate
 def test_a_saved_model_needs_tensorflow_alone(tmp_path):
     module = tf.Module()
     module.words, module.word = there_and_back(learned("word"))

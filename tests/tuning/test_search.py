@@ -54,6 +54,7 @@ def test_a_search_that_was_killed_goes_on_as_if_it_had_not_been(tmp_path, kind):
     assert [*first, (begun.number, begun.changes), *run(third)] == straight
 
 
+@pytest.mark.gate
 def test_a_gaussian_process_has_its_say_and_its_numbers_are_python_s(tmp_path):
     space = {"rate": Range(0.0, 1.0), "flag": Choice((True, False)), "size": Range(1, 9)}
 

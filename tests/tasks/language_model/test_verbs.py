@@ -59,7 +59,7 @@ def test_next_gives_no_more_than_there_is(trained):
 AWKWARD = ["", "a", " \t", "A CAT sees\nthe bird.\n\nA", "👍🏽 e\u0301 naïve", "\udcff a", "a\r\nb"]
 
 
-@pytest.mark.parametrize("level", ["trained", "characters"])
+@pytest.mark.parametrize("level", ["trained", pytest.param("characters", marks=pytest.mark.gate)])
 def test_awkward_prompts_are_answered_alike_by_run_and_export(level, request):
     model = request.getfixturevalue(level)
     texts = [*AWKWARD, *serving.EDGE_CASES[:-1]]

@@ -75,7 +75,10 @@ def test_errors_are_rows_with_both_lists(run):
     assert all(set(row) == wrong and row["labels"] != row["predicted"] for row in errors)
 
 
-@pytest.mark.parametrize("kind", ["saved_model", "litert", "onnx"])
+@pytest.mark.parametrize(
+    "kind",
+    ["saved_model", *(pytest.param(kind, marks=pytest.mark.gate) for kind in ("litert", "onnx"))],
+)
 def test_an_export_gives_the_same_labels(run, kind, tmp_path):
     exported = kerasseq.load_export(run.export(tmp_path, format=kind))
     texts = ["the army has a heart", "a film", "moon rocket tank kiss"]
@@ -152,6 +155,7 @@ def test_without_the_option_several_labels_are_refused(table, tmp_path):
     ]  # fmt: skip
 
 
+@pytest.mark.gate
 def test_from_the_command_line(table, tmp_path):
     where = ["--run", tmp_path / "run", "--saved-models", tmp_path / "saved"]
     out = call("train", "--data", table, *where, *SMALL, *SEVERAL, *MORE)

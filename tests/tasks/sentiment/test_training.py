@@ -36,6 +36,7 @@ def test_model_variants_train_and_export(request, tmp_path, cell, pooling, data,
     assert "exported to" in printed
 
 
+@pytest.mark.gate
 def test_ngrams_of_several_words_are_exported(reviews, tmp_path):
     """The client looks them up, in texts that have fewer words too."""
     where = ["--run", tmp_path / "run"]

@@ -13,7 +13,7 @@ from kerasseq.tasks.tagging.export import AWKWARD_SENTENCES
 from tests.tasks.conftest import export_elsewhere
 from tests.tasks.tagging.conftest import SMALL, assert_same, call, export_of, run_of
 
-pytestmark = pytest.mark.usefixtures("_loaded_once")
+pytestmark = [pytest.mark.gate, pytest.mark.usefixtures("_loaded_once")]
 
 
 @pytest.fixture(scope="module")

@@ -363,6 +363,7 @@ def test_conll2000(real):
     assert len({tag for sentence in train for tag in sentence.columns["chunk"]}) == 22
 
 
+@pytest.mark.gate
 def test_brown(real):
     corpus = read_path(real("brown/brown.tar.gz"), "utf-8")
     assert sizes(corpus) == {"all": (57_340, 1_161_192)}

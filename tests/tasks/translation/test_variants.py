@@ -74,7 +74,11 @@ def backwards(train, tables):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("made", ["of_table", "of_columns", "backwards"])
+@pytest.mark.parametrize(
+    "made",
+    ["of_table", pytest.param("of_columns", marks=pytest.mark.gate),
+     pytest.param("backwards", marks=pytest.mark.gate)],
+)  # fmt: skip
 def test_variants_train_and_are_used(request, made):
     run = ["--run", request.getfixturevalue(made)]
     assert "BLEU" in call("evaluate", *run)

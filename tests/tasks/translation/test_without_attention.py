@@ -18,7 +18,7 @@ from tests.tasks.translation.conftest import (
     verified_with_less,
 )
 
-pytestmark = pytest.mark.usefixtures("loaded_once")
+pytestmark = [pytest.mark.gate, pytest.mark.usefixtures("loaded_once")]
 
 
 @pytest.fixture(scope="module")
