@@ -345,6 +345,8 @@ class Session:
             return ["-m", "kerasseq", *words]
         words = [*words, *small(task)]
         if verb == "tune":
+            if "hyperband" in words:  # which begins with three trials of three epochs
+                return ["-m", "kerasseq", *words, "--max-trials=4", "--training.epochs=3"]
             return ["-m", "kerasseq", *words, "--max-trials=2"]
         name = Path(after(words, "--run") or after(words, "--recipe") or task).name
         if re.search(rf"models/{name}\b", self.text):
