@@ -186,6 +186,7 @@ def test_chunks_of_every_remainder(length):
         close(a, b)
 
 
+@pytest.mark.gate
 @pytest.mark.parametrize("xla", [False, True])
 def test_fit_with_lengths_and_batches_that_vary(xla):
     x, m = keras.Input((None, 3)), keras.Input((None,), dtype="bool")

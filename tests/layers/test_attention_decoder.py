@@ -353,6 +353,7 @@ def translation_model():
     return keras.Model([source, target], layer(target, outputs, encoder_states=final))
 
 
+@pytest.mark.gate
 def test_learns_to_copy_and_three_way_tie_is_one_variable_after_reload(tmp_path):
     keras.utils.set_random_seed(0)
     model = translation_model()

@@ -71,6 +71,7 @@ def straight(tmp_path_factory, reviews):
     return run
 
 
+@pytest.mark.gate
 def test_killed_in_the_middle_of_an_epoch(straight, reviews, tmp_path):
     run = tmp_path / "run"
     status, _ = interrupt(run, reviews, signal.SIGKILL, after=24)

@@ -178,6 +178,7 @@ assert train(sys.argv[2]) == 0
 """
 
 
+@pytest.mark.gate
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(short, tmp_path):
     """With the state that streams carry, pieces of varying length, every kind of dropout, and in
     bfloat16, which NumPy's files do not know."""

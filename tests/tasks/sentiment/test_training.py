@@ -23,6 +23,7 @@ def odd(tmp_path_factory):
     return path
 
 
+@pytest.mark.gate
 @pytest.mark.parametrize(("cell", "pooling", "data", "precision"), [
     ("gru", "attention+mean", "reviews", "float32"), ("lstm", "max", "odd", "mixed_float16")
 ])  # fmt: skip

@@ -139,6 +139,7 @@ def train(path, stop_at=None):
     return model, loss
 
 
+@pytest.mark.gate
 def test_a_stopped_training_goes_on_with_its_count(tmp_path):
     straight, counted = train(tmp_path / "straight")
     steps = sum(len(batches().epoch(number)) for number in range(3))
