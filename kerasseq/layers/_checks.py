@@ -82,10 +82,13 @@ def check_features(layer: str, name: str, shape: Sequence[int | None], wanted: i
 def check_mask(
     layer: str, mask: Any, inputs: Any, name: str = "mask", inputs_name: str = "inputs"
 ) -> Any:
-    """The mask as a bool tensor `[batch, time]`, checked against `inputs` `[batch, time, ...]`.
+    """The mask as a bool tensor `[batch, time]`, checked against `inputs` `[batch, time, ...]`;
+    without one, all steps are valid.
 
     `name` and `inputs_name` are what the layer calls the two.
     """
+    if mask is None:
+        return ops.ones_like(inputs[..., 0] if len(inputs.shape) > 2 else inputs, dtype="bool")
     check_rank(layer, name, mask.shape, "batch, time")
     if differ(mask.shape, inputs.shape[:2]):
         raise ValueError(

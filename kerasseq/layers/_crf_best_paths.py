@@ -5,6 +5,7 @@ from typing import Any
 from keras import ops
 
 from kerasseq.layers._crf_ops import first_steps
+from kerasseq.layers._masked import masked_max
 from kerasseq.layers._packing import Packing
 
 # What does not exist; its sums with other scores stay below _THERE.
@@ -40,7 +41,7 @@ def best_paths(
         new = ops.where(code > 1.5, first, ops.where(code > 0.5, values, scores))
         places = ops.cast(ops.reshape(places, (-1, ways)), new.dtype)
         places = ops.where(code > 0.5, places, stay)
-        best = ops.max(new, axis=-1, keepdims=True, initial=ops.cast(_NONE, new.dtype))
+        best = masked_max(new, None, axis=-1, keepdims=True)
         new = ops.where(new > _THERE, new - best, _NONE)
         return (new, places), (new, places)
 

@@ -1,6 +1,5 @@
 """One layer of a `RecurrentStack`, in all its directions, by the kernel that was chosen."""
 
-import inspect
 from typing import Any
 
 import keras
@@ -112,7 +111,7 @@ def _loop(
             keep = now[len(now) - len(zoneout) :] if zoneout else None
             new = cell.zone(cell.step(now[0], old, noise), old, keep)
         else:  # whose output may be none of its states
-            written, new = cell(now[0], old[1:], **moment)
+            written, new = cell(now[0], old[1:], training=training)
             new = [written, *(new if isinstance(new, list | tuple) else [new])]
         if mask is not None:
             new = [ops.where(now[1], n, o) for n, o in zip(new, old, strict=True)]
@@ -120,16 +119,11 @@ def _loop(
 
     if not own:
         states = [ops.zeros_like(states[0]), *states]
-        moment = {"training": training} if "training" in _parameters(cell) else {}
     outputs, final = scan(step, states, steps, reverse)
     if not own:
         _reset_dropout(cell)
         final = final[1:]
     return ops.transpose(outputs, (1, 0, 2)), final
-
-
-def _parameters(cell: Any) -> Any:
-    return inspect.signature(cell.call).parameters
 
 
 def _draw_dropout(cell: Any, inputs: Any, state: Any) -> None:

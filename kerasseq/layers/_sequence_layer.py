@@ -18,17 +18,20 @@ class SequenceLayer(keras.layers.Layer):
 
     Where no `mask` is given, it is the one that a layer before has attached to the first argument
     (`Embedding(mask_zero=True)` does); one that is given wins. Either is attached to the output; a
-    layer whose output has other steps says so in `compute_mask`.
+    layer whose output has other steps, which it makes itself, says so in `compute_mask`.
 
     Attributes:
+        output_has_steps: whether the output has those of the first argument.
         mask_sources: mask argument -> argument whose mask it is, where that is not the first.
     """
 
+    output_has_steps: bool = True
     mask_sources: ClassVar[dict[str, str]] = {}
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.supports_masking = True
+        self._argument_names = tuple(inspect.signature(self.call).parameters)
 
     @property
     def wide_dtype(self) -> str:
@@ -36,7 +39,7 @@ class SequenceLayer(keras.layers.Layer):
         return wide_dtype(self.compute_dtype)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        names = [name for name in inspect.signature(self.call).parameters if name != "self"]
+        names = self._argument_names
         given = dict(zip(names, args, strict=False))
         for name, value in (given | kwargs).items():
             self._check_argument(name, value)
@@ -49,6 +52,9 @@ class SequenceLayer(keras.layers.Layer):
                 if mask is not None:
                     kwargs[name] = mask
         return super().__call__(*args[:1], **kwargs)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        return previous_mask if self.output_has_steps else None
 
     def _check_argument(self, name: str, value: Any) -> None:
         """Raise a `ValueError` for what Keras would take apart, or fail on far from here."""

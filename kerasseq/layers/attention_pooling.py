@@ -44,6 +44,8 @@ class AttentionPooling(SequenceLayer):
     ((1, 4), 0.0, 1.0)
     """
 
+    output_has_steps = False
+
     def __init__(
         self,
         units: int | None = None,
@@ -80,9 +82,6 @@ class AttentionPooling(SequenceLayer):
         weights = ops.cast(masked_softmax(scores, mask), inputs.dtype)
         pooled = ops.einsum("bt,btd->bd", weights, inputs)
         return (pooled, weights) if self.return_scores else pooled
-
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
-        return None  # the output has no steps
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         pooled = (input_shape[0], input_shape[2])

@@ -60,6 +60,8 @@ class BagOfNgrams(SequenceLayer):
     (1, 4)
     """
 
+    output_has_steps = False
+
     def __init__(
         self,
         rows: int,
@@ -150,9 +152,6 @@ class BagOfNgrams(SequenceLayer):
         total = ops.sum(ops.where(known[..., None], vectors, 0.0), axis=1)
         count = ops.sum(ops.cast(known, self.wide_dtype), axis=1, keepdims=True)
         return ops.cast(total / ops.sqrt(ops.maximum(count, 1.0)), self.compute_dtype)
-
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
-        return None  # the output has no steps
 
     def compute_output_shape(self, ids_shape: Any) -> Any:
         return (ids_shape[0], self.size)

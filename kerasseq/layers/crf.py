@@ -225,8 +225,6 @@ class CRF(SequenceLayer):
         return _crf_ops.marginals(*self._potentials(emissions, mask))
 
     def _mask(self, emissions: Any, mask: Any) -> Any:
-        if mask is None:
-            return ops.ones_like(emissions[..., 0], dtype="bool")
         return check_mask("CRF", mask, emissions, inputs_name="emissions")
 
     def _check_gold(self, emissions: Any, tags: Any) -> None:

@@ -37,6 +37,8 @@ class LastPooling(SequenceLayer):
     [[2.0, 3.0]]
     """
 
+    output_has_steps = False
+
     def __init__(self, bidirectional: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.bidirectional = bidirectional
@@ -53,9 +55,6 @@ class LastPooling(SequenceLayer):
         if mask is not None:
             mask = check_mask("LastPooling", mask, inputs)
         return last_step(inputs, mask, self.bidirectional)
-
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
-        return None  # the output has no steps
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return (input_shape[0], input_shape[2])

@@ -33,6 +33,8 @@ class MaxPooling(SequenceLayer):
     [[-1.0]]
     """
 
+    output_has_steps = False
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.built = True
@@ -40,15 +42,10 @@ class MaxPooling(SequenceLayer):
     def call(self, inputs: Any, mask: Any = None) -> Any:
         check_rank("MaxPooling", "inputs", inputs.shape, "batch, time, features")
         inputs = ops.cast(inputs, self.compute_dtype)
-        if mask is None:
-            mask = ops.ones_like(inputs[..., 0], dtype="bool")
         mask = check_mask("MaxPooling", mask, inputs)
         largest = masked_max(inputs, mask[..., None], axis=1)
         filled = ops.any(mask, axis=1, keepdims=True)
         return ops.where(filled, largest, ops.zeros_like(largest))
-
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
-        return None  # the output has no steps
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return (input_shape[0], input_shape[2])

@@ -32,6 +32,8 @@ class MeanPooling(SequenceLayer):
     [[2.0]]
     """
 
+    output_has_steps = False
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.built = True
@@ -39,16 +41,11 @@ class MeanPooling(SequenceLayer):
     def call(self, inputs: Any, mask: Any = None) -> Any:
         check_rank("MeanPooling", "inputs", inputs.shape, "batch, time, features")
         values = ops.cast(inputs, self.wide_dtype)
-        if mask is None:
-            mask = ops.ones_like(inputs[..., 0], dtype="bool")
         mask = check_mask("MeanPooling", mask, inputs)
         # where, not a product: 0 * inf would be NaN.
         total = ops.sum(ops.where(mask[..., None], values, 0.0), axis=1)
         count = ops.sum(ops.cast(mask, self.wide_dtype), axis=1, keepdims=True)
         return ops.cast(total / ops.maximum(count, 1.0), self.compute_dtype)
-
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
-        return None  # the output has no steps
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return (input_shape[0], input_shape[2])

@@ -164,7 +164,7 @@ class RecurrentStack(SequenceLayer):
         self.kernel = kernel
         self.use_cudnn = use_cudnn
         self.xla = xla
-        self.return_sequences = return_sequences
+        self.return_sequences = self.output_has_steps = return_sequences
         self.return_state = return_state
         self.activation = keras.activations.get(activation)
         self.recurrent_activation = keras.activations.get(recurrent_activation)
@@ -385,9 +385,6 @@ class RecurrentStack(SequenceLayer):
             outputs = written + outputs if self.residual and layer > 0 else written
             final.extend(new)
         return outputs, final
-
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
-        return previous_mask if self.return_sequences else None
 
     def compute_output_shape(self, inputs_shape: Any, initial_state_shape: Any = None) -> Any:
         steps = inputs_shape[1:2] if self.return_sequences else ()

@@ -24,7 +24,13 @@ import keras
 import numpy as np
 
 from kerasseq.layers._sequence_layer import SequenceLayer
-from tests.layers.edges import check_float64, check_gaps, check_implicit_mask, check_sizes
+from tests.layers.edges import (
+    check_float64,
+    check_gaps,
+    check_implicit_mask,
+    check_sizes,
+    is_vector,
+)  # fmt: skip
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -161,8 +167,7 @@ class _Context:
 def _free_time(value: np.ndarray) -> tuple[int | None, ...]:
     """The time axis (the first after the batch) left open, where there is one to leave open."""
     shape = value.shape[1:]
-    vectors = value.ndim == 2 and _is_float(value)
-    return (None, *shape[1:]) if shape and not vectors else shape
+    return (None, *shape[1:]) if shape and not is_vector(value) else shape
 
 
 def _leaves(structure: Any) -> list[Any]:

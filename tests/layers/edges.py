@@ -9,8 +9,9 @@ from kerasseq import compat
 def check_sizes(context, time_arguments) -> list[str]:
     """Batches without rows, sequences of one step and of none: outputs of those sizes, finite, and
     gradients of finite numbers, on TensorFlow in a graph of free sizes too."""
-    axes = time_arguments or {name: 1 for name, value in context.inputs.items() if value.ndim > 1
-                              and not (value.ndim == 2 and value.dtype == "float32")}  # fmt: skip
+    axes = time_arguments or {
+        name: 1 for name, value in context.inputs.items() if value.ndim > 1 and not is_vector(value)
+    }
     layer = context.make()
     whole = _shapes(context.call(layer))
     on_tensorflow = keras.backend.backend() == "tensorflow"
@@ -61,15 +62,16 @@ def _signature(inputs):
 
     return {
         name: tf.TensorSpec(
-            [None if i == 0 or (i == 1 and not _is_vector(value)) else size
+            [None if i == 0 or (i == 1 and not is_vector(value)) else size
              for i, size in enumerate(value.shape)], value.dtype,
         )
         for name, value in inputs.items()
     }  # fmt: skip
 
 
-def _is_vector(value) -> bool:
-    return value.ndim == 2 and value.dtype == "float32"
+def is_vector(value) -> bool:
+    """Whether an array is one vector a row, which has no time."""
+    return value.ndim == 2 and np.issubdtype(value.dtype, np.floating)
 
 
 def check_gaps(context, mask_argument, time_arguments, output_time_axis, rtol, atol) -> list[str]:
