@@ -76,6 +76,11 @@ def tune(
     max_trials: int = 10,
     max_hours: float | None = None,
     space: Mapping[str, Any] | None = None,
+    enqueue: Sequence[Mapping[str, Any]] = (),
+    extend: bool = False,
+    seeds: int = 1,
+    folds: int = 0,
+    keep_best: int = 3,
     max_parameters: int = 0,
     prune: bool = False,
     workers: int = 1,
@@ -93,6 +98,13 @@ def tune(
         max_hours: after which no further trial begins; the same call goes on with more.
         space: what is varied otherwise than by default: settings by dotted name, each with a list
             of values, with ``{"low": ..., "high": ..., "log": True}``, or with None.
+        enqueue: points of the space that are tried first: settings by dotted name.
+        extend: whether a sweep of another space goes on with this one; trials that are points of
+            it are taken over.
+        seeds: how often each trial is trained, from as many seeds; its value is their mean.
+        folds: how often each trial is trained, each time with another part of train and validation
+            as validation; its value is their mean. 0: once, with the data as it is cut.
+        keep_best: of how many trials the models are kept, and the settings written.
         max_parameters: trials of larger models fail before they are built; 0 allows any size.
         prune: whether a trial stops that is worse than the median of the others so far.
         workers: trials at once, as Ray tasks if more than 1.
@@ -103,10 +115,13 @@ def tune(
     Raises:
         ValueError: for anything in these arguments that cannot be, or if no trial was completed.
     """
-    rules = max_parameters, prune
+    rules = {
+        "max_parameters": max_parameters, "prune": prune, "seeds": seeds, "folds": folds
+    }  # fmt: skip
+    how = {"max_hours": max_hours, "keep_best": keep_best, "extend": extend}
     return _api().tune(
-        task, data, run, tuner, max_trials, space or {}, rules, max_hours, workers, quiet, download,
-        settings,
+        task, data, run, tuner, max_trials, space or {}, rules, workers, enqueue, how, quiet,
+        download, settings,
     )  # fmt: skip
 
 

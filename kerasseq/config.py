@@ -81,7 +81,7 @@ class Settings:
 
     def flat(self) -> dict[str, Any]:
         """``{"model.units": 64, ...}``: the dotted names of the command line."""
-        return dict(_flatten(self.to_dict()))
+        return dict(flattened(self.to_dict()))
 
 
 @cache
@@ -91,17 +91,18 @@ def _choices(kind: Any) -> dict[str, tuple[Any, ...]]:
     return {n: get_args(hint) for n, hint in hints.items() if get_origin(hint) is Literal}
 
 
-def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flattened(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of nested dictionaries by dotted name."""
     for name, value in tree.items():
         if isinstance(value, Mapping):
-            yield from _flatten(value, f"{prefix}{name}.")
+            yield from flattened(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """``["model.units: 64 -> 128", ...]`` between two nested dictionaries of settings."""
-    before, after = dict(_flatten(old)), dict(_flatten(new))
+    before, after = dict(flattened(old)), dict(flattened(new))
     names = [*before, *(name for name in after if name not in before)]
     missing = "(not set)"
     return [

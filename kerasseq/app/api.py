@@ -64,16 +64,17 @@ def tune(
     tuner: Any,
     max_trials: int,
     space: Mapping[str, Any],
-    rules: tuple[int, bool],
-    max_hours: float | None,
+    rules: Mapping[str, Any],
     workers: int,
+    enqueue: Sequence[Mapping[str, Any]],
+    how: Mapping[str, Any],
     quiet: bool,
     download: bool,
     settings: Mapping[str, Any],
 ) -> Sweep:
     """See :func:`kerasseq.tune`."""
     from kerasseq.app.sweeps import tune_run
-    from kerasseq.tuning.space import changed_space
+    from kerasseq.tuning.space import changed_space, checked_points
     from kerasseq.tuning.sweep import SweepOptions
     from kerasseq.tuning.trials import Rules
     from kerasseq.tuning.workers import ClusterOptions
@@ -84,10 +85,13 @@ def tune(
     if not isinstance(space, Mapping):
         raise UserError(f"space must be a mapping of settings to values, got {space!r:.60}")
     cluster = ClusterOptions(workers, "", 0.0) if workers > 1 else None
-    how = SweepOptions(tuner, max_trials, Rules(*rules), cluster, max_hours)
+    points = checked_points(enqueue, chosen, "enqueue")
+    options = SweepOptions(tuner, max_trials, Rules(**rules), cluster, chosen=points, **how)
     varied = changed_space(space, kind.search_space, "space")
     path = need_path("run", run if run is not None else f"runs/{task}-sweep").absolute()
-    return tune_run(kind, chosen, varied, path, how, download=download, corpus=corpus, quiet=quiet)
+    return tune_run(
+        kind, chosen, varied, path, options, download=download, corpus=corpus, quiet=quiet
+    )
 
 
 def _chosen(

@@ -268,6 +268,39 @@ def tune_options(parser: argparse.ArgumentParser, task: Task) -> None:
         help="Stop a trial that is worse than the median of the completed ones so far.",
     )
     parser.add_argument(
+        "--seeds",
+        type=int,
+        default=1,
+        metavar="N",
+        help="Train each trial from N seeds; its value is their mean (default: %(default)s).",
+    )
+    parser.add_argument(
+        "--folds",
+        type=int,
+        default=0,
+        metavar="N",
+        help="Train each trial N times, each with another part of train and validation as "
+        "validation; its value is their mean (default: the data as it is cut).",
+    )
+    parser.add_argument(
+        "--enqueue",
+        metavar="FILE",
+        help="Try these settings first: a YAML list of them, or a file such as best.yaml.",
+    )
+    parser.add_argument(
+        "--extend",
+        action="store_true",
+        help="Go on with a changed space; trials that are points of it are taken over.",
+    )
+    parser.add_argument(
+        "--keep-best",
+        type=int,
+        default=3,
+        metavar="N",
+        help="Keep the models of the best N trials, and write their settings as top/1.yaml and so "
+        "on (default: %(default)s).",
+    )
+    parser.add_argument(
         "--max-parameters",
         type=int,
         default=0,

@@ -77,19 +77,14 @@ def load_run(task: Task, path: Path) -> Trained:
     return Trained(run, settings, assets, task.use(model, settings, assets), summary)
 
 
-def read_data(
-    task: Task,
-    settings: TaskSettings,
-    download: bool,
-    assets: Any = None,
-    corpus: Corpus[Any] | None = None,
-) -> Data:
-    """The data of a run, encoded; see :meth:`kerasseq.app.task.Task.prepare`.
+def read_corpus(
+    task: Task, settings: TaskSettings, download: bool, corpus: Corpus[Any] | None = None
+) -> Corpus[Any]:
+    """The corpus of a run, as it is, or as much of it as ``limit`` says.
 
     Args:
         task, settings: of the run.
         download: whether to fetch what is missing.
-        assets: of the run; if it has none yet, they are learned.
         corpus: the data, if it is in memory.
     """
     if corpus is None:
@@ -99,13 +94,34 @@ def read_data(
             f"{corpus.source} has no train split; it has {', '.join(corpus.splits)} "
             "(evaluate --on scores it)"
         )
-    corpus = limited(corpus, settings.limit, settings.seed, task.running_text)
+    return limited(corpus, settings.limit, settings.seed, task.running_text)
+
+
+def encoded(task: Task, settings: TaskSettings, corpus: Corpus[Any], assets: Any = None) -> Data:
+    """The data of a run, encoded; see :meth:`kerasseq.app.task.Task.prepare`.
+
+    Args:
+        task, settings: of the run.
+        corpus: from :func:`read_corpus`.
+        assets: of the run; if it has none yet, they are learned.
+    """
     try:
         return task.prepare(settings, corpus, assets)
     except UserError as error:
         if settings.limit:
             raise UserError(f"{error} (limit is {settings.limit:,})") from None
         raise
+
+
+def read_data(
+    task: Task,
+    settings: TaskSettings,
+    download: bool,
+    assets: Any = None,
+    corpus: Corpus[Any] | None = None,
+) -> Data:
+    """The data of a run, read and encoded: :func:`read_corpus`, then :func:`encoded`."""
+    return encoded(task, settings, read_corpus(task, settings, download, corpus), assets)
 
 
 def reported_split(run: RunFolder) -> str:
@@ -145,11 +161,11 @@ class Prepared(NamedTuple):
     """What training starts from.
 
     Attributes:
-        plan: of the devices; None if another process trains, which makes its own.
+        plan: of the devices.
         data: of the task.
     """
 
-    plan: devices.DevicePlan | None
+    plan: devices.DevicePlan
     data: Data
 
 
@@ -157,7 +173,6 @@ def prepare(
     task: Task,
     settings: TaskSettings,
     download: bool,
-    trains: bool = True,
     corpus: Corpus[Any] | None = None,
 ) -> Prepared:
     """Sets up the devices and reads the data; says both. Nothing is written yet.
@@ -165,8 +180,19 @@ def prepare(
     Args:
         task, settings: what is to be trained.
         download: whether to fetch what is missing.
-        trains: whether this process trains; else it leaves the GPUs alone.
         corpus: the data, if it is in memory.
+    """
+    check(task, settings)
+    plan = set_up(settings.device)
+    data = read_data(task, settings, download, corpus=corpus)
+    for line in data_lines(data.report):
+        say(f"  {line}")
+    return Prepared(plan, data)
+
+
+def check(task: Task, settings: TaskSettings) -> None:
+    """Raises:
+    UserError: if what training needs is not there.
     """
     monitor = settings.training.monitor
     if monitor not in task.goals:
@@ -174,15 +200,6 @@ def prepare(
             f"training.monitor: no metric {monitor!r}; there are {', '.join(task.goals)}"
         )
     task.check(settings)
-    plan = None
-    if trains:
-        plan = set_up(settings.device)
-    else:
-        devices.hide_gpus()
-    data = read_data(task, settings, download, corpus=corpus)
-    for line in data_lines(data.report):
-        say(f"  {line}")
-    return Prepared(plan, data)
 
 
 def set_up(settings: devices.DeviceSettings) -> devices.DevicePlan:
@@ -216,7 +233,6 @@ def fit(
         The summary, as ``training.json`` holds it; of a worker that is not the chief, nothing.
     """
     plan, data = prepared
-    assert plan is not None
     replicas = Replicas.of(plan.strategy, plan.replicas)
     replicas.check_same("settings or data", [settings.to_dict(), data.report])
     if (run / CHECKPOINT).exists():

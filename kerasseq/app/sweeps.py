@@ -12,18 +12,83 @@ from typing import Any
 import keras
 import yaml
 
-from kerasseq.app.runs import Prepared, build, fit, prepare, set_up
-from kerasseq.app.task import Task, TaskSettings
+from kerasseq.app.runs import (
+    Prepared,
+    build,
+    check,
+    data_lines,
+    encoded,
+    fit,
+    load_run,
+    read_corpus,
+    set_up,
+)
+from kerasseq.app.task import Data, Task, TaskSettings
 from kerasseq.config import from_dict
 from kerasseq.data.corpus import Corpus
+from kerasseq.data.cutting import folds
 from kerasseq.errors import UserError
 from kerasseq.training import devices
-from kerasseq.training.devices import DevicePlan, DeviceSettings
-from kerasseq.training.progress import silence
+from kerasseq.training.devices import DevicePlan, DeviceSettings, hide_gpus
+from kerasseq.training.progress import say, silence
 from kerasseq.training.run_folder import RunFolder
 from kerasseq.training.trainer import Goal, Watch
 from kerasseq.tuning.space import Space
 from kerasseq.tuning.sweep import SweepOptions, sweep
+
+
+class PreparedTask:
+    """What :class:`kerasseq.tuning.trials.Trainee` says, of a task and its data.
+
+    Args:
+        task: the task.
+        data: encoded.
+        plan: of this process, if it is made already.
+    """
+
+    def __init__(self, task: Task, data: Data, plan: DevicePlan | None):
+        self._task, self._data, self._plan = task, data, plan
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """Of the data."""
+        return self._data.report
+
+    def set_up(self, settings: DeviceSettings) -> DevicePlan:
+        """The device plan of this process, made if there is none yet."""
+        return self._plan or set_up(settings)
+
+    def parameters(self, settings: TaskSettings) -> int:
+        """How many weights a model has, without making them.
+
+        Raises:
+            UserError: if the settings do not fit together.
+        """
+        try:
+            with keras.StatelessScope(initialize_variables=False):
+                return build(self._task, settings, self._data.assets).count_params()
+        finally:
+            keras.backend.clear_session()  # or its variables would wait to be given values
+
+    def fit(
+        self, settings: TaskSettings, run: RunFolder, plan: DevicePlan, watch: Watch | None
+    ) -> dict[str, Any]:
+        """See :func:`kerasseq.app.runs.fit`."""
+        return fit(self._task, settings, run, Prepared(plan, self._data), watch)
+
+    def significance(self, run: RunFolder, other: PreparedTask, others: RunFolder) -> float | None:
+        """How likely chance alone made the difference of two trained models on validation.
+
+        Args:
+            run: of the one, trained on this data.
+            other, others: that of the other, and its run.
+
+        Returns:
+            See :meth:`kerasseq.app.task.Use.significance`.
+        """
+        one, two = (load_run(self._task, each.path) for each in (run, others))
+        goal = one.settings.training.monitor
+        return one.use.significance(goal, self._data, two.use, other._data)
 
 
 class SweptTask:
@@ -33,14 +98,15 @@ class SweptTask:
         task: the task.
         download: whether to fetch data that is missing.
         trains: whether this process trains; else each process that trains makes its own device
-            plan.
+            plan, and this one leaves the GPUs alone.
         corpus: the data, if it is in memory.
     """
 
     def __init__(self, task: Task, download: bool, trains: bool, corpus: Corpus[Any] | None = None):
         self._task, self._download, self._trains = task, download, trains
         self._corpus = corpus
-        self._prepared: Prepared | None = None
+        self._plan: DevicePlan | None = None
+        self._made: dict[str, list[PreparedTask]] = {}
 
     @property
     def name(self) -> str:
@@ -57,37 +123,54 @@ class SweptTask:
         """Of the task."""
         return self._task.data_settings
 
-    def prepare(self, settings: TaskSettings) -> dict[str, Any]:
-        """Reads the data, once for all trials; its report."""
-        self._prepared = prepare(self._task, settings, self._download, self._trains, self._corpus)
-        self._corpus = None  # it is encoded now
-        return self._prepared.data.report
+    @property
+    def vocabulary_settings(self) -> tuple[str, ...]:
+        """Of the task."""
+        return self._task.vocabulary_settings
 
-    def set_up(self, settings: DeviceSettings) -> DevicePlan:
-        """The device plan of this process, made if there is none yet."""
-        return self._ready().plan or set_up(settings)
+    @property
+    def vocabulary_goals(self) -> tuple[str, ...]:
+        """Of the task."""
+        return self._task.vocabulary_goals
 
-    def parameters(self, settings: TaskSettings) -> int:
-        """How many weights a model has, without making them.
+    def read(self, settings: TaskSettings) -> None:
+        """Reads the corpus, once for all trials."""
+        check(self._task, settings)
+        if self._trains:
+            self._plan = set_up(settings.device)
+        else:
+            hide_gpus()
+        self._corpus = read_corpus(self._task, settings, self._download, self._corpus)
 
-        Raises:
-            UserError: if the settings do not fit together.
+    def trainees(self, settings: TaskSettings, count: int) -> list[PreparedTask]:
+        """The data of a trial, encoded, once for all trials that encode it in the same way.
+
+        Args:
+            settings: of the trial.
+            count: of folds; 0: the corpus as it is cut.
+
+        Returns:
+            One, or that of each fold.
         """
-        try:
-            with keras.StatelessScope(initialize_variables=False):
-                return build(self._task, settings, self._ready().data.assets).count_params()
-        finally:
-            keras.backend.clear_session()  # or its variables would wait to be given values
+        flat = settings.flat()
+        heads = self.vocabulary_settings
+        key = json.dumps({name: flat[name] for name in flat if name.split(".")[0] in heads})
+        if key not in self._made:
+            self._made[key] = self._make(settings, count)
+        return self._made[key]
 
-    def fit(
-        self, settings: TaskSettings, run: RunFolder, plan: DevicePlan, watch: Watch | None
-    ) -> dict[str, Any]:
-        """See :func:`kerasseq.app.runs.fit`."""
-        return fit(self._task, settings, run, Prepared(plan, self._ready().data), watch)
-
-    def _ready(self) -> Prepared:
-        assert self._prepared is not None
-        return self._prepared
+    def _make(self, settings: TaskSettings, count: int) -> list[PreparedTask]:
+        assert self._corpus is not None
+        corpora = [self._corpus]
+        if count:
+            complete = self._task.complete(settings, self._corpus)
+            corpora = folds(
+                complete, lambda rest, share: self._task.complete(settings, rest, share), count
+            )
+        made = [encoded(self._task, settings, corpus) for corpus in corpora]
+        for line in data_lines(made[0].report):
+            say(f"  {line}")
+        return [PreparedTask(self._task, data, self._plan) for data in made]
 
 
 class Sweep:

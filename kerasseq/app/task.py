@@ -108,6 +108,24 @@ class Use(ABC, Generic[D]):
         """
         raise UserError("runs of this task cannot be compared")
 
+    def significance(self, goal: str, data: D, other: "Use[D]", others: D) -> float | None:
+        """How likely chance alone made a difference on the validation split as large as that of two
+        models: the ``p`` of a paired test.
+
+        Args:
+            goal: the metric; see :attr:`Task.goals`.
+            data: of this model.
+            other, others: the other model and its data, which is encoded in another way perhaps.
+
+        Returns:
+            ``p``, or None if there is no test of this metric.
+        """
+        from kerasseq.evaluation.paired import bootstrap
+
+        pair = (self.outcome(data, "validation"), other.outcome(others, "validation"))
+        first, second = (outcome.of(goal) for outcome in pair)
+        return bootstrap(first, second)["p"] if first and second else None
+
     @abstractmethod
     def serving(self, samples: Sequence[str]) -> "Serving":
         """The exported form of a model built with ``portable=True``.
@@ -166,8 +184,13 @@ class Task(ABC, Generic[S, D, A]):
     search_space: ClassVar[Mapping[str, Any]] = {}
     """Settings to tune, by dotted name; see :mod:`kerasseq.tuning.space`."""
     data_settings: ClassVar[tuple[str, ...]] = ("data", *FORM, "limit", "seed", "device")
-    """Settings, and groups of them, that :meth:`read` and :meth:`prepare` take, and the machine's:
-    they are the same in all trials of a sweep, which prepares the data once."""
+    """Settings, and groups of them, by which a corpus is read and cut, and the machine's: they are
+    the same in all trials of a sweep, which reads the data once."""
+    vocabulary_settings: ClassVar[tuple[str, ...]] = ()
+    """Groups of settings by which a corpus that was read is encoded: a sweep that varies some of
+    them prepares the data once for each of their values."""
+    vocabulary_goals: ClassVar[tuple[str, ...]] = ()
+    """Those of :attr:`goals` that say nothing of models with different vocabularies."""
     reading_settings: ClassVar[tuple[str, ...]] = FORM
     """Those of them by which other labelled data may be read in its own way: its encoding, its
     form, its columns."""
@@ -216,8 +239,20 @@ class Task(ABC, Generic[S, D, A]):
         raise UserError(f"{self.name} reads files: give data as a path")
 
     @abstractmethod
+    def complete(
+        self, settings: S, corpus: "Corpus[Any]", share: float | None = None
+    ) -> "Corpus[Any]":
+        """Cleans a corpus and cuts what it lacks of train, validation and test.
+
+        Args:
+            settings: of the run.
+            corpus: as it was read; a complete one stays what it is.
+            share: of what is cut for validation, if not that of the settings.
+        """
+
+    @abstractmethod
     def prepare(self, settings: S, corpus: "Corpus[Any]", assets: A | None = None) -> D:
-        """Cleans, cuts and encodes the corpus of a run.
+        """Completes and encodes the corpus of a run.
 
         Args:
             settings: of the run.

@@ -290,7 +290,7 @@ def describe(task: Task, options: Namespace) -> None:
 def tune(task: Task, options: Namespace) -> None:
     """Searches the task's space; reports, and writes the best settings."""
     from kerasseq.app.sweeps import tune_run
-    from kerasseq.tuning.space import read_space
+    from kerasseq.tuning.space import read_points, read_space
     from kerasseq.tuning.sweep import SweepOptions
     from kerasseq.tuning.trials import Rules
     from kerasseq.tuning.workers import ClusterOptions
@@ -305,7 +305,11 @@ def tune(task: Task, options: Namespace) -> None:
         raise UserError("--gpus-per-trial is for --workers or --ray-address")
     if options.workers > 1 or options.ray_address:
         cluster = ClusterOptions(options.workers, options.ray_address, options.gpus_per_trial)
-    rules = Rules(options.max_parameters, options.prune)
-    how = SweepOptions(options.tuner, options.max_trials, rules, cluster, options.max_hours)
+    rules = Rules(options.max_parameters, options.prune, options.seeds, options.folds)
+    chosen = read_points(Path(options.enqueue), options.settings) if options.enqueue else []
+    how = SweepOptions(
+        options.tuner, options.max_trials, rules, cluster, options.max_hours, chosen,
+        options.keep_best, options.extend,
+    )  # fmt: skip
     path = Path(options.run)
     tune_run(task, options.settings, space, path, how, download=options.download)

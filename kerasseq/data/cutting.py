@@ -87,6 +87,39 @@ def limited(corpus: Corpus[E], count: int, seed: int, running: bool) -> Corpus[E
     return replace(corpus, splits=splits, notes=[*notes, *corpus.notes])
 
 
+def folds(
+    corpus: Corpus[E], cut: Callable[[Corpus[E], float], Corpus[E]], count: int
+) -> list[Corpus[E]]:
+    """Corpora for cross-validation: each has another part of train and validation as validation,
+    and the rest as train. The test split is the same in all of them.
+
+    Args:
+        corpus: complete.
+        cut: completes a corpus that lacks validation, of which it is to have a share.
+        count: of the parts.
+
+    Raises:
+        UserError: if a part would be empty.
+    """
+    kept = {name: part for name, part in corpus.splits.items() if name == "test"}
+    rest: Sequence[E] = [*corpus.splits["train"], *corpus.splits["validation"]]
+    parts: list[Sequence[E]] = []
+    for left in range(count, 1, -1):
+        splits = cut(replace(corpus, splits={"train": rest, **kept}, notes=[]), 1 / left).splits
+        rest = splits["train"]
+        parts.insert(
+            0, splits["validation"]
+        )  # of a running text the end is cut: it keeps its order
+    parts.insert(0, rest)
+    found = []
+    for number, part in enumerate(parts):
+        train = [example for other in parts if other is not part for example in other]
+        note = f"fold {number + 1} of {count} is validation, of train and validation together"
+        splits = ordered({"train": train, "validation": part, **kept})
+        found.append(replace(corpus, splits=splits, notes=[*corpus.notes, note]))
+    return found
+
+
 def whole_of(corpus: Corpus) -> str:
     """The name of the split that others are cut from."""
     return WHOLE if WHOLE in corpus.splits else "train"

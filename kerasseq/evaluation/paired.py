@@ -19,12 +19,14 @@ class Metric(NamedTuple):
         better: ``max`` or ``min``.
         above: what is summed above the line, float64 ``[N]``.
         below: what is summed below it, float64 ``[N]``: ones for a mean.
+        goals: validation metrics that it is, or rises and falls with.
     """
 
     name: str
     better: str
     above: np.ndarray
     below: np.ndarray
+    goals: tuple[str, ...] = ()
 
     @property
     def value(self) -> float:
@@ -42,6 +44,10 @@ class Outcome(NamedTuple):
 
     unit: str
     metrics: Sequence[Metric]
+
+    def of(self, goal: str) -> Metric | None:
+        """The metric that stands for a validation metric, if there is one."""
+        return next((metric for metric in self.metrics if goal in metric.goals), None)
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> dict[str, Any]:

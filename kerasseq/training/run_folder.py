@@ -93,6 +93,10 @@ class RunFolder:
                 )
             yield existed
 
+    def amend(self, settings: Mapping[str, Any]) -> None:
+        """Writes other settings into the run's record, while it is open."""
+        write_json(self / "run.json", {**self._record(), "settings": settings})
+
     def check(self, task: str, settings: Mapping[str, Any]) -> bool:
         """Whether the run exists and can be continued.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import keras_tuner
@@ -30,22 +31,42 @@ class BayesianOracle(keras_tuner.oracles.BayesianOptimizationOracle):
 
     Attributes:
         known: values of the next trial, from a journal; no process is fitted for it.
+        others: trials that it did not propose, by number, and learns from too.
     """
 
     known: Mapping[str, Any] | None = None
+
+    def __init__(self, **options: Any):
+        super().__init__(**options)
+        self.others: dict[str, _Told] = {}
+
+    def learn(self, number: str, values: Mapping[str, Any], score: float) -> None:
+        """Takes the value of a trial that it did not propose."""
+        parameters = self.hyperparameters.copy()
+        parameters.values = dict(values)
+        self.others[number] = _Told(parameters, score)
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """See KerasTuner."""
         if self.known is not None:
             known, self.known = self.known, None
             return {"status": "RUNNING", "values": dict(known)}
-        compat.reseed_oracle(self, 1000 * self.seed + len(self.trials))
+        own: dict[str, Any] = self.trials
+        compat.reseed_oracle(self, 1000 * self.seed + len(own))
+        self.trials = {**self.others, **own}
+        try:
+            return self._found(trial_id, len(own))
+        finally:
+            self.trials = own
+
+    def _found(self, trial_id: str, number: int) -> dict[str, Any]:
+        """Another point, from all trials."""
         from sklearn.exceptions import ConvergenceWarning
 
         with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
             found = super().populate_space(trial_id)
         if found["status"] == "RUNNING" and _key(found["values"]) in self._tried():
-            new = list(self._untried(len(self.trials)))
+            new = list(self._untried(number))
             if not new:
                 return {"status": "STOPPED", "values": None}
             found["values"] = min(new, key=self._bound)
@@ -84,6 +105,15 @@ class BayesianOracle(keras_tuner.oracles.BayesianOptimizationOracle):
         ]
         mean, spread = self.gpr.predict([point], return_std=True)
         return float(mean[0] - self.beta * spread[0])
+
+
+@dataclass(eq=False)
+class _Told:
+    """A trial that was not proposed, as KerasTuner reads one."""
+
+    hyperparameters: Any
+    score: float
+    status: str = "COMPLETED"
 
 
 def _key(values: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from rich.table import Table
 from kerasseq.training.progress import clock, make_console
 from kerasseq.training.run_folder import RunFolder
 from kerasseq.tuning.search import Proposal
-from kerasseq.tuning.trials import Outcome
+from kerasseq.tuning.trials import Outcome, trial_folder
 
 SHOWN = 5
 """Best trials in the live table."""
@@ -117,6 +117,7 @@ class Board:
     def _line(self, number: str) -> str:
         outcome = self._ended[number]
         value = "" if outcome.value is None else f" {self._metric} {outcome.value:.4f}"
+        value += "" if outcome.spread is None else f" ± {outcome.spread:.4f}"
         reason = f" ({outcome.reason})" if outcome.reason else ""
         changes = shown_changes(self._changes[number])
         return (
@@ -127,8 +128,8 @@ class Board:
     def _table(self) -> Group:
         table = Table("trial", "state", self._metric, "settings")
         for number in list(self._running):
-            history = self._folder / "trials" / number / "metrics.jsonl"
-            done = len(history.read_text().splitlines()) if history.exists() else 0
+            histories = trial_folder(self._folder.path, number).rglob("metrics.jsonl")
+            done = sum(len(history.read_text().splitlines()) for history in histories)
             state = f"running, {done} validations"
             table.add_row(number, state, "", shown_changes(self._changes[number]))
         for number in self._best()[:SHOWN]:

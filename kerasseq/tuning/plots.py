@@ -83,6 +83,51 @@ def parallel_coordinates(
     save(figure, path)
 
 
+class Ranked(NamedTuple):
+    """A trial by its value.
+
+    Attributes:
+        name: of the trial.
+        value: of the metric.
+        half_width: of its interval; 0 for none.
+        runs: the values of its runs, if it has several.
+    """
+
+    name: str
+    value: float
+    half_width: float
+    runs: Sequence[float]
+
+
+def ranking(rows: Sequence[Ranked], base: str, metric: str, title: str, path: Path) -> None:
+    """A dot for each trial at its value, with an interval.
+
+    Args:
+        rows: best first.
+        base: the name of one that is grey, with a line through all others.
+        metric: what their values are of.
+        title: of the picture.
+        path: of the PNG.
+    """
+    figure = Figure(figsize=(6.4, 1.2 + 0.28 * len(rows)), layout="constrained")
+    axis = figure.subplots()
+    for place, row in enumerate(rows):
+        colour = "grey" if row.name == base else "C0"
+        if row.name == base:
+            axis.axvline(row.value, color="grey", linestyle=":", linewidth=1)
+        axis.plot(row.runs, [place] * len(row.runs), "o", color=colour, alpha=0.4, markersize=4)
+        axis.errorbar(
+            row.value, place, xerr=row.half_width or None, fmt="D", color=colour, capsize=3
+        )
+    axis.set_yticks(range(len(rows)), [row.name for row in rows], fontsize=8)
+    axis.invert_yaxis()
+    axis.set_ylabel("trial")
+    axis.set_xlabel(f"validation {metric}")
+    if title:
+        figure.suptitle(title)
+    save(figure, path)
+
+
 def importances(shares: Mapping[str, float], path: Path, title: str) -> None:
     """Bars of the settings' importance, the largest on top."""
     figure = Figure(figsize=(6.4, 0.8 + 0.4 * len(shares)), layout="constrained")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import csv
 import math
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -17,30 +16,16 @@ from tensorboard.plugins.hparams import api as hparams
 from kerasseq.training.progress import clock, make_console
 from kerasseq.tuning import plots
 from kerasseq.tuning.board import shown, shown_changes
+from kerasseq.tuning.noise import half_width
+from kerasseq.tuning.results import Trial
 from kerasseq.tuning.space import Choice, Range, Space
-from kerasseq.tuning.trials import Outcome
+from kerasseq.tuning.trials import Outcome, Rules
 
 FEWEST = 8
 """Trials that an importance is computed of."""
 
-
-class Trial(NamedTuple):
-    """A trial that has ended."""
-
-    number: str
-    changes: Mapping[str, Any]
-    outcome: Outcome
-
-
-def ranked(trials: Sequence[Trial], sign: int) -> list[Trial]:
-    """Best first; after the completed trials those that were pruned, then those that failed."""
-
-    def key(trial: Trial) -> tuple[int, float]:
-        outcome = trial.outcome
-        place = ("completed", "pruned", "failed").index(outcome.status)
-        return place, -sign * (outcome.value or 0.0)
-
-    return sorted(trials, key=key)
+RANKED = 30
+"""Most trials in the picture of their values."""
 
 
 def print_table(trials: Sequence[Trial], metric: str) -> None:
@@ -52,7 +37,7 @@ def print_table(trials: Sequence[Trial], metric: str) -> None:
         table.add_row(
             number,
             outcome.status,
-            "" if outcome.value is None else f"{outcome.value:.4f}",
+            _valued(outcome),
             f"{outcome.epochs:g}",
             clock(outcome.seconds),
             f"{outcome.parameters:,}",
@@ -64,6 +49,14 @@ def print_table(trials: Sequence[Trial], metric: str) -> None:
         if outcome.reason:
             reason = f"trial {number} {outcome.status}: {outcome.reason}"
             console.print(reason, highlight=False, markup=False)
+
+
+def _valued(outcome: Outcome) -> str:
+    """A value, of several runs with their standard deviation."""
+    if outcome.value is None:
+        return ""
+    spread = outcome.spread
+    return f"{outcome.value:.4f}" + ("" if spread is None else f" ± {spread:.4f}")
 
 
 def importance(trials: Sequence[Trial], space: Space, seed: int) -> dict[str, float] | None:
@@ -135,6 +128,30 @@ def draw(trials: Sequence[Trial], space: Space, metric: str, sign: int, folder: 
     plots.parallel_coordinates(axes, values, metric, sign, folder / "trials.png")
 
 
+def draw_ranking(
+    trials: Sequence[Trial], base: Trial, metric: str, rules: Rules, path: Path
+) -> None:
+    """The completed trials by their value, the best on top, with that of the settings as they are.
+
+    Args:
+        trials: best first.
+        base: of the settings as they are.
+        metric: their name.
+        rules: of the sweep; with several runs a trial, each is a dot, and the mean has an interval.
+        path: of the PNG.
+    """
+    rows = []
+    for trial in [*trials[:RANKED], base]:
+        outcome = trial.outcome
+        if outcome.status == "completed" and outcome.value is not None:
+            width = half_width(outcome.values, rules) if outcome.values else 0.0
+            rows.append(plots.Ranked(trial.number, outcome.value, width, outcome.values))
+    runs = "folds" if rules.folds else "seeds"
+    count = rules.folds or rules.seeds
+    title = f"mean of {count} {runs}, 95 % interval" if count > 1 else ""
+    plots.ranking(rows, base.number, metric, title, path)
+
+
 def write_hparams(trials: Sequence[Trial], metric: str, folder: Path) -> None:
     """The trials for TensorBoard's HParams page, in place of those that were there."""
     shutil.rmtree(folder, ignore_errors=True)
@@ -152,10 +169,21 @@ def write_csv(trials: Sequence[Trial], metric: str, path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="") as stream:
         rows = csv.writer(stream)
         rows.writerow(
-            ["trial", metric, "status", "reason", "seconds", "epochs", "parameters", *names]
+            [
+                "trial",
+                metric,
+                "spread",
+                "status",
+                "reason",
+                "seconds",
+                "epochs",
+                "parameters",
+                *names,
+            ]
         )
         for number, changes, outcome in trials:
             told = (outcome.status, outcome.reason, outcome.seconds, outcome.epochs)
             value = "" if outcome.value is None else outcome.value
+            spread = "" if outcome.spread is None else outcome.spread
             varied = [changes.get(name, "") for name in names]
-            rows.writerow([number, value, *told, outcome.parameters, *varied])
+            rows.writerow([number, value, spread, *told, outcome.parameters, *varied])

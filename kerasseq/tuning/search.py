@@ -13,18 +13,17 @@ import math
 import shutil
 import tempfile
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import keras_tuner
 
 from kerasseq import compat
 from kerasseq.errors import UserError
 from kerasseq.tuning.bayesian import BayesianOracle
-from kerasseq.tuning.space import Choice, Range, Space, points
+from kerasseq.tuning.space import Choice, Range, Space, fitted, points
 
 Kind = Literal["random", "bayesian", "hyperband", "grid"]
 EPOCHS = "training.epochs"
@@ -38,17 +37,24 @@ FACTOR = 3
 """Of Hyperband: how many times as long the better third is trained."""
 
 
-@dataclass(frozen=True)
-class Proposal:
+class Proposal(NamedTuple):
     """A trial to be run.
 
     Attributes:
-        number: its name, such as ``"07"``.
+        number: its name, such as ``"07"``; ``"2-07"`` after the space was extended once,
+            ``"chosen-1"`` if it was chosen.
         changes: settings by dotted name.
     """
 
     number: str
     changes: dict[str, Any]
+
+
+class _Running(NamedTuple):
+    """What a running trial varies; the oracle's trial, if that has proposed it."""
+
+    changes: dict[str, Any]
+    trial: Any
 
 
 class Search:
@@ -67,11 +73,16 @@ class Search:
         epochs: of a whole training, for ``hyperband``.
         seed: of the draws.
         journal: file of what happened; it is continued if it exists.
+        base: settings by dotted name, as they are without a change.
+        chosen: points of the space that are tried first, unless they were tried.
+        extended: whether the journal is of another space: trials that are points of this one are
+            taken over, the others left out.
 
     Attributes:
         ended: what ended trials varied, and what :meth:`end` was given of them, by number.
         waiting: trials that were started and did not end, when the journal was read.
         exhausted: whether every point of the space was proposed.
+        left_out: trials of an earlier space that are no points of this one.
     """
 
     def __init__(
@@ -84,34 +95,54 @@ class Search:
         epochs: int,
         seed: int,
         journal: Path,
+        base: Mapping[str, Any],
+        chosen: Sequence[Mapping[str, Any]] = (),
+        extended: bool = False,
     ):
         self._max_trials = max_trials
-        self._kind, self._space = kind, space
-        # what it saves there is not read: see above
-        saved = tempfile.mkdtemp(prefix="kerasseq-oracle-")
-        weakref.finalize(self, shutil.rmtree, saved, ignore_errors=True)
-        self._oracle = _oracle(kind, space, metric, direction, epochs, seed, saved)
+        self._kind, self._space, self._base = kind, space, base
+        self._chosen = [fitted(point, space, base) for point in chosen]
         self._metric = metric
         self._journal = journal
         self.ended: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
-        self._running: dict[str, Any] = {}
-        self._count = 0
-        self.exhausted = False
-        for event in _read(journal):
+        self._running: dict[str, _Running] = {}
+        self._answers: dict[str, dict[str, Any]] = {}
+        self._count, self._enqueued = 0, 0
+        self.exhausted, self.left_out = False, 0
+        events = _read(journal)
+        if extended:
+            events.append({"extended": True})
+            self._write(events[-1])
+        starts = [i + 1 for i, event in enumerate(events) if "extended" in event]
+        begin = starts[-1] if starts else 0
+        self._prefix = f"{len(starts) + 1}-" if starts else ""
+        # what it saves there is not read: see above
+        saved = tempfile.mkdtemp(prefix="kerasseq-oracle-")
+        weakref.finalize(self, shutil.rmtree, saved, ignore_errors=True)
+        self._oracle = _oracle(kind, space, metric, direction, epochs, seed + len(starts), saved)
+        self._take_over(events[:begin])
+        for event in events[begin:]:
             self._replay(event)
-        self.waiting = [self._proposal(trial) for trial in self._running.values()]
+        self.waiting = [Proposal(number, each.changes) for number, each in self._running.items()]
 
     def propose(self) -> Proposal | None:
         """The next trial, or None: there is none as long as others run, or none at all."""
         if self._count >= self._max_trials:
             return None
+        known = [changes for changes, _ in self.ended.values()]
+        known += [each.changes for each in self._running.values()]
+        for point in self._chosen:
+            if point not in known:
+                number = f"chosen-{self._enqueued + 1}"
+                self._write({"chosen": number, "values": point})
+                self._enqueued += 1
+                return self._begin(number, point)
         trial = self._start()
         if trial is None:
             self._write({"nothing": self._count})  # an answer moves the oracle's state, too
             return None
-        values = {name: _plain(value) for name, value in trial.hyperparameters.values.items()}
-        self._write({"started": trial.trial_id, "values": values})
-        return self._proposal(trial)
+        self._write({"started": trial.trial_id, "values": _values(trial)})
+        return self._begin(f"{self._prefix}{trial.trial_id}", self._changes(trial), trial)
 
     def end(self, number: str, outcome: Mapping[str, Any]) -> None:
         """Takes the outcome of a trial.
@@ -123,48 +154,93 @@ class Search:
         self._write({"ended": number, "outcome": dict(outcome)})
         self._end(number, outcome)
 
-    def _start(self) -> Any:
-        # one that is never asked twice: every trial runs for a tuner of its own
-        with _one_thread() if self._kind == "bayesian" else nullcontext():
-            trial = self._oracle.create_trial(f"trial-{self._count}")
-        if trial.status != "RUNNING":
-            self.exhausted = trial.status == "STOPPED"
-            return None
+    def _begin(self, number: str, changes: Mapping[str, Any], trial: Any = None) -> Proposal:
         self._count += 1
-        if self._kind == "grid":
-            # or it would wait for each trial's end, since a trial might find new settings
-            compat.ask_without_waiting(self._oracle, trial.trial_id)
-        self._running[trial.trial_id] = trial
-        return trial
+        self._running[number] = _Running(dict(changes), trial)
+        return Proposal(number, dict(changes))
+
+    def _start(self) -> Any:
+        """The oracle's next trial that was not tried outside of it."""
+        while True:
+            # one that is never asked twice: every trial runs for a tuner of its own
+            with _one_thread() if self._kind == "bayesian" else nullcontext():
+                trial = self._oracle.create_trial(f"trial-{len(self._oracle.trials)}")
+            if trial.status != "RUNNING":
+                self.exhausted = trial.status == "STOPPED"
+                return None
+            if self._kind == "grid":
+                # or it would wait for each trial's end, since a trial might find new settings
+                compat.ask_without_waiting(self._oracle, trial.trial_id)
+            answer = self._answers.get(_key(self._changes(trial)))
+            if answer is None or self._kind == "hyperband":
+                return trial
+            self._tell(trial, answer)
 
     def _end(self, number: str, outcome: Mapping[str, Any]) -> None:
-        trial = self._running.pop(number)
+        changes, trial = self._running.pop(number)
+        self.ended[number] = changes, dict(outcome)
+        if trial is None:
+            self._learn(number, changes, outcome)
+        else:
+            self._tell(trial, outcome)
+
+    def _tell(self, trial: Any, outcome: Mapping[str, Any]) -> None:
+        """Tells the oracle how its trial ended."""
         if outcome["value"] is None:
             trial.status = "FAILED"
         else:
             trial.status = "COMPLETED"
-            self._oracle.update_trial(number, {self._metric: outcome["value"]})
+            self._oracle.update_trial(trial.trial_id, {self._metric: outcome["value"]})
         self._oracle.end_trial(trial)
-        self.ended[number] = self._proposal(trial).changes, dict(outcome)
+
+    def _learn(self, number: str, changes: dict[str, Any], outcome: Mapping[str, Any]) -> None:
+        """Takes the outcome of a trial that the oracle did not propose."""
+        self._answers[_key(changes)] = dict(outcome)
+        if isinstance(self._oracle, BayesianOracle) and outcome["value"] is not None:
+            self._oracle.learn(number, changes, outcome["value"])
+
+    def _take_over(self, events: Sequence[Mapping[str, Any]]) -> None:
+        """Trials of an earlier space."""
+        space, prefix = 1, ""
+        for event in events:
+            if "extended" in event:
+                space += 1
+                prefix = f"{space}-"
+            elif "values" in event:
+                number = event.get("chosen") or prefix + event["started"]
+                self._enqueued += "chosen" in event
+                values = {n: v for n, v in event["values"].items() if not n.startswith(OWN)}
+                try:
+                    self._begin(number, fitted(values, self._space, self._base))
+                except UserError:
+                    self.left_out += 1
+            elif event.get("ended") in self._running:
+                self._end(event["ended"], event["outcome"])
 
     def _replay(self, event: dict[str, Any]) -> None:
         if "ended" in event:
             self._end(event["ended"], event["outcome"])
             return
-        if self._kind == "bayesian" and "values" in event:
+        if "chosen" in event:
+            self._enqueued += 1
+            self._begin(event["chosen"], event["values"])
+            return
+        if isinstance(self._oracle, BayesianOracle) and "values" in event:
             self._oracle.known = event["values"]  # no process is fitted again
         trial = self._start()
         if "nothing" in event and trial is None:
             return
-        made = trial and {n: _plain(value) for n, value in trial.hyperparameters.values.items()}
+        made = trial and _values(trial)
         if trial is None or trial.trial_id != event.get("started") or made != event.get("values"):
             raise UserError(
                 f"{self._journal}: trial {event.get('started', self._count)} cannot be made again; "
                 "was the sweep written by another version of KerasTuner?"
             )
+        self._begin(f"{self._prefix}{trial.trial_id}", self._changes(trial), trial)
 
-    def _proposal(self, trial: Any) -> Proposal:
-        values = {name: _plain(value) for name, value in trial.hyperparameters.values.items()}
+    def _changes(self, trial: Any) -> dict[str, Any]:
+        """What a trial of the oracle varies."""
+        values = _values(trial)
         changes = {name: value for name, value in values.items() if not name.startswith(OWN)}
         for name, value in changes.items():
             entry = self._space.get(name)
@@ -172,7 +248,7 @@ class Search:
                 changes[name] = entry.values[entry.values.index(value)]
         if f"{OWN}epochs" in values:
             changes[EPOCHS] = values[f"{OWN}epochs"]
-        return Proposal(trial.trial_id, changes)
+        return changes
 
     def _write(self, event: dict[str, Any]) -> None:
         with self._journal.open("a", encoding="utf-8") as stream:
@@ -236,6 +312,15 @@ def _read(journal: Path) -> list[dict[str, Any]]:
     if whole != text:
         journal.write_bytes(whole)
     return [json.loads(line) for line in whole.splitlines()]
+
+
+def _values(trial: Any) -> dict[str, Any]:
+    """The values of a trial of KerasTuner's."""
+    return {name: _plain(value) for name, value in trial.hyperparameters.values.items()}
+
+
+def _key(changes: Mapping[str, Any]) -> str:
+    return json.dumps(changes, sort_keys=True)
 
 
 def _plain(value: Any) -> Any:

@@ -6,11 +6,11 @@ import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
-from kerasseq.config import replace
+from kerasseq.config import flattened, replace
 from kerasseq.errors import UserError
 
 
@@ -80,12 +80,7 @@ def read_space(path: Path, space: Space) -> dict[str, Choice | Range]:
     Raises:
         UserError: if the file cannot be read or an entry is not as above.
     """
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not YAML: {error}") from None
+    found = _read_yaml(path)
     if not isinstance(found, dict):
         raise UserError(f"{path} must hold settings by name, and what to vary them over")
     return changed_space(found, space, str(path))
@@ -122,6 +117,64 @@ def changed_space(found: Mapping[str, Any], space: Space, where: str) -> dict[st
         if not isinstance(parent, Choice) or not set(when.values) & set(parent.values):
             del changed[name]
     return changed
+
+
+def read_points(path: Path, settings: Any) -> list[dict[str, Any]]:
+    """Settings that are to be tried: a YAML list of them, or one such as a sweep's ``best.yaml``::
+
+        - {model.units: 128, model.cell: gru}
+        - training: {learning_rate: 0.002}
+
+    Args:
+        path: the file.
+        settings: the task's, as they are; what a point does not name stays so.
+
+    Raises:
+        UserError: if the file cannot be read, or holds what is no setting or no value of it.
+    """
+    found = _read_yaml(path)
+    return checked_points(found if isinstance(found, list) else [found], settings, str(path))
+
+
+def checked_points(found: Any, settings: Any, where: str) -> list[dict[str, Any]]:
+    """Settings that are to be tried, by dotted name.
+
+    Args:
+        found: a list of them, as a file holds it.
+        settings: the task's, as they are.
+        where: they are from, for messages.
+
+    Raises:
+        UserError: for what is no setting, or no value of it.
+    """
+    if not isinstance(found, list | tuple):
+        raise UserError(f"{where} must be a list of settings by name, got {found!r:.60}")
+    origin, made = where, []
+    for number, point in enumerate(found, 1):
+        where = f"{origin}: point {number}"
+        if not isinstance(point, dict) or not point:
+            raise UserError(f"{where} must hold settings by name, got {point!r:.60}")
+        named, known = dict(flattened(point)), settings.flat()
+        for name, value in named.items():
+            if name not in known:
+                raise UserError(f"{where}: {name} is no setting of the task")
+            if type(known[name]) is float and type(value) is int:
+                named[name] = float(value)
+            try:
+                _check_value(name, named[name], known[name], settings)
+            except UserError as error:
+                raise UserError(f"{where}: {error}") from None
+        made.append(named)
+    return made
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not YAML: {error}") from None
 
 
 def _read_entry(entry: Any) -> Choice | Range:
@@ -161,13 +214,27 @@ def _read_entry(entry: Any) -> Choice | Range:
     return Range(**entry, when=when)
 
 
-def checked_space(space: Space, settings: Any, fixed: tuple[str, ...]) -> dict[str, Choice | Range]:
+class Fixed(NamedTuple):
+    """What a sweep's space may vary not at all, or not in any way.
+
+    Attributes:
+        settings: settings, or groups of them, that the data is read by: it is read once.
+        encoding: groups of settings that the data is encoded by, once for each of their values.
+        incomparable: metrics that such settings change the meaning of.
+    """
+
+    settings: tuple[str, ...] = ()
+    encoding: tuple[str, ...] = ()
+    incomparable: tuple[str, ...] = ()
+
+
+def checked_space(space: Space, settings: Any, fixed: Fixed) -> dict[str, Choice | Range]:
     """A space that can be searched, its numbers of the settings' types.
 
     Args:
         space: settings by dotted name.
         settings: the task's, with the values of all that is not varied.
-        fixed: settings, or groups of them, that the data is prepared by: it is prepared once.
+        fixed: what must not be varied.
 
     Returns:
         The space; a stepped range of numbers that are not whole is the choice of its values.
@@ -184,11 +251,23 @@ def checked_space(space: Space, settings: Any, fixed: tuple[str, ...]) -> dict[s
             raise UserError(f"the search space varies {name}, by which trials are compared")
         if name not in known:
             raise UserError(f"the search space varies {name}, which is no setting of the task")
-        if any(name == head or name.startswith(f"{head}.") for head in fixed):
+        if _is_of(name, fixed.settings):
             raise UserError(
-                f"the search space varies {name}, by which the data is prepared, and that is done "
+                f"the search space varies {name}, by which the data is read, and that is done "
                 "once for all trials: run a sweep for each of its values"
             )
+        if _is_of(name, fixed.encoding):
+            if settings.training.monitor in fixed.incomparable:
+                raise UserError(
+                    f"the search space varies {name}, and {settings.training.monitor} says nothing "
+                    "of models whose vocabularies differ: another --training.monitor, or a sweep "
+                    "for each value"
+                )
+            if isinstance(entry, Range):
+                raise UserError(
+                    f"the search space's {name}: the data is prepared anew for each of its values, "
+                    "so give a list of some"
+                )
         if isinstance(entry, Range):
             _check_range(name, entry)
         found[name] = entry = _typed(entry, known[name])
@@ -198,6 +277,11 @@ def checked_space(space: Space, settings: Any, fixed: tuple[str, ...]) -> dict[s
         if entry.when is not None:
             _check_condition(name, entry.when, space)
     return found
+
+
+def _is_of(name: str, heads: tuple[str, ...]) -> bool:
+    """Whether a setting is one of some, or in a group of them."""
+    return any(name == head or name.startswith(f"{head}.") for head in heads)
 
 
 def _typed(entry: Choice | Range, now: Any) -> Choice | Range:
@@ -249,6 +333,47 @@ def _check_condition(name: str, when: When, space: Space) -> None:
     missing = [value for value in when.values if value not in parent.values]
     if missing:
         raise UserError(f"{name}: {when.name} is never {missing[0]!r}")
+
+
+def fitted(changes: Mapping[str, Any], space: Space, base: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as a point of a space.
+
+    Args:
+        changes: settings by dotted name; all others are as they are.
+        space: that is searched.
+        base: all settings, as they are.
+
+    Returns:
+        The values of all that is varied there.
+
+    Raises:
+        UserError: if it is no point of the space, saying why.
+    """
+    found: dict[str, Any] = {}
+
+    def keep(name: str, why: str) -> None:
+        if name in changes and changes[name] != base[name]:
+            raise UserError(f"{name} is {changes[name]}, {why}")
+
+    for name in changes:
+        if name not in space:
+            keep(name, "and the search space does not vary it")
+    for name, entry in sorted(space.items(), key=lambda item: item[1].when is not None):
+        when, value = entry.when, changes.get(name, base[name])
+        if when is not None and found.get(when.name) not in when.values:
+            keep(
+                name,
+                f"which is varied only where {when.name} is {' or '.join(map(str, when.values))}",
+            )
+        elif isinstance(entry, Choice):
+            if value not in entry.values:
+                raise UserError(f"{name} is {value}, none of {', '.join(map(str, entry.values))}")
+            found[name] = entry.values[entry.values.index(value)]
+        elif type(value) not in (int, float) or not entry.low <= value <= entry.high:
+            raise UserError(f"{name} is {value}, outside of {entry.low} to {entry.high}")
+        else:
+            found[name] = value
+    return found
 
 
 def points(space: Space) -> int | None:

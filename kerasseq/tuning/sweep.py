@@ -7,32 +7,31 @@ with one that was stopped or killed.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from kerasseq.config import replace
+from kerasseq.config import differences, replace
 from kerasseq.errors import UserError
 from kerasseq.storage import write_json
 from kerasseq.training.progress import say
 from kerasseq.training.run_folder import DATA, JOURNAL, RunFolder, versions
 from kerasseq.training.settings import TaskSettings
 from kerasseq.training.trainer import InterruptedRunError
-from kerasseq.tuning import plots, report
+from kerasseq.tuning import noise, plots, report
 from kerasseq.tuning.board import Board
-from kerasseq.tuning.report import Trial
+from kerasseq.tuning.results import DEFAULTS, Trials
 from kerasseq.tuning.search import EPOCHS, Kind, Proposal, Search, check_search
-from kerasseq.tuning.space import Choice, Space, checked_space, described
+from kerasseq.tuning.space import Choice, Fixed, Space, checked_space, described, fitted
 from kerasseq.tuning.trials import Job, Outcome, Rules, Subject
 from kerasseq.tuning.workers import ClusterOptions, Workers, make_workers
 
-DEFAULTS = "defaults"
-"""The trial of the settings as they are, which the best one is compared with."""
+TOP = "top"
+"""The folder of the best trials' settings."""
 
-MOST_FAILURES = 5
-"""A sweep ends when as many trials have failed, one after the other."""
+EXTENDED = ("sweep.space.", "sweep.tuner", "sweep.max_parameters", "sweep.prune")
+"""What a sweep may go on with another of."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,9 @@ class SweepOptions:
         rules: what it allows its trials.
         cluster: where they run; None: one by one in this process.
         max_hours: after which no further trial begins; None: any time.
+        chosen: settings by dotted name that are tried first.
+        keep_best: of how many trials the models are kept, and the settings written.
+        extend: whether a sweep of another space goes on with this one.
     """
 
     tuner: Kind
@@ -52,6 +54,9 @@ class SweepOptions:
     rules: Rules
     cluster: ClusterOptions | None = None
     max_hours: float | None = None
+    chosen: Sequence[Mapping[str, Any]] = ()
+    keep_best: int = 3
+    extend: bool = False
 
     def check(self) -> None:
         """Raises:
@@ -64,6 +69,14 @@ class SweepOptions:
         most = self.rules.max_parameters
         if most < 0:
             raise UserError(f"--max-parameters must be 0 or more, got {most}")
+        if self.rules.folds and self.rules.folds < 2:
+            raise UserError(f"--folds must be 2 or more, got {self.rules.folds}")
+        if self.rules.seeds < 1:
+            raise UserError(f"--seeds must be 1 or more, got {self.rules.seeds}")
+        if self.rules.folds and self.rules.seeds > 1:
+            raise UserError("--seeds or --folds, not both")
+        if self.keep_best < 1:
+            raise UserError(f"--keep-best must be 1 or more, got {self.keep_best}")
         if self.tuner == "hyperband" and self.rules.prune:
             raise UserError("hyperband prunes by itself: leave --prune out")
 
@@ -89,104 +102,152 @@ def sweep(
             completed.
     """
     options.check()
-    space = checked_space(space, settings, subject.data_settings)
-    monitor = settings.training.monitor
+    monitor, rules = settings.training.monitor, options.rules
+    fixed = Fixed(subject.data_settings, subject.vocabulary_settings, subject.vocabulary_goals)
+    space = checked_space(space, settings, fixed)
+    base = settings.flat()
+    for number, point in enumerate(options.chosen, 1):
+        try:
+            fitted(point, space, base)
+        except UserError as error:
+            raise UserError(f"point {number} that is to be tried first: {error}") from None
     name, run = f"{subject.name} sweep", RunFolder(folder)
     record = {
         **settings.to_dict(),
         "sweep": {
             "tuner": options.tuner,
-            "max_parameters": options.rules.max_parameters,
-            "prune": options.rules.prune,
+            **rules._asdict(),
             "space": described(space),
         },
     }
-    run.check(name, record)
+    before = _extended(run, name, record, options)
+    run.check(name, before or record)
     for note in check_search(options.tuner, space, options.max_trials, settings.training.epochs):
         say(note)
-    report_of_data = subject.prepare(settings)
-    with run.open(name, record):
+    subject.read(settings)
+    trainees = subject.trainees(settings, rules.folds)
+    goal = subject.goals[monitor]
+    with run.open(name, before or record):
         if run.read_json(DATA):
-            run.check_data(report_of_data)
-        write_json(run / DATA, report_of_data)
-        job = Job(subject, settings, folder.resolve(), options.rules)
+            run.check_data(trainees[0].report)
+        write_json(run / DATA, trainees[0].report)
         search = Search(
             options.tuner,
             space,
             monitor,
-            subject.goals[monitor],
+            goal,
             options.max_trials,
             settings.training.epochs,
             settings.seed,
             folder / JOURNAL,
+            base,
+            options.chosen,
+            before is not None,
         )
-        sign = 1 if subject.goals[monitor] == "max" else -1
-        crew = make_workers(job, options.cluster)
+        if before:
+            run.amend(record)
+            say(f"another space: {len(search.ended)} trials are taken over")
+        if search.left_out:
+            say(f"{search.left_out} earlier trials are no points of this space: left out")
+        crew = make_workers(
+            Job(subject.name, goal, settings, folder.resolve(), rules), options.cluster
+        )
+        trials = Trials(folder, goal, rules, options.keep_best)
         try:
-            with Board(monitor, sign, options.max_trials + 1, run) as board:
-                trials = _search(search, crew, board, folder, options.max_hours)
+            with Board(monitor, trials.sign, options.max_trials + 1, run) as board:
+                _search(search, crew, subject, board, trials, options.max_hours)
         except KeyboardInterrupt:
             raise InterruptedRunError("stopped; the same command continues the sweep") from None
         finally:
             crew.close()
-        _report(trials, crew.job.settings, space, monitor, sign, run)
+        _report(trials, crew.job.settings, subject, space, run)
+
+
+def _extended(
+    run: RunFolder, name: str, record: dict[str, Any], options: SweepOptions
+) -> dict[str, Any] | None:
+    """The record of a sweep that is to go on with another space.
+
+    Returns:
+        None, if there is no sweep yet, or it is the same, or another in more than its space.
+
+    Raises:
+        UserError: if that was not asked for, or cannot be.
+    """
+    if not (run / JOURNAL).exists():
+        return None
+    before = run.record(name)["settings"]
+    changed = differences(before, record)
+    if not changed or not all(each.startswith(EXTENDED) for each in changed):
+        return None
+    if not options.extend:
+        raise UserError(
+            f"{run.path} holds a sweep of another space ({'; '.join(changed)}): --extend goes on "
+            "with this one and takes over the trials that are points of it; or give another --run"
+        )
+    if "hyperband" in (options.tuner, before["sweep"]["tuner"]):
+        raise UserError(
+            "--extend is for other tuners: hyperband trains its trials differently long"
+        )
+    return before
 
 
 def _search(
-    search: Search, crew: Workers, board: Board, folder: Path, hours: float | None
-) -> list[Trial]:
+    search: Search,
+    crew: Workers,
+    subject: Subject,
+    board: Board,
+    trials: Trials,
+    hours: float | None,
+) -> None:
     """Runs trials until there are no more, or for so long; the first is that of the settings as
     they are."""
     end = time.monotonic() + 3600 * hours if hours else None
-    failures = 0
     running: dict[str, Proposal] = {}
-    trials = [
-        Trial(number, changes, Outcome(**outcome))
-        for number, (changes, outcome) in search.ended.items()
-    ]
-    for trial in trials:
-        board.ended(*trial)
+    for number, (changes, outcome) in search.ended.items():
+        board.ended(*trials.add(number, changes, Outcome(**outcome)))
     waiting = [Proposal(DEFAULTS, {}), *search.waiting]
 
     def more() -> Proposal | None:
-        if end is not None and time.monotonic() > end and trials:
+        if end is not None and time.monotonic() > end and trials.all:
             return None
         return waiting.pop(0) if waiting else search.propose()
+
+    def ended(number: str, outcome: Outcome) -> None:
+        if number != DEFAULTS:
+            search.end(number, asdict(outcome))
+        board.ended(*trials.add(number, running.pop(number).changes, outcome))
+        trials.check_failures()
 
     while True:
         while len(running) < crew.slots and (proposal := more()) is not None:
             running[proposal.number] = proposal
             board.started(proposal)
-            crew.start(proposal)
+            try:
+                settings = replace(crew.job.settings, proposal.changes)
+                trainees = subject.trainees(settings, crew.job.rules.folds)
+            except UserError as error:
+                ended(proposal.number, Outcome("failed", reason=str(error)))
+            else:
+                crew.start(proposal, trainees)
         if not running:
             if end is not None and time.monotonic() > end:
                 say(f"--max-hours {hours:g}: no further trial; the same command goes on with more")
             if search.exhausted:
                 say(f"every point of the space was tried: {len(search.ended)} trials")
-            return trials
-        number, outcome = crew.wait()
-        changes = running.pop(number).changes
-        if number != DEFAULTS:
-            search.end(number, asdict(outcome))
-        trials.append(Trial(number, changes, outcome))
-        board.ended(*trials[-1])
-        failures = failures + 1 if outcome.status == "failed" and not outcome.too_large else 0
-        if failures >= MOST_FAILURES and all(t.outcome.status == "failed" for t in trials):
-            raise UserError(
-                f"{folder}: {failures} trials failed one after the other; the last one: "
-                f"{outcome.reason}. The same command goes on with others"
-            )
+            return
+        ended(*crew.wait())
 
 
 def _report(
-    trials: list[Trial], settings: TaskSettings, space: Space, monitor: str, sign: int, run: Any
+    trials: Trials, settings: TaskSettings, subject: Subject, space: Space, run: RunFolder
 ) -> None:
-    order = report.ranked([t for t in trials if t.number != DEFAULTS], sign)
+    monitor, sign = settings.training.monitor, trials.sign
+    order = trials.ranked()
     if not order or order[0].outcome.status != "completed":
         reason = order[0].outcome.reason if order else "there was none"
         raise UserError(f"{run.path}: no trial was completed; the first one: {reason}")
-    best = order[0]
-    base = next(trial for trial in trials if trial.number == DEFAULTS)
+    best, base = order[0], trials.defaults
     report.print_table([*order, base], monitor)
     epochs = sorted({t.changes[EPOCHS] for t in order if EPOCHS in t.changes})
     if len(epochs) > 1:  # hyperband's
@@ -195,40 +256,33 @@ def _report(
     if shares is None:
         say(f"no importance of settings: that needs {report.FEWEST} trials with a value")
     report.draw(order, space, monitor, sign, run.path)
+    report.draw_ranking(order, base, monitor, trials.rules, run / "ranking.png")
     if shares:
         plots.importances(shares, run / "importance.png", f"what moved {monitor}")
     report.write_hparams(order, monitor, run / "hparams")
     report.write_csv([*order, base], monitor, run / "trials.csv")
+    chances = noise.chances(trials, settings, subject)
     write_json(
         run / "report.json",
         {
             "metric": monitor,
             "best": best.number,
-            "seconds": round(sum(t.outcome.seconds for t in trials), 1),
+            "seconds": round(sum(t.outcome.seconds for t in trials.all), 1),
             "importance": shares,
+            "noise": {"test": noise.test_of(trials.rules), "p": chances},
             "trials": [
-                {"trial": t.number, "changes": dict(t.changes), **asdict(t.outcome)}
+                {"trial": t.number, "changes": dict(t.changes), **asdict(t.outcome),
+                 "spread": t.outcome.spread}
                 for t in [*order, base]
             ],
             "versions": versions(),
         },
-    )
+    )  # fmt: skip
+    trials.write_best(settings, run / TOP)
     path = run / "best.yaml"
-    chosen = replace(settings, best.changes)
-    path.write_text(yaml.safe_dump(chosen.to_dict(), sort_keys=False), encoding="utf-8")
-    value = best.outcome.value or 0.0
-    if base.outcome.value is None:
-        say(
-            f"best: trial {best.number}, {monitor} {value:.4f}; the settings as they are failed: "
-            f"{base.outcome.reason}"
-        )
-    else:
-        gain = sign * (value - base.outcome.value)
-        verdict = "better than" if gain > 0 else "no better than"
-        say(
-            f"best: trial {best.number}, {monitor} {value:.4f}, {verdict} the settings as they "
-            f"are with {base.outcome.value:.4f}"
-        )
+    path.write_text((run / TOP / "1.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    for line in noise.verdict(trials, monitor, chances):
+        say(line)
     if EPOCHS in best.changes and best.changes[EPOCHS] < settings.training.epochs:
         say(f"it was trained for {best.changes[EPOCHS]} epochs, and so does what follows")
     say(f"pictures: {run.path}/; TensorBoard: --logdir {run / 'hparams'}")

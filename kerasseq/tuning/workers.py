@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,7 +14,7 @@ from kerasseq.installing import install_extra
 from kerasseq.training.devices import hide_gpus, usable_cores
 from kerasseq.training.trainer import InterruptedRunError
 from kerasseq.tuning.search import Proposal
-from kerasseq.tuning.trials import Job, Outcome, run_trial
+from kerasseq.tuning.trials import Job, Outcome, Trainee, run_trial
 
 GRACE = 20
 """Seconds that trials have to write a checkpoint when a sweep is stopped."""
@@ -30,8 +31,13 @@ class Workers(Protocol):
     job: Job
     """What all of them have in common, as they are run here."""
 
-    def start(self, proposal: Proposal) -> None:
-        """Begins a trial."""
+    def start(self, proposal: Proposal, trainees: Sequence[Trainee]) -> None:
+        """Begins a trial.
+
+        Args:
+            proposal: the trial.
+            trainees: see :func:`kerasseq.tuning.trials.run_trial`.
+        """
 
     def wait(self) -> tuple[str, Outcome]:
         """The number of a trial that has ended, and how."""
@@ -48,11 +54,12 @@ class Here:
     def __init__(self, job: Job):
         self.job = job
 
-    def start(self, proposal: Proposal) -> None:
-        self._next = proposal
+    def start(self, proposal: Proposal, trainees: Sequence[Trainee]) -> None:
+        self._next = proposal, trainees
 
     def wait(self) -> tuple[str, Outcome]:
-        return self._next.number, run_trial(self.job, self._next.number, self._next.changes)
+        (number, changes), trainees = self._next
+        return number, run_trial(self.job, trainees, number, changes)
 
     def close(self) -> None:
         pass
@@ -122,18 +129,22 @@ class OnRay:
         changes = {"device.threads": here, "device.strategy": "one_device", "device.replicas": 0}
         settings = replace(job.settings, changes)
         self.job = job._replace(settings=settings, started=uuid.uuid4().hex)
-        self._shared = ray.put(self.job)
+        self._shared: dict[int, Any] = {}
         # a process that has had a GPU keeps its memory: Ray then starts one for every trial
         again = {} if options.gpus else {"max_calls": 0}
         self._run = ray.remote(num_cpus=here, num_gpus=options.gpus, max_retries=RETRIES, **again)(
             _run_on_ray
         )
         self._gpus = options.gpus
-        self._tasks: dict[Any, Proposal] = {}
+        self._tasks: dict[Any, tuple[Proposal, Sequence[Trainee]]] = {}
 
-    def start(self, proposal: Proposal) -> None:
-        task = self._run.remote(self._shared, proposal.number, proposal.changes, self._gpus)
-        self._tasks[task] = proposal
+    def start(self, proposal: Proposal, trainees: Sequence[Trainee]) -> None:
+        if id(trainees) not in self._shared:  # kept by the subject, so that its id stays its own
+            self._shared[id(trainees)] = self._ray.put(list(trainees))
+        task = self._run.remote(
+            self.job, self._shared[id(trainees)], proposal.number, proposal.changes, self._gpus
+        )
+        self._tasks[task] = proposal, trainees
 
     def wait(self) -> tuple[str, Outcome]:
         while True:
@@ -141,12 +152,12 @@ class OnRay:
             while not ended:  # a wait without an end would not hear an interrupt
                 ended, _ = self._ray.wait(list(self._tasks), num_returns=1, timeout=1)
             (done,) = ended
-            proposal = self._tasks.pop(done)
+            proposal, trainees = self._tasks.pop(done)
             try:
                 return proposal.number, self._ray.get(done)
             except self._ray.exceptions.RayTaskError as error:
                 if isinstance(error.cause, InterruptedRunError):  # its machine was told to stop
-                    self.start(proposal)
+                    self.start(proposal, trainees)
                     continue
                 if isinstance(error.cause, UserError):
                     raise UserError(f"trial {proposal.number}: {error.cause}") from None
@@ -180,11 +191,13 @@ def _check_reached(address: str) -> None:
             raise UserError(f"Ray: no cluster answers at {address}: {error}") from None
 
 
-def _run_on_ray(job: Job, number: str, changes: dict[str, Any], gpus: float) -> Outcome:
+def _run_on_ray(
+    job: Job, trainees: Sequence[Trainee], number: str, changes: dict[str, Any], gpus: float
+) -> Outcome:
     """:func:`run_trial` in a worker of Ray's, which has the GPUs that Ray gave it and no others."""
     if not gpus:
         hide_gpus()
-    return run_trial(job, number, changes)
+    return run_trial(job, trainees, number, changes)
 
 
 def make_workers(job: Job, cluster: ClusterOptions | None) -> Workers:

@@ -71,10 +71,11 @@ class LanguageModel(Task[LanguageModelSettings, TextData, Assets]):
         "validation_share",
         "test_share",
         "text_column",
-        "text",
         "init_from",
         "vectors",
     )
+    vocabulary_settings = ("text",)
+    vocabulary_goals = ("perplexity", "loss")
     reading_settings = (*Task.reading_settings, "text_column")
     search_space = {
         "training.learning_rate": Range(5e-4, 1e-2, log=True),
@@ -138,12 +139,18 @@ class LanguageModel(Task[LanguageModelSettings, TextData, Assets]):
         splits = {name: list(chain.from_iterable(part)) for name, part in corpus.splits.items()}
         return Corpus(corpus.source, splits)
 
+    def complete(
+        self, settings: LanguageModelSettings, corpus: Corpus[str], share: float | None = None
+    ) -> Corpus[str]:
+        char = settings.text.level == "char"
+        unit: Literal["characters", "lines"] = "characters" if char else "lines"
+        share = settings.validation_share if share is None else share
+        return cut_corpus(corpus, share, settings.test_share, unit)
+
     def prepare(
         self, settings: LanguageModelSettings, corpus: Corpus[str], assets: Assets | None = None
     ) -> TextData:
-        char = settings.text.level == "char"
-        unit: Literal["characters", "lines"] = "characters" if char else "lines"
-        corpus = cut_corpus(corpus, settings.validation_share, settings.test_share, unit)
+        corpus = self.complete(settings, corpus)
         data = encode_corpus(corpus, settings.text, assets)
         size, tokens = settings.streams.size, len(data.splits["train"])
         if settings.streams.mode == "streams" and size > tokens:

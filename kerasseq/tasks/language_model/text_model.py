@@ -259,7 +259,9 @@ class TextModel(Use[TextData]):
         mark = hashlib.sha256("\n".join(known).encode("utf-8", "surrogatepass")).hexdigest()[:8]
         metrics = [
             Metric("nats a line", "min", lines, np.ones(len(lines))),
-            Metric(f"nats a token (vocabulary {mark})", "min", lines, tokens),
+            Metric(
+                f"nats a token (vocabulary {mark})", "min", lines, tokens, ("loss", "perplexity")
+            ),
         ]
         return Outcome("lines", metrics)
 

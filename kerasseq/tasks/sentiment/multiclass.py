@@ -116,7 +116,10 @@ class Multiclass(Classification):
     def compared(self, shares: np.ndarray, labels: Any) -> list[Metric]:
         right = (shares.argmax(axis=1) == labels).astype(np.float64)
         ones, loss = np.ones(len(right)), nll(shares, labels)
-        return [Metric("accuracy", "max", right, ones), Metric("log-loss", "min", loss, ones)]
+        return [
+            Metric("accuracy", "max", right, ones, ("accuracy",)),
+            Metric("log-loss", "min", loss, ones, ("loss",)),
+        ]
 
     def result(self, text: str, shares: Sequence[float], cut: bool) -> dict[str, Any]:
         best = max(range(len(self.names)), key=shares.__getitem__)

@@ -143,10 +143,11 @@ class Multilabel(Classification):
         right = (truth == given).all(axis=1).astype(np.float64)
         ones, both = np.ones(len(right)), 2.0 * (truth & given).sum(axis=1)
         return [
-            Metric("subset accuracy", "max", right, ones),
-            Metric("micro F1", "max", both, 1.0 * truth.sum(axis=1) + given.sum(axis=1)),
-            Metric("log-loss", "min", _nll(shares, truth), ones),
-        ]
+            Metric("subset accuracy", "max", right, ones, ("accuracy",)),
+            Metric("micro F1", "max", both, 1.0 * truth.sum(axis=1) + given.sum(axis=1),
+                   ("micro_f1",)),
+            Metric("log-loss", "min", _nll(shares, truth), ones, ("loss",)),
+        ]  # fmt: skip
 
     def result(self, text: str, shares: Sequence[float], cut: bool) -> dict[str, Any]:
         return {

@@ -68,7 +68,8 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
     assets_class = Assets
     prediction_class = Prediction
     goals = {"accuracy": "max", "macro_f1": "max", "micro_f1": "max", "auc": "max", "loss": "min"}
-    data_settings = (*Task.data_settings, "held_out", "text", "vectors", *_COLUMNS, *_LABELS)
+    data_settings = (*Task.data_settings, "held_out", "vectors", *_COLUMNS, *_LABELS)
+    vocabulary_settings = ("text",)
     reading_settings = (*Task.reading_settings, *_COLUMNS, "label_separator")
     search_space = {
         "training.learning_rate": Range(5e-4, 1e-2, log=True),
@@ -144,15 +145,23 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
         said = [*notes.lines(), *labels.notes(notes.counts)]
         return Corpus(corpus.source, corpus.splits, said)
 
+    def complete(
+        self,
+        settings: SentimentSettings,
+        corpus: Corpus[LabelledText],
+        share: float | None = None,
+    ) -> Corpus[LabelledText]:
+        share = settings.held_out if share is None else share
+        return cut_corpus(corpus, share, settings.seed, settings.multi_label)
+
     def prepare(
         self,
         settings: SentimentSettings,
         corpus: Corpus[LabelledText],
         assets: Assets | None = None,
     ) -> LabelledData:
-        several = settings.multi_label
-        corpus = cut_corpus(corpus, settings.held_out, settings.seed, several)
-        kind = assets.kind if assets else kind_of(corpus, several)
+        corpus = self.complete(settings, corpus)
+        kind = assets.kind if assets else kind_of(corpus, settings.multi_label)
         data = encode_corpus(corpus, kind, settings, assets)
         data.report["batches"] = self.batches(settings, data).waste()
         if assets is not None:

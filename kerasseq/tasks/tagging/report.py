@@ -207,14 +207,14 @@ def outcome(true: Rows, predicted: Rows, names: Sequence[str]) -> Outcome:
     rows = _hits(true, predicted)
     right = np.array([row.sum() for row in rows], np.float64)
     lengths = np.array([len(row) for row in rows], np.float64)
-    metrics = [Metric("accuracy", "max", right, lengths)]
+    metrics = [Metric("accuracy", "max", right, lengths, ("accuracy",))]
     if is_iob(names):
         pairs = [
             (set(spans(one)), set(spans(other))) for one, other in zip(true, predicted, strict=True)
         ]
         both = np.array([2 * len(gold & guessed) for gold, guessed in pairs], np.float64)
         either = np.array([len(gold) + len(guessed) for gold, guessed in pairs], np.float64)
-        metrics.append(Metric("F1 of spans", "max", both, either))
+        metrics.append(Metric("F1 of spans", "max", both, either, ("f1",)))
     return Outcome("sentences", metrics)
 
 

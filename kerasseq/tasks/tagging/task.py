@@ -68,7 +68,8 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
     prediction_class = Prediction
     run_class = "kerasseq.tasks.tagging.run:TaggingRun"
     goals = {"accuracy": "max", "unseen": "max", "f1": "max"}
-    data_settings = (*Task.data_settings, "held_out", *_COLUMNS, "words", "vectors")
+    data_settings = (*Task.data_settings, "held_out", *_COLUMNS, "vectors")
+    vocabulary_settings = ("words",)
     reading_settings = (*Task.reading_settings, *_COLUMNS)
     search_space = {
         "training.learning_rate": Range(1e-3, 1e-2, log=True),
@@ -138,13 +139,21 @@ class PosTagging(Task[TaggingSettings, TaggedData, Assets]):
 
         return with_column(corpus_of(data, columns, example), settings.column)
 
+    def complete(
+        self,
+        settings: TaggingSettings,
+        corpus: Corpus[TaggedSentence],
+        share: float | None = None,
+    ) -> Corpus[TaggedSentence]:
+        return cut_corpus(corpus, settings.held_out if share is None else share, settings.seed)
+
     def prepare(
         self,
         settings: TaggingSettings,
         corpus: Corpus[TaggedSentence],
         assets: Assets | None = None,
     ) -> TaggedData:
-        corpus = cut_corpus(corpus, settings.held_out, settings.seed)
+        corpus = self.complete(settings, corpus)
         if settings.vectors and assets is None:
             data = _with_vectors(settings, corpus)
         else:

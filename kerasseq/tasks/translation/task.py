@@ -63,7 +63,9 @@ class Translation(Task[TranslationSettings, PairData, Assets]):
     prediction_class = Prediction
     run_class = "kerasseq.tasks.translation.run:TranslationRun"
     goals = {"bleu": "max", "perplexity": "min", "loss": "min"}
-    data_settings = (*Task.data_settings, "source", "target", "held_out", "text", "vectors")
+    data_settings = (*Task.data_settings, "source", "target", "held_out", "vectors")
+    vocabulary_settings = ("text",)
+    vocabulary_goals = ("perplexity", "loss")
     reading_settings = (*Task.reading_settings, "source", "target")
     search_space = {
         "training.learning_rate": Range(3e-4, 5e-3, log=True),
@@ -146,11 +148,16 @@ class Translation(Task[TranslationSettings, PairData, Assets]):
 
         return replace(corpus_of(data, languages, example), languages=languages)
 
+    def complete(
+        self, settings: TranslationSettings, corpus: Corpus[Pair], share: float | None = None
+    ) -> Corpus[Pair]:
+        corpus = clean(corpus, settings.text.max_words, settings.text.max_ratio)
+        return cut_corpus(corpus, settings.held_out if share is None else share, settings.seed)
+
     def prepare(
         self, settings: TranslationSettings, corpus: Corpus[Pair], assets: Assets | None = None
     ) -> PairData:
-        corpus = clean(corpus, settings.text.max_words, settings.text.max_ratio)
-        corpus = cut_corpus(corpus, settings.held_out, settings.seed)
+        corpus = self.complete(settings, corpus)
         data = encode_corpus(corpus, settings.text, assets)
         return _with_vectors(settings, data) if assets is None else data
 

@@ -15,8 +15,10 @@ import tensorflow as tf
 from kerasseq.app.task import Use
 from kerasseq.config import replace
 from kerasseq.data.batches import TokenBatchSettings, blocks, fixed_batches, lengths_of, pad
+from kerasseq.data.examples import Pair
 from kerasseq.decoding.encoder_decoder import attention_of, draw, search
 from kerasseq.decoding.settings import BeamSettings
+from kerasseq.evaluation.paired import Metric, bootstrap
 from kerasseq.evaluation.perplexity import perplexity
 from kerasseq.export.elementary import Elementary
 from kerasseq.export.serving import Serving
@@ -30,7 +32,7 @@ from kerasseq.tasks.translation.data import (
 )
 from kerasseq.tasks.translation.export import can_copy, elementary, ends_of
 from kerasseq.tasks.translation.report import report
-from kerasseq.tasks.translation.scores import bleu, need_sacrebleu
+from kerasseq.tasks.translation.scores import bleu, need_sacrebleu, resampled
 from kerasseq.tasks.translation.serving import Translation, serving
 from kerasseq.tasks.translation.settings import TranslationSettings
 from kerasseq.text.shortened import shortened
@@ -171,14 +173,43 @@ class Translator(Use[PairData]):
 
     def validate(self, data: PairData) -> dict[str, float]:
         """BLEU of greedy translations of some sentences; perplexity and loss in nats of all."""
-        split, greedy = data.splits["validation"], replace(self.settings.beam, {"size": 1})
+        split = data.splits["validation"]
+        loss = float(self.nll(split).sum()) / sum(map(len, split.targets))
+        pairs, texts = self._greedy(split)
+        score = bleu(texts, [pair.references for pair in pairs], self.languages[1])
+        return {"bleu": score, "perplexity": perplexity(loss), "loss": loss}
+
+    def _greedy(self, split: EncodedPairs) -> tuple[list[Pair], list[str]]:
+        """Some pairs of a split, and their greedy translations."""
         count = min(len(split), VALIDATION_SENTENCES)
         chosen = [split.pairs[i] for i in np.linspace(0, len(split) - 1, count).astype(int)]
-        loss = float(self.nll(split).sum()) / sum(map(len, split.targets))
-        found = self.translate((pair.source for pair in chosen), greedy)
-        texts = [translation.text for _, (translation,) in found]
-        score = bleu(texts, [pair.references for pair in chosen], self.languages[1])
-        return {"bleu": score, "perplexity": perplexity(loss), "loss": loss}
+        found = self.translate(
+            (pair.source for pair in chosen), replace(self.settings.beam, {"size": 1})
+        )
+        return chosen, [translation.text for _, (translation,) in found]
+
+    def significance(
+        self, goal: str, data: PairData, other: Use[PairData], others: PairData
+    ) -> float | None:
+        """See :meth:`kerasseq.app.task.Use.significance`; of BLEU, of the sentences that
+        :meth:`validate` translates."""
+        assert isinstance(other, Translator)
+        split = data.splits["validation"]
+        if goal == "bleu":
+            pairs, texts = self._greedy(split)
+            systems: dict[str, Sequence[str]] = {
+                "first": texts,
+                "second": other._greedy(others.splits["validation"])[1],
+            }
+            references = [pair.references for pair in pairs]
+            found = resampled(systems, references, self.languages[1], self.settings.seed)
+            _, (one, two) = found["bleu"]
+            # sacrebleu counts larger differences only, so that it finds equal systems different
+            return 1.0 if one.score == two.score else float(two.p_value)
+        lengths = lengths_of(split.targets).astype(np.float64)
+        nll = self.nll(split), other.nll(others.splits["validation"])
+        first, second = (Metric("nats a token", "min", each, lengths) for each in nll)
+        return bootstrap(first, second)["p"]
 
     def evaluate(self, data: PairData, split: str) -> dict[str, Any]:
         """See :func:`kerasseq.tasks.translation.report.report`; with the perplexity, and the
