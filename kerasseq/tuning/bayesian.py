@@ -51,7 +51,7 @@ class BayesianOracle(keras_tuner.oracles.BayesianOptimizationOracle):
         if self.known is not None:
             known, self.known = self.known, None
             return {"status": "RUNNING", "values": dict(known)}
-        own: dict[str, Any] = self.trials
+        own: dict[str, Any] = self.trials  # type: ignore[has-type]
         compat.reseed_oracle(self, 1000 * self.seed + len(own))
         self.trials = {**self.others, **own}
         try:
@@ -69,7 +69,9 @@ class BayesianOracle(keras_tuner.oracles.BayesianOptimizationOracle):
             new = list(self._untried(number))
             if not new:
                 return {"status": "STOPPED", "values": None}
-            found["values"] = min(new, key=self._bound)
+            ended = sum(trial.status == "COMPLETED" for trial in self.trials.values())
+            drawn = ended < self.num_initial_points  # there is no process yet
+            found["values"] = new[0] if drawn else min(new, key=self._bound)
         return found
 
     def _tried(self) -> set[str]:

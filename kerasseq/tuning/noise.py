@@ -1,4 +1,4 @@
-"""Whether a difference between trials is more than noise, of training or of the validation split."""
+"""Whether trials differ by more than noise: that of training, or of the validation split."""
 
 from __future__ import annotations
 
@@ -71,7 +71,8 @@ def chance(first: Sequence[float], second: Sequence[float], rules: Rules) -> flo
         return float(2 * stats.t.sf(abs(t), count - 1))
     if len(set(first)) == len(set(second)) == 1:  # no spread
         return float(first[0] == second[0])
-    return float(stats.ttest_ind(first, second, equal_var=False).pvalue)
+    one, other = ((statistics.fmean(v), statistics.stdev(v), len(v)) for v in (first, second))
+    return float(stats.ttest_ind_from_stats(*one, *other, equal_var=False).pvalue)
 
 
 def chances(trials: Trials, settings: TaskSettings, subject: Subject) -> dict[str, float | None]:

@@ -120,7 +120,7 @@ def ranking(rows: Sequence[Ranked], base: str, metric: str, title: str, path: Pa
             row.value, place, xerr=row.half_width or None, fmt="D", color=colour, capsize=3
         )
     axis.set_yticks(range(len(rows)), [row.name for row in rows], fontsize=8)
-    axis.invert_yaxis()
+    axis.set_ylim(len(rows) - 0.5, -0.5)
     axis.set_ylabel("trial")
     axis.set_xlabel(f"validation {metric}")
     if title:

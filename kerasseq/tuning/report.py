@@ -30,10 +30,10 @@ RANKED = 30
 
 def print_table(trials: Sequence[Trial], metric: str) -> None:
     """The trials, as they come."""
-    table = Table("trial", "state", metric, "epochs", "time", "parameters", "settings")
-    for column in table.columns[:-1]:
+    table = Table("trial", "state", metric, "epochs", "time", "parameters")
+    for column in table.columns:
         column.no_wrap = True
-    for number, changes, outcome in trials:
+    for number, _, outcome in trials:
         table.add_row(
             number,
             outcome.status,
@@ -41,14 +41,15 @@ def print_table(trials: Sequence[Trial], metric: str) -> None:
             f"{outcome.epochs:g}",
             clock(outcome.seconds),
             f"{outcome.parameters:,}",
-            shown_changes(changes),
         )
     console = make_console()
     console.print(table)
-    for number, _, outcome in trials:
+    for number, changes, outcome in trials:
+        lines = [f"  {number}: {shown_changes(changes) or 'the settings as they are'}"]
         if outcome.reason:
-            reason = f"trial {number} {outcome.status}: {outcome.reason}"
-            console.print(reason, highlight=False, markup=False)
+            lines.append(f"    {outcome.status}: {outcome.reason}")
+        for line in lines:
+            console.print(line, highlight=False, markup=False)
 
 
 def _valued(outcome: Outcome) -> str:
