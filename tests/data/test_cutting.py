@@ -13,6 +13,7 @@ from kerasseq.data.cutting import (
     by_group,
     by_position,
     cut_splits,
+    folds,
     limited,
     stratified,
     whole_of,
@@ -311,3 +312,34 @@ def test_what_the_splits_have_in_common_is_noted():
     corpus = cut_splits(Corpus("here", splits), at_random(0.1, 1), "word", shared)
     assert corpus.notes == ["2 letters occur in both train and validation (kept as they came)"]
     assert corpus.splits == splits
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_each_example_is_validation_in_one_fold(count):
+    corpus = Corpus("here", {"train": list(range(40)), "validation": [40, 41], "test": [50, 51]})
+
+    def cut(rest, share):
+        return cut_splits(rest, at_random(share, 1), "number")
+
+    made = folds(corpus, cut, count)
+    assert len(made) == count
+    for fold in made:
+        assert sorted([*fold.splits["train"], *fold.splits["validation"]]) == list(range(42))
+        assert fold.splits["test"] == [50, 51]
+        assert abs(len(fold.splits["validation"]) - 42 / count) < 1
+    assert sorted(each for fold in made for each in fold.splits["validation"]) == list(range(42))
+    assert made[1].notes == [f"fold 2 of {count} is validation, of train and validation together"]
+
+
+def test_folds_of_a_text_keep_its_order():
+    lines = [f"line {i}\n" for i in range(10, 50)]
+    corpus = Corpus("here", {"train": lines[:30], "validation": lines[30:]})
+
+    def cut(rest, share):
+        rule = by_position({"validation": share}, "lines")
+        return cut_splits(rest, rule, "text", wanted=["validation"])
+
+    made = folds(corpus, cut, 4)
+    assert [line for fold in made for line in fold.splits["validation"]] == lines
+    for fold in made:
+        assert fold.splits["train"] == sorted(fold.splits["train"])

@@ -19,8 +19,21 @@ SPACE = {
 GRID = {"a": Choice((1, 2, 3)), "b": Choice(("x", "y"))}
 
 
-def search(tmp_path, kind="random", space=SPACE, trials=6, seed=1, direction="max"):
-    return Search(kind, space, "score", direction, trials, 9, seed, tmp_path / "journal.jsonl")
+BASE = {"rate": 0.01, "cell": "gru", "drop": 0.1, "a": 1, "b": "x", "c": 5}
+
+
+def search(
+    tmp_path,
+    kind="random",
+    space=SPACE,
+    trials=6,
+    seed=1,
+    direction="max",
+    chosen=(),
+    extended=False,
+):
+    journal = tmp_path / "journal.jsonl"
+    return Search(kind, space, "score", direction, trials, 9, seed, journal, BASE, chosen, extended)
 
 
 def value(changes):
@@ -239,3 +252,63 @@ def test_a_space_that_was_tried_as_a_whole_ends_the_search(tmp_path, kind):
     done = [json.dumps(changes) for _, changes in run(made)]
     assert made.exhausted
     assert len(set(done)) == len(done) == 6
+
+
+@pytest.mark.parametrize("kind", ["random", "bayesian", "hyperband", "grid"])
+def test_chosen_points_come_first_once_and_survive_a_kill(tmp_path, kind):
+    points = [{"a": 3, "b": "y"}, {"b": "y", "a": 1}]
+    first = search(tmp_path, kind, GRID, chosen=points).propose()
+    assert first == ("chosen-1", points[0])
+    made = search(tmp_path, kind, GRID, chosen=points)  # killed while it ran
+    assert made.waiting == [first]
+    made.end("chosen-1", {"value": 0.5})
+    done = run(made)
+    assert done[0] == ("chosen-2", points[1])
+    if kind != "hyperband":  # that trains the same again for fewer epochs
+        assert len({str(sorted(changes.items())) for _, changes in [first, *done]}) == 6
+    again = search(tmp_path, kind, GRID, chosen=points)
+    assert again.ended == made.ended
+    assert again.propose() is None
+
+
+def test_a_point_outside_of_the_space_is_refused(tmp_path):
+    for point, message in [
+        ({"a": 4}, "a is 4, none of 1, 2, 3"),
+        ({"c": 6}, "c is 6, and the search space does not vary it"),
+        ({"rate": 1.0}, "rate is 1.0, outside of 0.001 to 0.1"),
+        ({"drop": 0.3}, "drop is 0.3, which is varied only where cell is lstm"),
+    ]:
+        with pytest.raises(UserError, match=message):
+            search(tmp_path, space=GRID if "a" in point or "c" in point else SPACE, chosen=[point])
+
+
+@pytest.mark.parametrize("kind", ["random", "bayesian", "grid"])
+def test_another_space_takes_over_the_trials_that_are_points_of_it(tmp_path, kind):
+    before = run(search(tmp_path, "grid", GRID))
+    wider = {"a": Choice((1, 2, 3, 4)), "b": Choice(("x",)), "c": Choice((5, 6))}
+    made = search(tmp_path, kind, wider, trials=20, extended=True)
+    kept = [{**changes, "c": 5} for _, changes in before if changes["b"] == "x"]
+    assert [changes for changes, _ in made.ended.values()] == kept
+    assert made.left_out == 3
+    done = run(made, most=2)
+    again = search(tmp_path, kind, wider, trials=20)  # goes on as it was
+    done += run(again)
+    assert again.exhausted
+    assert {number[:2] for number, _ in done} == {"2-"}
+    every = [str(sorted(changes.items())) for changes in (*kept, *(c for _, c in done))]
+    assert len(every) == len(set(every)) == 8
+    third = search(tmp_path, kind, GRID, trials=20, extended=True)  # and back again
+    # what the first space had and the second had not is there again
+    assert len(third.ended) == 6
+    assert third.propose() is None
+
+
+def test_a_bayesian_search_learns_from_trials_that_it_did_not_propose(tmp_path):
+    space = {"rate": Range(0.0, 1.0)}
+    chosen = [{"rate": x / 10} for x in (0.5, 1, 2, 4, 6, 8, 10)]
+    made = search(tmp_path, "bayesian", space, trials=10, direction="min", chosen=chosen)
+    found = []
+    while (proposal := made.propose()) is not None:
+        made.end(proposal.number, {"value": (proposal.changes["rate"] - 0.3) ** 2})
+        found.append(proposal.changes["rate"])
+    assert max(abs(rate - 0.3) for rate in found[7:]) < 0.1  # a draw would be anywhere

@@ -1,13 +1,26 @@
 """Search spaces: what a file may change, and what is refused before anything is trained."""
 
 import pytest
+import yaml
 
+from kerasseq.config import replace
 from kerasseq.errors import UserError
 from kerasseq.tasks.sentiment.settings import SentimentSettings
 from kerasseq.tasks.sentiment.task import Sentiment
-from kerasseq.tuning.space import Choice, Range, When, checked_space, described, read_space
+from kerasseq.tuning.space import (
+    Choice,
+    Fixed,
+    Range,
+    When,
+    checked_space,
+    described,
+    fitted,
+    read_points,
+    read_space,
+)
 
 TASK, SETTINGS = Sentiment(), SentimentSettings()
+FIXED = Fixed(TASK.data_settings, TASK.vocabulary_settings, ("loss",))
 OWN = {"model.cell": Choice(("gru", "lstm")), "model.units": Choice((32, 64))}
 
 
@@ -31,7 +44,7 @@ def test_a_file_changes_adds_and_takes_out(tmp_path):
         "training.learning_rate": Range(0.001, 0.01, log=True),
         "model.word_dropout": Range(0.0, 0.5, when=When("model.cell", ("lstm",))),
     }
-    checked_space(space, SETTINGS, TASK.data_settings)
+    checked_space(space, SETTINGS, FIXED)
     assert read(tmp_path, "model.cell: null\n") == {"model.units": OWN["model.units"]}
     rates = read(tmp_path, "training.learning_rate: {low: 1e-3, high: 1e-2, log: true}")
     assert rates["training.learning_rate"] == Range(0.001, 0.01, log=True)
@@ -69,8 +82,8 @@ def test_a_missing_file():
     ("name", "entry", "message"),
     [
         ("model.unit", Choice((1,)), "no setting of the task"),
-        ("text.min_count", Choice((1, 2)), "by which the data is prepared"),
-        ("seed", Choice((1, 2)), "by which the data is prepared"),
+        ("text.min_count", Range(1, 2), "prepared anew for each of its values, so give a list"),
+        ("seed", Choice((1, 2)), "by which the data is read"),
         ("training.monitor", Choice(("accuracy", "loss")), "by which trials are compared"),
         (
             "training.decay",
@@ -91,9 +104,9 @@ def test_a_missing_file():
 )
 def test_what_cannot_be_searched_is_refused(name, entry, message):
     with pytest.raises(UserError, match=message):
-        checked_space({**OWN, name: entry}, SETTINGS, TASK.data_settings)
+        checked_space({**OWN, name: entry}, SETTINGS, FIXED)
     with pytest.raises(UserError, match="is empty"):
-        checked_space({}, SETTINGS, TASK.data_settings)
+        checked_space({}, SETTINGS, FIXED)
 
 
 def test_numbers_get_the_types_of_their_settings():
@@ -105,7 +118,7 @@ def test_numbers_get_the_types_of_their_settings():
             "model.units": Range(8, 64, step=8),
         },
         SETTINGS,
-        TASK.data_settings,
+        FIXED,
     )
     assert found == {
         "training.clip_norm": Range(1.0, 5.0),
@@ -122,4 +135,37 @@ def test_every_task_has_a_space_that_can_be_searched():
     from kerasseq.tasks.translation.task import Translation
 
     for task in (Sentiment(), PosTagging(), Ner(), LanguageModel(), Translation()):
-        checked_space(task.search_space, task.settings_class(), task.data_settings)
+        checked_space(
+            task.search_space,
+            task.settings_class(),
+            Fixed(task.data_settings, task.vocabulary_settings, task.vocabulary_goals),
+        )
+
+
+def test_metrics_that_a_vocabulary_changes_compare_no_vocabularies():
+    settings = replace(SETTINGS, {"training.monitor": "loss"})
+    sizes = {"text.vocabulary_size": Choice((100, 1000))}
+    with pytest.raises(UserError, match="loss says nothing of models whose vocabularies differ"):
+        checked_space(sizes, settings, FIXED)
+    assert checked_space(sizes, SETTINGS, FIXED) == sizes
+
+
+def test_points_are_read_as_settings(tmp_path):
+    path = tmp_path / "points.yaml"
+    path.write_text("- {model.units: 64, training.clip_norm: 2}\n- model: {cell: gru}\n")
+    assert read_points(path, SETTINGS) == [
+        {"model.units": 64, "training.clip_norm": 2.0}, {"model.cell": "gru"}
+    ]  # fmt: skip
+    path.write_text(yaml.safe_dump(SETTINGS.to_dict()))  # such as best.yaml
+    assert fitted(read_points(path, SETTINGS)[0], OWN, SETTINGS.flat()) == {
+        "model.cell": "lstm", "model.units": 64
+    }  # fmt: skip
+    for text, message in [
+        ("- {model.unit: 64}", "point 1: model.unit is no setting"),
+        ("- {model.units: 64}\n- {model.units: many}", "point 2: model.units: 'many' is no int"),
+        ("- 64", "point 1 must hold settings by name, got 64"),
+        ("[", "is not YAML"),
+    ]:
+        path.write_text(text)
+        with pytest.raises(UserError, match=message):
+            read_points(path, SETTINGS)
