@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -72,7 +73,13 @@ def test_a_grid_is_finished_and_reported(grid):
     values = [trial["value"] for trial in report["trials"][:4]]
     assert values == sorted(values, reverse=True)
     assert len(set(values)) > 1
-    for name in ("report.json", "best.yaml", "trials.png", "trials.csv"):
+    kept = {path.parent.name for path in folder.glob("trials/*/model.keras")}
+    assert kept == {*(trial["trial"] for trial in report["trials"][:3]), "defaults"}
+    assert sorted(path.name for path in folder.glob("top/*")) == ["1.yaml", "2.yaml", "3.yaml"]
+    second = report["trials"][1]["trial"]
+    assert set(report["noise"]["p"]) == {"defaults", second}
+    assert all(0 < p <= 1 for p in report["noise"]["p"].values())
+    for name in ("report.json", "best.yaml", "trials.png", "ranking.png", "trials.csv"):
         assert (folder / name).stat().st_size > 0
     assert list((folder / "hparams").glob("*/events*"))
     for part in ("trials: 5 completed", "best: trial", "train --config", "as they are"):
@@ -105,6 +112,29 @@ def test_the_same_command_trains_nothing_again(grid, reviews, space):
     wider.write_text(space.read_text().replace("[3, 5]", "[3, 5, 7]"))
     line = call("tune", *words[:-1], wider, *QUICK, status=2)
     assert "sweep.space.model.units: 3, 5 -> 3, 5, 7" in line
+    assert "--extend goes on with this one" in line
+
+
+@pytest.mark.gate
+def test_a_sweep_goes_on_with_a_wider_space(grid, reviews, space, tmp_path):
+    folder = shutil.copytree(grid[0], tmp_path / "sweep")
+    wider = tmp_path / "wider.yaml"
+    wider.write_text(space.read_text().replace("[3, 5]", "[3, 7]"))
+    points = tmp_path / "points.yaml"
+    points.write_text("{model.units: 7, model.cell: gru}")
+    words = ["--data", reviews, "--run", folder, "--tuner", "random", "--space", wider,
+             "--max-trials", 20, "--enqueue", points, *QUICK]  # fmt: skip
+    printed = call("tune", *words, "--extend")
+    assert "another space: 2 trials are taken over" in printed
+    assert "2 earlier trials are no points of this space: left out" in printed
+    found = report_of(folder)["trials"]
+    assert "chosen-1" in {t["trial"] for t in found}
+    assert {(t["changes"]["model.units"], t["changes"]["model.cell"]) for t in found[:-1]} == {
+        (3, "gru"), (3, "simple_rnn"), (7, "gru"), (7, "simple_rnn")
+    }  # fmt: skip
+    wanted = {t["trial"]: t["value"] for t in report_of(grid[0])["trials"]}
+    assert all(wanted[t["trial"]] == t["value"] for t in found if t["trial"] in wanted)
+    assert "trials: 5 completed" in call("tune", *words)
 
 
 @pytest.mark.gate
@@ -237,6 +267,8 @@ def test_workers_that_are_stopped_leave_checkpoints_and_others_go_on(reviews, tm
         (["--max-parameters", -5], "--max-parameters must be 0 or more"),
         (["--max-trials", 0], "--max-trials must be 1 or more"),
         (["--max-hours", 0], "--max-hours must be above 0"),
+        (["--seeds", 2, "--folds", 2], "--seeds or --folds, not both"),
+        (["--enqueue", "none.yaml"], "none.yaml cannot be read"),
         (["--workers", 0], "--workers must be 1 or more"),
         (["--tuner", "magic"], "magic"),
         (["--space", "none.yaml"], "none.yaml cannot be read"),
