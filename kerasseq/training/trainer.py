@@ -265,16 +265,12 @@ class Trainer:
                         self._validate(progress)
                     if self._exhausted():
                         break
-                    if stop.is_set():
-                        if self._replicas.workers > 1:  # the others go on: no step to save
-                            raise InterruptedRunError(
-                                f"stopped at step {self.step} of {self._total}; the same command "
-                                "on every worker continues from the last checkpoint"
-                            )
+                    if self._is_to_stop(stop):
                         self._save()
+                        where = " on every worker" * (self._replicas.workers > 1)
                         raise InterruptedRunError(
                             f"stopped at step {self.step} of {self._total}; "
-                            "the same command continues from there"
+                            f"the same command{where} continues from there"
                         )
                     if self.step % self.settings.checkpoint_every == 0:
                         self._save()
@@ -298,6 +294,14 @@ class Trainer:
             round(self._seconds, 1),
             round(self._tokens / max(self._seconds, 1e-9), 1),
         )
+
+    def _is_to_stop(self, stop: threading.Event) -> bool:
+        """Whether this process was told to stop, or another worker: they all save the same step."""
+        if self._replicas.workers == 1:
+            return stop.is_set()
+        if stop.is_set():
+            self._update.asks.assign(1.0)
+        return float(self._update.asked) > 0
 
     def lines(self) -> list[str]:
         """How long training is, where the data says it, and what an update is made of, where it is
@@ -527,3 +531,20 @@ def _stop_signals() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def interrupted_by_sigterm() -> Iterator[None]:
+    """SIGTERM, by which schedulers stop a job, as a KeyboardInterrupt."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

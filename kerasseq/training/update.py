@@ -35,6 +35,8 @@ class Update:
     Attributes:
         parts: batches of a full update.
         sums: summed losses and weights of all updates, until it is set to 0.
+        asks: whether this process is to stop, which the others learn from the next update.
+        asked: whether any of them was, in the last update: the same on all.
     """
 
     def __init__(
@@ -53,6 +55,8 @@ class Update:
         self._accumulate = accumulate
         self.parts = replicas.count * accumulate
         self.sums = tf.Variable([0.0, 0.0], trainable=False)
+        self.asks = tf.Variable(0.0, trainable=False)
+        self.asked = tf.Variable(0.0, trainable=False)
         batch = {
             name: tf.TensorSpec([None] * array.ndim, array.dtype) for name, array in example.items()
         }
@@ -83,7 +87,8 @@ class Update:
         gradients: list[Any] = []
         weights = []
         for start in range(0, len(batches), self._replicas.count):
-            found, total, weight = self._gradients(*self._round(batches, start))
+            found, total, weight, asked = self._gradients(*self._round(batches, start))
+            self.asked.assign(asked)
             found = [scaled(gradient, weight) for gradient in found]  # of a mean to of a sum
             gradients = added(gradients, found) if gradients else found
             self.sums.assign_add([total, weight])
@@ -105,25 +110,28 @@ class Update:
         return mine, tf.constant(counts, tf.float32)
 
     def _whole_step(self, batches: Any, counts: Any, rate: Any) -> None:
-        def on_replica(number: int) -> tuple[Any, Any]:
-            gradients, total, weight = self._gradients_on(batches[number], counts[number])
+        def on_replica(number: int) -> tuple[Any, Any, Any]:
+            gradients, total, weight, asked = self._gradients_on(batches[number], counts[number])
             self._apply_on(gradients, rate)
-            return total, weight
+            return total, weight, asked
 
-        self.sums.assign_add(self._replicas.run(on_replica))
+        *sums, asked = self._replicas.run(on_replica)
+        self.sums.assign_add(sums)
+        self.asked.assign(asked)
 
-    def _sum_gradients(self, batches: Any, counts: Any) -> tuple[list[Any], Any, Any]:
+    def _sum_gradients(self, batches: Any, counts: Any) -> tuple[list[Any], Any, Any, Any]:
         return self._replicas.run(lambda n: self._gradients_on(batches[n], counts[n]))
 
     def _apply_gradients(self, gradients: list[Any], rate: Any) -> None:
         self._replicas.run(lambda number: self._apply_on(gradients, rate))
 
-    def _gradients_on(self, batch: Any, count: Any) -> tuple[list[Any], Any, Any]:
-        """The gradients of the mean loss over one batch on each replica; its sum and weight."""
+    def _gradients_on(self, batch: Any, count: Any) -> tuple[list[Any], Any, Any, Any]:
+        """The gradients of the mean loss over one batch on each replica; its sum and weight, and
+        whether a process is to stop."""
         with tf.GradientTape() as tape:
             parts = self._loss(self._model, batch)
             total, weight = (tf.cast(part, tf.float32) * count for part in parts)
-            everything = self._replicas.sum(weight)
+            everything, asked = tf.unstack(self._replicas.sum(tf.stack([weight, self.asks])))
             # streams that have ended may be all that a round has
             mean = tf.math.divide_no_nan(total, everything)
             objective = self._optimizer.scale_loss(mean)
@@ -132,7 +140,7 @@ class Update:
         if self._replicas.count > 1:
             gradients, total = self._replicas.sum([gradients, total])
             gradients = [merged(g, self._sparse) for g in gradients]
-        return gradients, total, everything
+        return gradients, total, everything, asked
 
     def _apply_on(self, gradients: list[Any], rate: Any) -> None:
         optimizer = self._optimizer

@@ -16,6 +16,7 @@ import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import keras_tuner
@@ -73,7 +74,8 @@ class Search:
         epochs: of a whole training, for ``hyperband``.
         seed: of the draws.
         journal: file of what happened; it is continued if it exists.
-        base: settings by dotted name, as they are without a change.
+        base: settings by dotted name, as they are without a change; needed for points that do not
+            name all that is varied.
         chosen: points of the space that are tried first, unless they were tried.
         extended: whether the journal is of another space: trials that are points of this one are
             taken over, the others left out.
@@ -95,7 +97,7 @@ class Search:
         epochs: int,
         seed: int,
         journal: Path,
-        base: Mapping[str, Any],
+        base: Mapping[str, Any] = MappingProxyType({}),
         chosen: Sequence[Mapping[str, Any]] = (),
         extended: bool = False,
     ):

@@ -18,7 +18,7 @@ from kerasseq.storage import write_json
 from kerasseq.training.progress import say
 from kerasseq.training.run_folder import DATA, JOURNAL, RunFolder, versions
 from kerasseq.training.settings import TaskSettings
-from kerasseq.training.trainer import InterruptedRunError
+from kerasseq.training.trainer import InterruptedRunError, interrupted_by_sigterm
 from kerasseq.tuning import noise, plots, report
 from kerasseq.tuning.board import Board
 from kerasseq.tuning.results import DEFAULTS, Trials
@@ -154,7 +154,8 @@ def sweep(
         )
         trials = Trials(folder, goal, rules, options.keep_best)
         try:
-            with Board(monitor, trials.sign, options.max_trials + 1, run) as board:
+            board = Board(monitor, trials.sign, options.max_trials + 1, run)
+            with board, interrupted_by_sigterm():  # Ray's own handler would abort
                 _search(search, crew, subject, board, trials, options.max_hours)
         except KeyboardInterrupt:
             raise InterruptedRunError("stopped; the same command continues the sweep") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import logging
 import math
 import statistics
 import sys
@@ -289,6 +290,7 @@ def _run(
 
 def _train(job: Job, trainee: Trainee, run: RunFolder, settings: TaskSettings) -> Outcome:
     """Trains in the trial's open folder, if the model is not too large."""
+    logging.getLogger("tensorflow").addFilter(_no_retracing)
     plan = trainee.set_up(settings.device)  # before the first op
     try:
         count = trainee.parameters(settings)
@@ -317,6 +319,12 @@ def _train(job: Job, trainee: Trainee, run: RunFolder, settings: TaskSettings) -
     finally:
         keras.backend.clear_session()
     return _judged(dataclasses.replace(outcome, parameters=count), settings.training.monitor)
+
+
+def _no_retracing(record: logging.LogRecord) -> bool:
+    """Leaves out TensorFlow's warning of functions that are made again and again: each trial has a
+    model of its own."""
+    return "triggered tf.function retracing" not in record.getMessage()
 
 
 def _judged(outcome: Outcome, monitor: str) -> Outcome:

@@ -93,3 +93,40 @@ def test_a_task_trains_on_two_workers_of_which_the_first_writes(reviews, tmp_pat
     assert json.loads((tmp_path / "run" / "devices.json").read_text())
     # the run is one like any other
     assert "accuracy" in call("evaluate", "--run", tmp_path / "run")
+
+
+@pytest.mark.gate
+@pytest.mark.parametrize(
+    "task", [SENTIMENT, LanguageModel(), PosTagging(), Translation()], ids=lambda task: task.name
+)
+def test_two_workers_equal_one_process(task, reviews, tmp_path):
+    """One process takes as many batches for an update; nothing is dropped, since the workers would
+    drop otherwise than it does."""
+    drops = [name for name in task.settings_class().flat() if "drop" in name]
+    words = [*corpus_of(task, tmp_path, reviews), *(f"--{name}=0" for name in drops),
+             "--training.replica_rate=none", "--only-train"]  # fmt: skip
+    hosts = [f"127.0.0.1:{port}" for port in free_ports(2)]
+    processes = [
+        warm.Process(
+            command("train", *words, "--run", tmp_path / "two", task=task),
+            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            env={**os.environ, "TF_CONFIG": json.dumps(
+                {"cluster": {"worker": hosts}, "task": {"type": "worker", "index": index}}
+            )},
+        )
+        for index in range(2)
+    ]  # fmt: skip
+    texts = [process.communicate(timeout=300)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], texts
+    call("train", *words, "--run", tmp_path / "one", "--training.accumulate=2", task=task)
+    one, two = (
+        [json.loads(line) for line in (tmp_path / run / "metrics.jsonl").read_text().splitlines()]
+        for run in ("one", "two")
+    )
+    assert len(one) == len(two)
+    for first, second in zip(one, two, strict=True):
+        assert first["step"] == second["step"]
+        assert second["loss"] == pytest.approx(first["loss"], rel=1e-5)
+    names = [name for name in one[-1] if name.startswith("validation_")]
+    for name in names:
+        assert two[-1][name] == pytest.approx(one[-1][name], rel=1e-3)

@@ -1,5 +1,6 @@
 """Sweeps through the command line: finished, continued, killed, stopped, at once."""
 
+import contextlib
 import gc
 import json
 import os
@@ -166,6 +167,19 @@ def test_two_workers_of_which_one_is_killed_lose_nothing(grid, reviews, space, t
     assert json.loads((folder / "trials" / killed / "attempts.json").read_text())["count"] >= 1
 
 
+def _with_children(process):
+    """A process, and all that it and they have started."""
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            _, _, rest = path.read_text().rpartition(") ")
+            parents[int(path.parent.name)] = int(rest.split()[1])
+    found = [process]
+    for each in found:
+        found += [child for child, parent in parents.items() if parent == each]
+    return found
+
+
 def _kill_the_writer(run):
     """Kills the process that holds a run's lock, the hard way."""
     lock = os.stat(run / ".lock").st_ino
@@ -217,7 +231,10 @@ def test_hyperband_and_pruning(reviews, tmp_path):
     assert "hyperband prunes by itself" in line
 
 
-def test_it_stops_when_told_to(reviews, tmp_path):
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.gate)]
+)
+def test_it_stops_when_told_to(reviews, tmp_path, number):
     folder = tmp_path / "sweep"
     process = warm.Process(
         command("tune", "--data", reviews, "--run", folder, *QUICK, "--training.epochs=400"),
@@ -227,7 +244,7 @@ def test_it_stops_when_told_to(reviews, tmp_path):
     while not (history.exists() and history.read_text()):
         assert process.poll() is None
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "the same command continues" in errors
@@ -237,12 +254,16 @@ def test_it_stops_when_told_to(reviews, tmp_path):
 @pytest.mark.gate
 @pytest.mark.timeout(900)
 def test_workers_that_are_stopped_leave_checkpoints_and_others_go_on(reviews, tmp_path):
-    """Stopped often in the middle of trials, which is no failure; then it goes on with one."""
+    """Stopped often in the middle of trials, which is no failure; then it goes on with one.
+
+    By a terminal; as Kubernetes does it, which tells the first process; and as Slurm does it, which
+    tells all processes of the job, Ray's too.
+    """
     folder = tmp_path / "sweep"
     words = ["--data", reviews, "--run", folder, *SMALL, "--training.epochs=90",
              "--training.checkpoint_every=100000", "--max-trials", 1]  # fmt: skip
     reached = 0
-    for _ in range(3):  # a fourth beginning would be one too many, were these failures
+    for how in ("terminal", "kubernetes", "slurm"):
         process = warm.Process(
             command("tune", *words, "--workers", 2),
             cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -251,9 +272,14 @@ def test_workers_that_are_stopped_leave_checkpoints_and_others_go_on(reviews, tm
         while not history.exists() or len(history.read_text().splitlines()) <= reached:
             assert process.poll() is None, process.communicate()
             time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
+        if how == "slurm":
+            for each in _with_children(process.pid):
+                os.kill(each, signal.SIGTERM)
+        else:
+            process.send_signal(signal.SIGINT if how == "terminal" else signal.SIGTERM)
         _, errors = process.communicate(timeout=60)
         assert process.returncode == 130, errors
+        assert "SIGTERM received" not in errors
         assert "stopped; the same command continues the sweep" in errors
         assert (folder / "trials/defaults/checkpoint.npz").exists()
         reached = len(history.read_text().splitlines())

@@ -104,6 +104,7 @@ def main():
     parser.add_argument("strategy")
     parser.add_argument("kind")
     parser.add_argument("--die-at", type=int, default=-1)
+    parser.add_argument("--stop-at", type=int, default=-1)
     parser.add_argument("--other-settings", action="store_true")
     options = parser.parse_args()
     several = options.strategy == "mirrored"
@@ -142,6 +143,8 @@ def main():
         seen.append(item)
         if len(seen) == options.die_at and plan.worker == 1:
             os.kill(os.getpid(), signal.SIGKILL)
+        if len(seen) == options.stop_at and plan.worker == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
         return fetch(item)
 
     batches.fetch = counted

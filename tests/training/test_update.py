@@ -248,6 +248,28 @@ def test_a_lost_worker_is_said_and_the_run_goes_on_from_its_checkpoint(one_devic
 
 
 @pytest.mark.gate
+@pytest.mark.parametrize("kind", ["rows", "streams"])
+def test_a_worker_that_is_told_to_stop_stops_all_with_a_checkpoint(one_device, tmp_path, kind):
+    """Only the second gets SIGTERM, in its sixth update; the last checkpoint was of the fourth."""
+    workers = two_workers(tmp_path, kind, "--stop-at", 6)
+    texts = outputs_of(workers)
+    assert [worker.returncode for worker in workers] == [130, 130], texts
+    (step,) = {text.partition("stopped at step ")[2].split()[0] for text in texts}
+    assert int(step) in (6, 7)
+    assert all("the same command on every worker continues from there" in text for text in texts)
+    workers = two_workers(tmp_path, kind)
+    texts = outputs_of(workers)
+    assert [worker.returncode for worker in workers] == [0, 0], texts
+    assert f"resumed at step {step}" in texts[0]
+    expected, his = read(one_device / kind)
+    for index in range(2):
+        losses, weights = read(tmp_path, f"result{index}")
+        np.testing.assert_allclose(losses, expected[-len(losses) :], atol=1e-6)
+        for mine, other in zip(weights, his, strict=True):
+            np.testing.assert_allclose(mine, other, atol=2e-6)
+
+
+@pytest.mark.gate
 def test_workers_that_differ_are_told(tmp_path):
     workers = two_workers(tmp_path, "rows", "--other-settings")
     texts = outputs_of(workers)
