@@ -16,8 +16,15 @@ from kerasseq.errors import UserError
 from kerasseq.export.versions import MANIFEST
 from kerasseq.installing import install_extra
 from kerasseq.serve.limits import Limits
+from kerasseq.serve.versions import Choices
+
+BACKLOG = 128
+"""Connections that wait to be let in; so many may be there before one of them is looked at."""
 
 TOKEN = "KERASSEQ_TOKEN"
+LOCAL = ("localhost", "127.0.0.1", "::1")
+"""Names of this machine."""
+
 HELP = {
     "body": "most bytes of a request's body",
     "rows": "most examples of a request (times its beam), and of what is run at once",
@@ -30,6 +37,12 @@ HELP = {
     "seconds": "time for a request to arrive, and then to be answered",
     "waiting": "examples that may wait, per model; beyond it requests get 503",
     "wait": "seconds that a request waits for others to be run with",
+    "connections": "connections at once; beyond it those give way that have waited longest",
+    "connections_per_address": "connections of one address at once",
+    "idle": "seconds for a request's head, from the connection or the last answer",
+    "head": "bytes of a request's head",
+    "headers": "lines of a request's head",
+    "line": "bytes of a request's path",
 }
 
 
@@ -50,7 +63,7 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return json.dumps(line, default=str)  # ASCII: no character of a request breaks a line
 
 
 def parse(words: list[str] | None = None) -> argparse.Namespace:
@@ -75,8 +88,32 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
         help="batches of a model that are run at once (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
+        "--versions", action="append", default=[], metavar="[NAME=]WHICH",
+        help="versions that are served: all, latest:2, or NAME=1,2 for one model; may be given "
+        "several times (default: the newest)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE",
+        help="YAML file of models by name, each with versions and labels; it is read again when "
+        "it changes",
+    )  # fmt: skip
+    parser.add_argument(
+        "--allowed-hosts", metavar="NAMES",
+        help="names that requests may be for, with commas, or * (default: localhost, 127.0.0.1 and "
+        "::1 where it listens on this machine only, else any)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--allowed-origins", default="", metavar="ORIGINS",
+        help="origins of other sites' pages that may ask, with commas, such as https://example.org",
+    )  # fmt: skip
+    parser.add_argument(
+        "--grace", type=float, default=2.0,
+        help="seconds that it still takes requests after SIGTERM, no longer ready "
+        "(default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
         "--drain", type=int, default=30,
-        help="seconds that requests have left after SIGTERM (default: %(default)s)",
+        help="seconds that requests have left after that (default: %(default)s)",
     )  # fmt: skip
     for item in fields(Limits):
         kind = type(item.default)
@@ -110,6 +147,8 @@ def serve(options: argparse.Namespace) -> None:
         raise UserError(f"--poll must be above 0, got {options.poll:g}")
     if not 0 <= options.port <= 65_535:
         raise UserError(f"--port is from 0 to 65535, got {options.port}")
+    if not 0 <= options.grace < math.inf:
+        raise UserError(f"--grace must be at least 0, got {options.grace:g}")
     if options.drain < 0:
         raise UserError(f"--drain must be at least 0, got {options.drain}")
     if any(options.folder.glob(f"*/{MANIFEST}")):
@@ -123,26 +162,30 @@ def serve(options: argparse.Namespace) -> None:
     if limits.waiting < limits.rows:
         raise UserError("--max-waiting must be at least --max-rows, or a request could never wait")
     try:
-        import uvicorn
-
+        from kerasseq.serve.access import Access
         from kerasseq.serve.app import Server, make_app
+        from kerasseq.serve.connections import connections
+        from kerasseq.serve.process import run
     except ModuleNotFoundError as missing:
-        if missing.name not in ("fastapi", "uvicorn", "prometheus_client"):
+        if missing.name not in ("fastapi", "uvicorn", "httptools", "prometheus_client"):
             raise
         raise UserError(f"the server needs: {install_extra('serve')}") from None
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    token = os.environ.get(TOKEN, "").strip()
-    server = Server(options.folder, limits, token, options.poll, options.batch_threads)
-    config = uvicorn.Config(
-        make_app(server),
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=options.drain,
+    local = options.host in LOCAL
+    hosts = options.allowed_hosts or (",".join(LOCAL) if local else "*")
+    access = Access(
+        os.environ.get(TOKEN, "").strip(), _listed(hosts), _listed(options.allowed_origins)
     )
+    choices = Choices(options.versions, options.config)
+    server = Server(options.folder, limits, access, choices, options.poll, options.batch_threads)
     with listening(options.host, options.port) as bound:  # before models are loaded for nothing
-        uvicorn.Server(config).run([bound])
+        run(make_app(server), server, connections(limits), bound, options.grace, options.drain)
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def listening(host: str, port: int) -> socket.socket:
@@ -153,7 +196,7 @@ def listening(host: str, port: int) -> socket.socket:
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=2048)
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         raise UserError(f"cannot listen on {host}, port {port}: {error}") from None
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 import re
-import time
+import threading
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,9 +23,11 @@ from prometheus_client import (
     Histogram,
     generate_latest,
 )
-from starlette.requests import ClientDisconnect
+from starlette.middleware.gzip import GZipMiddleware
 
+from kerasseq.serve.access import Access
 from kerasseq.serve.batching import Batcher, OverloadedError
+from kerasseq.serve.gate import CLIENT_CLOSED, RETRY_AFTER, Gate, error
 from kerasseq.serve.limits import Limits
 from kerasseq.serve.models import Served, Store
 from kerasseq.serve.protocol import (
@@ -36,22 +38,23 @@ from kerasseq.serve.protocol import (
     parse_predict,
     signature_of,
 )
+from kerasseq.serve.versions import Choices
 
 LOG = logging.getLogger("kerasseq.serve")
 PAGE = Path(__file__).with_name("page.html")
 MODEL = re.compile(
-    r"/v1/models/(?P<name>[^/:]+)(/versions/(?P<version>\d{1,18}))?"
+    r"/v1/models/(?P<name>[^/:]+)"
+    r"(/versions/(?P<version>\d{1,18})|/labels/(?P<label>[^/:]+))?"
     r"(?P<what>/metadata|:predict|:classify|:regress)?"
 )
-OPEN = ("/", "/healthz")
-"""Paths that need no token: the page asks for it."""
+OPEN = ("/", "/healthz", "/v2/health/live", "/v2/health/ready")
+"""Paths that need no token: the page asks for it, and the others say how the server is."""
 
-RETRY_AFTER = "1"
 LARGE = 5_000
 """Values of an answer that takes so long to write that others should not wait for it."""
 
-CLIENT_CLOSED = 499
-"""In the log, as nginx has it: nobody was there to read an answer."""
+COMPRESSED = 1024
+"""Bytes from which an answer is compressed, for clients that take it; as TensorFlow Serving."""
 
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
@@ -80,6 +83,11 @@ class Metrics:
             "kerasseq_waiting_examples", "Examples that wait to be run.", registry=self.registry
         )
 
+    def observe(self, model: str, status: int, seconds: float) -> None:
+        """Takes a request."""
+        self.requests.labels(model, status).inc()
+        self.seconds.labels(model).observe(seconds)
+
 
 class Server:
     """The models and the queue behind the paths.
@@ -87,36 +95,50 @@ class Server:
     Args:
         root: folder of exported models.
         limits: bounds of requests.
-        token: that clients must bring; empty for none.
+        access: who may ask.
+        choices: which versions are served.
         poll: seconds between looks for new versions.
         threads: batches of a model that are run at once.
+
+    Attributes:
+        leaving: whether it will end soon: it still answers, and is no longer ready.
     """
 
     def __init__(
-        self, root: Path, limits: Limits, token: str = "", poll: float = 5.0, threads: int = 2
+        self,
+        root: Path,
+        limits: Limits,
+        access: Access | None = None,
+        choices: Choices | None = None,
+        poll: float = 5.0,
+        threads: int = 2,
     ):
-        self.store, self.limits = Store(root), limits
-        self._token, self._poll, self._threads = token, poll, threads
+        self.store, self.limits = Store(root, choices or Choices()), limits
+        self.access = access or Access()
+        self._poll, self._threads = poll, threads
         self.metrics = Metrics()
+        self.leaving = False
 
     @asynccontextmanager
     async def life(self, app: FastAPI) -> AsyncIterator[None]:
-        """From the first models loaded to the last request answered."""
+        """From the first connection to the last request answered; models are loaded meanwhile."""
         self._batchers: dict[str, Batcher] = {}
-        await asyncio.to_thread(self.store.refresh)
-        task = asyncio.create_task(self._look())
+        ended = threading.Event()
+        # no thread of asyncio's, which it would wait for: an end comes at once
+        threading.Thread(target=self._look, args=(ended,), daemon=True).start()
         yield
-        task.cancel()
+        ended.set()
         for batcher in self._batchers.values():
             batcher.close()
 
-    async def _look(self) -> None:
+    def _look(self, ended: threading.Event) -> None:
         while True:
-            await asyncio.sleep(self._poll)
             try:
-                await asyncio.to_thread(self.store.refresh)
+                self.store.refresh()
             except Exception as error:  # it looks again
                 LOG.error("cannot look for models", extra={"error": str(error)[:300]})
+            if ended.wait(self._poll):
+                return
 
     def _batcher(self, name: str) -> Batcher:
         """A model's own: a slow one keeps no other waiting."""
@@ -124,13 +146,13 @@ class Server:
             self._batchers[name] = Batcher(self.limits, self._threads, self.metrics.batch.observe)
         return self._batchers[name]
 
-    def allowed(self, request: Request) -> bool:
-        """Whether a request may be answered."""
-        if not self._token or request.url.path in OPEN:
-            return True
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        same = hmac.compare_digest(given.strip().encode("latin-1"), self._token.encode())
-        return same and scheme.lower() == "bearer"
+    def state(self) -> str:
+        """``ready``, or why it is not: ``leaving``, ``loading`` or ``empty``."""
+        if self.leaving:
+            return "leaving"
+        if not self.store.looked:
+            return "loading"
+        return "ready" if self.store.all() else "empty"
 
     # -- answers ---------------------------------------------------------------------------------
 
@@ -142,21 +164,21 @@ class Server:
         if not found:
             return error(400, malformed)
         name = found["name"]
-        version = int(found["version"]) if found["version"] else None
-        request.state.model = name if self.store.get(name, None) else "unknown"
+        version = int(found["version"]) if found["version"] else found["label"]
+        request.state.model = name if self.store.get(name) else "unknown"
         what = found["what"]
         if request.method not in ("GET", "POST") or (request.method == "POST") != (
             (what or "").startswith(":")
         ):
             return error(400, malformed)
         served = self.store.get(name, version)
+        if what is None:
+            return self._status(name, version)
+        if isinstance(version, str) and served is None:
+            return error(400, f"Unrecognized servable version label: {version[:60]}")
         if served is None:
-            if what is None:
-                return error(404, f"Could not find any versions of model {name}")
             asked = f"Latest({name})" if version is None else f"Specific({name}, {version})"
             return error(404, f"Servable not found for request: {asked}")
-        if what is None:
-            return JSONResponse(status_of(served))
         if what == "/metadata":
             return JSONResponse(metadata_of(served))
         if what != ":predict":
@@ -197,6 +219,30 @@ class Server:
             run.cancel()
             gone.cancel()
 
+    def _status(self, name: str, version: int | str | None) -> Response:
+        """The state of a model's versions, as TensorFlow Serving says it."""
+        served, failed = self.store.versions(name)
+        if version is not None:
+            one = self.store.get(name, version)
+            served = [one] if one else []
+            failed = [each for each in failed if each.version == str(version)]
+        states = [state_of(str(each.version), "AVAILABLE", "OK", "") for each in served]
+        states += [state_of(each.version, "END", "UNKNOWN", each.reason) for each in failed]
+        if states:
+            return JSONResponse({"model_version_status": states})
+        if isinstance(version, str):
+            return error(400, f"Unrecognized servable version label: {version[:60]}")
+        which = "any versions" if version is None else f"version {version}"
+        return error(404, f"Could not find {which} of model {name}")
+
+    def listed(self) -> dict[str, Any]:
+        """The models that are served, and what is not, with the reason."""
+        failed = [
+            {"name": one.name, "version": one.version, "reason": one.reason}
+            for one in self.store.failed()
+        ]
+        return {"models": [served.name for served in self.store.all()], "failed": failed}
+
     def models(self) -> list[dict[str, Any]]:
         """What the page shows tabs for."""
         return [
@@ -219,14 +265,10 @@ def label_of(served: Served) -> str:
     return str(served.manifest.get("label", task.replace("_", " ").capitalize()))
 
 
-def status_of(served: Served) -> dict[str, Any]:
+def state_of(version: str, state: str, code: str, message: str) -> dict[str, Any]:
     """A version's state, as TensorFlow Serving says it."""
-    state = {"error_code": "OK", "error_message": ""}
-    return {
-        "model_version_status": [
-            {"version": str(served.version), "state": "AVAILABLE", "status": state}
-        ]
-    }
+    status = {"error_code": code, "error_message": message}
+    return {"version": version, "state": state, "status": status}
 
 
 def metadata_of(served: Served) -> dict[str, Any]:
@@ -242,22 +284,32 @@ def metadata_of(served: Served) -> dict[str, Any]:
 
 
 async def read_body(request: Request, limits: Limits) -> bytes:
-    """A request's body.
+    """A request's body, decompressed if it is gzip.
 
     Raises:
         BadRequestError: if it is too long, or takes too long; no more is read then.
     """
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    if coding not in ("identity", "gzip", "x-gzip", ""):
+        raise BadRequestError(f"a body is gzip or not compressed, not {coding[:30]}", 415)
+    unpack = zlib.decompressobj(zlib.MAX_WBITS | 16) if "gzip" in coding else None
     parts = []
     size = 0
     try:
         async with asyncio.timeout(limits.seconds):
             async for part in request.stream():
+                if unpack:  # no more of it than is allowed
+                    part = unpack.decompress(part, limits.body - size + 1)
                 size += len(part)
                 if size > limits.body:
                     raise BadRequestError(f"a request's body has at most {limits.body} bytes", 413)
                 parts.append(part)
+    except zlib.error:
+        raise BadRequestError("the body is no gzip") from None
     except TimeoutError:
         raise BadRequestError(f"a request arrives within {limits.seconds:g} seconds", 408) from None
+    if unpack and not unpack.eof:
+        raise BadRequestError("the body is cut gzip")
     return b"".join(parts)
 
 
@@ -273,72 +325,6 @@ def reason(refused: tf.errors.InvalidArgumentError) -> str:
     return found[1] if found else "the model refuses these inputs"
 
 
-def error(status: int, message: str, **headers: str) -> JSONResponse:
-    """An error in TensorFlow Serving's shape."""
-    named = {name.replace("_", "-").title(): value for name, value in headers.items()}
-    text = message.encode("utf-8", "backslashreplace").decode()  # half surrogates of a request
-    return JSONResponse({"error": text}, status, named)
-
-
-class Gate:
-    """Around every request: the token, the metrics, the log, and an answer whatever fails.
-
-    Args:
-        app: what answers.
-        server: see :class:`Server`.
-    """
-
-    def __init__(self, app: Any, server: Server):
-        self._app, self._server = app, server
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """As ASGI says it."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        start = time.perf_counter()
-        request = Request(scope, receive)
-        request.state.model = ""
-        status = 0
-
-        async def keep(message: Any) -> None:
-            nonlocal status
-            status = message.get("status", status)
-            await send(message)
-
-        if not self._server.allowed(request):
-            refused = error(401, "a bearer token is needed", WWW_AUTHENTICATE="Bearer")
-            await refused(scope, receive, keep)
-        else:
-            try:
-                await self._app(scope, receive, keep)
-            except asyncio.CancelledError:  # the time to drain is over
-                if not status:
-                    ended = error(503, "the server has ended", RETRY_AFTER=RETRY_AFTER)
-                    await ended(scope, receive, keep)
-            except ClientDisconnect:
-                status = CLIENT_CLOSED
-            except Exception:
-                LOG.exception("failed")
-                if not status:
-                    failed = error(500, "the server failed; its log says why")
-                    await failed(scope, receive, keep)
-        spent = time.perf_counter() - start
-        model = request.state.model
-        if model:
-            self._server.metrics.requests.labels(model, status).inc()
-            self._server.metrics.seconds.labels(model).observe(spent)
-        LOG.info(
-            "request",
-            extra={
-                "method": request.method,
-                "path": request.url.path[:200],
-                "status": status,
-                "milliseconds": round(1000 * spent, 1),
-            },
-        )
-
-
 def make_app(server: Server) -> FastAPI:
     """The application."""
     app = FastAPI(
@@ -346,7 +332,10 @@ def make_app(server: Server) -> FastAPI:
         redirect_slashes=False,
     )  # fmt: skip
 
-    app.add_middleware(Gate, server=server)
+    app.add_middleware(GZipMiddleware, minimum_size=COMPRESSED)
+    app.add_middleware(
+        Gate, access=server.access, metrics=server.metrics, is_open=OPEN.__contains__
+    )
 
     @app.api_route("/", methods=["GET", "HEAD"])
     async def page() -> HTMLResponse:
@@ -355,17 +344,34 @@ def make_app(server: Server) -> FastAPI:
 
     @app.api_route("/healthz", methods=["GET", "HEAD"])
     async def health() -> JSONResponse:
-        loaded = [served.name for served in server.store.all()]
-        return JSONResponse({"models": loaded}, 200 if loaded else 503)
+        state = server.state()
+        return JSONResponse({"state": state}, 200 if server.store.all() else 503)
+
+    @app.api_route("/v2/health/live", methods=["GET", "HEAD"])
+    async def live() -> JSONResponse:
+        return JSONResponse({"live": True})
+
+    @app.api_route("/v2/health/ready", methods=["GET", "HEAD"])
+    async def ready(request: Request) -> JSONResponse:
+        state = server.state()
+        found: dict[str, Any] = {"ready": state == "ready", "state": state}
+        if server.access.knows(request):
+            found |= {**server.listed(), "loading": server.store.loading()}
+        return JSONResponse(found, 200 if state == "ready" else 503)
 
     @app.get("/metrics")
+    @app.get("/monitoring/prometheus/metrics")
     async def metrics() -> Response:
         server.metrics.waiting.set(sum(b.waiting for b in server._batchers.values()))
         return Response(generate_latest(server.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     @app.get("/models")
     async def models() -> JSONResponse:
-        return JSONResponse(server.models())
+        return JSONResponse({"shown": server.models(), **server.listed()})
+
+    @app.get("/v1/models")
+    async def listed() -> JSONResponse:
+        return JSONResponse(server.listed())
 
     @app.api_route("/v1/models/{rest:path}", methods=["GET", "POST", "PUT", "DELETE", "PATCH"])
     async def serving(request: Request) -> Response:

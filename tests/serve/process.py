@@ -57,8 +57,8 @@ class Process:
         def healthy():
             assert self.process.poll() is None, self.log
             try:
-                with urllib.request.urlopen(f"{self.address}/healthz", timeout=5) as answer:
-                    return bool(json.load(answer)["models"])
+                with urllib.request.urlopen(f"{self.address}/v2/health/ready", timeout=5) as answer:
+                    return json.load(answer)["ready"]
             except OSError:
                 return False
 

@@ -8,6 +8,7 @@ import string
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 import tensorflow as tf
@@ -15,12 +16,22 @@ import tensorflow as tf
 pytest.importorskip("fastapi", reason="the server needs kerasseq[serve]")
 from fastapi.testclient import TestClient
 
+from kerasseq.serve.access import Access
 from kerasseq.serve.app import Server, make_app
 from kerasseq.serve.limits import Limits
 from tests.serve.lengths import PREDICT, write
 from tests.serve.process import until
 
 LIMITS = Limits(body=20_000, rows=8, characters=50, waiting=64)
+
+
+@contextmanager
+def opened(root, *options, **more):
+    """A client of a server that has looked at its folder."""
+    server = Server(root, *options, **more)
+    with TestClient(make_app(server)) as client:
+        assert until(lambda: server.store.looked)
+        yield client
 
 
 @pytest.fixture
@@ -31,7 +42,7 @@ def root(tmp_path):
 
 @pytest.fixture
 def client(root):
-    with TestClient(make_app(Server(root, LIMITS, poll=0.05))) as client:
+    with opened(root, LIMITS, poll=0.05) as client:
         yield client
 
 
@@ -40,7 +51,7 @@ def steady(tmp_path_factory):
     """A client of a server whose models stay as they are."""
     root = tmp_path_factory.mktemp("steady")
     write(root, 1)
-    with TestClient(make_app(Server(root, LIMITS))) as client:
+    with opened(root, LIMITS) as client:
         yield client
 
 
@@ -147,7 +158,7 @@ def test_a_thousand_hostile_requests_are_answered_and_it_goes_on(steady):
 
 
 def test_a_token_where_one_is_set(root):
-    with TestClient(make_app(Server(root, LIMITS, token="secret"))) as client:
+    with opened(root, LIMITS, Access("secret")) as client:
         for headers in ({}, {"Authorization": "Bearer no"}, {"Authorization": "secret"}):
             found = post(client, {"instances": ["a"]}, headers=headers)
             assert found.status_code == 401
@@ -162,7 +173,7 @@ def test_a_token_where_one_is_set(root):
 
 def test_health_metrics_and_logs_without_texts(client, caplog):
     caplog.set_level("INFO")
-    assert client.get("/healthz").json() == {"models": ["lengths"]}
+    assert client.get("/healthz").json() == {"state": "ready"}
     post(client, {"instances": ["private words"]})
     client.get("/v1/models/" + "x" * 50)
     text = client.get("/metrics").text
@@ -184,9 +195,9 @@ def test_new_versions_are_picked_up_and_old_ones_go(root, client):
         == 404
     )
     write(root, 3, name="other")
-    assert until(lambda: client.get("/healthz").json() == {"models": ["lengths", "other"]})
+    assert until(lambda: client.get("/v1/models").json()["models"] == ["lengths", "other"])
     shutil.rmtree(root / "other")
-    assert until(lambda: client.get("/healthz").json() == {"models": ["lengths"]})
+    assert until(lambda: client.get("/v1/models").json()["models"] == ["lengths"])
 
 
 def test_a_version_that_is_half_there_is_served_once_it_is_whole(root, client):
@@ -206,7 +217,7 @@ def test_the_newest_version_that_loads_is_served(root):
     shutil.copytree(root / "lengths" / "2", root / "lengths" / "5")
     (root / "lengths" / "5" / "saved_model.pb").write_bytes(b"damaged")
     (root / "a file").write_text("beside the models")
-    with TestClient(make_app(Server(root, LIMITS, poll=0.05))) as client:
+    with opened(root, LIMITS, poll=0.05) as client:
         assert post(client, {"instances": ["a"]}).json() == {"predictions": [3]}
         shutil.rmtree(root / "lengths" / "2")
         assert until(lambda: post(client, {"instances": ["a"]}).json() == {"predictions": [2]})
@@ -224,7 +235,7 @@ def test_an_answer_does_not_depend_on_what_it_was_run_with(tmp_path):
     tf.saved_model.save(module, str(tmp_path / "letters" / "1"), {"serving_default": module.serve})
     (tmp_path / "letters" / "1" / "manifest.json").write_text("{}")
     limits = Limits(wait=0.3)
-    with TestClient(make_app(Server(tmp_path, limits))) as client, ThreadPoolExecutor(4) as pool:
+    with opened(tmp_path, limits) as client, ThreadPoolExecutor(4) as pool:
         texts = ["a", "bcd", "ef", "ghijk"]
         path = "/v1/models/letters:predict"
         asked = [pool.submit(post, client, {"instances": [text]}, path) for text in texts]
@@ -296,6 +307,8 @@ def test_too_many_at_once_get_503_and_when_to_come_again(tmp_path):
         server = Server(tmp_path, limits)
         app = make_app(server)
         async with server.life(app):
+            while not server.store.looked:
+                await asyncio.sleep(0.05)
             transport = httpx.ASGITransport(app)
             async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
                 return await asyncio.gather(

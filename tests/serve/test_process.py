@@ -25,7 +25,8 @@ def test_what_nobody_waits_for_is_not_run(tmp_path):
     server = Process(tmp_path, "--max-waiting", "8", "--max-rows", "8", "--max-seconds", "1.5",
                      "--batch-threads", "1").ready()  # fmt: skip
     body = json.dumps({"instances": ["a"] * 8}).encode()
-    head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    lines = [f"POST {PREDICT} HTTP/1.1", "Host: localhost", f"Content-Length: {len(body)}"]
+    head = "".join(f"{line}\r\n" for line in [*lines, ""]).encode()
     try:
         for _ in range(3):  # each would be refused if those before it were still there
             with socket.create_connection(("127.0.0.1", server.port)) as one:
@@ -69,7 +70,7 @@ def test_sigterm_answers_what_has_come_and_takes_no_more(tmp_path):
     with ThreadPoolExecutor(4) as pool:
         asked = [pool.submit(server.ask, {"instances": ["abc"]}, PREDICT) for _ in range(4)]
         time.sleep(0.05)
-        assert server.end() in (0, -signal.SIGTERM)
+        assert server.end() == 0
         answers = []
         for one in asked:
             try:
@@ -109,7 +110,7 @@ def test_a_kill_loses_only_what_is_in_flight(tmp_path):
     enough.set()
     for one in clients:
         one.join()
-    assert again.end() in (0, -signal.SIGTERM)
+    assert again.end() == 0
     assert False not in statuses
     assert None in statuses[:before]
     assert True in statuses[before:]

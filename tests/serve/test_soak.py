@@ -4,7 +4,6 @@ import http.client
 import json
 import random
 import shutil
-import signal
 import threading
 import time
 from collections import Counter
@@ -105,7 +104,7 @@ def test_mixed_requests_while_versions_come_and_go(tmp_path, seconds):
     assert counts[404]
     assert counts[413]
     assert growth < GROWTH
-    assert status == -signal.SIGTERM
+    assert status == 0
     assert not any("Traceback" in line for line in server.log)
 
 
