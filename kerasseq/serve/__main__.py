@@ -37,6 +37,7 @@ HELP = {
     "seconds": "time for a request to arrive, and then to be answered",
     "waiting": "examples that may wait, per model; beyond it requests get 503",
     "wait": "seconds that a request waits for others to be run with",
+    "streams": "generations that are sent token by token at once",
     "connections": "connections at once; beyond it those give way that have waited longest",
     "connections_per_address": "connections of one address at once",
     "idle": "seconds for a request's head, from the connection or the last answer",
@@ -115,8 +116,14 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
         "--drain", type=int, default=30,
         help="seconds that requests have left after that (default: %(default)s)",
     )  # fmt: skip
+    parser.add_argument(
+        "--strict", action="store_true",
+        help="refuse lists of words of different lengths in a request, as TensorFlow Serving does",
+    )  # fmt: skip
     for item in fields(Limits):
         kind = type(item.default)
+        if kind is bool:
+            continue
         parser.add_argument(
             f"--max-{item.name.replace('_', '-')}", dest=item.name, type=kind, default=item.default,
             metavar="N", help=f"{HELP[item.name]} (default: %(default)s)",
@@ -157,7 +164,7 @@ def serve(options: argparse.Namespace) -> None:
     if options.batch_threads < 1:
         raise UserError(f"--batch-threads must be at least 1, got {options.batch_threads}")
     for name, value in vars(limits).items():
-        if not value >= (0 if name == "wait" else 1):
+        if not value >= (0 if name in ("wait", "strict") else 1):
             raise UserError(f"--max-{name.replace('_', '-')} is too small: {value:g}")
     if limits.waiting < limits.rows:
         raise UserError("--max-waiting must be at least --max-rows, or a request could never wait")

@@ -14,7 +14,7 @@ from typing import Any
 
 import tensorflow as tf
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
@@ -38,6 +38,7 @@ from kerasseq.serve.protocol import (
     parse_predict,
     signature_of,
 )
+from kerasseq.serve.streaming import event, generated, parse_generate
 from kerasseq.serve.versions import Choices
 
 LOG = logging.getLogger("kerasseq.serve")
@@ -118,6 +119,7 @@ class Server:
         self._poll, self._threads = poll, threads
         self.metrics = Metrics()
         self.leaving = False
+        self._streams = 0
 
     @asynccontextmanager
     async def life(self, app: FastAPI) -> AsyncIterator[None]:
@@ -218,6 +220,44 @@ class Server:
         finally:
             run.cancel()
             gone.cancel()
+
+    async def stream(self, request: Request, name: str, version: int | None) -> Response:
+        """A text that is generated, token by token."""
+        served = self.store.get(name, version)
+        request.state.model = name if served else "unknown"
+        if served is None:
+            asked = f"Latest({name})" if version is None else f"Specific({name}, {version})"
+            return error(404, f"Servable not found for request: {asked}")
+        if self._streams >= self.limits.streams:
+            message = f"{self.limits.streams} texts are generated already"
+            return error(503, message, RETRY_AFTER=RETRY_AFTER)
+        try:
+            body = parse_json(await read_body(request, self.limits))
+            wanted = parse_generate(body, served, self.limits)
+            events = generated(served, wanted, self._batcher(name).call)
+            first = [await anext(events), await anext(events)]  # a wrong number is told at once
+        except BadRequestError as refused:
+            return error(refused.status, str(refused))
+        except tf.errors.InvalidArgumentError as refused:
+            return error(400, reason(refused))
+        return StreamingResponse(
+            self._sent(served, first, events),
+            media_type="text/event-stream",
+            headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
+        )
+
+    async def _sent(
+        self, served: Served, first: list[dict[str, Any]], events: AsyncIterator[dict[str, Any]]
+    ) -> AsyncIterator[str]:
+        """Events as they come; a generation that nobody reads any more is not gone on with."""
+        self._streams += 1
+        try:
+            for one in first:
+                yield event(served, one)
+            async for one in events:
+                yield event(served, one)
+        finally:
+            self._streams -= 1
 
     def _status(self, name: str, version: int | str | None) -> Response:
         """The state of a model's versions, as TensorFlow Serving says it."""
@@ -376,6 +416,15 @@ def make_app(server: Server) -> FastAPI:
     @app.api_route("/v1/models/{rest:path}", methods=["GET", "POST", "PUT", "DELETE", "PATCH"])
     async def serving(request: Request) -> Response:
         return await server.handle(request)
+
+    @app.post("/v2/models/{name}/generate_stream")
+    async def stream(request: Request, name: str) -> Response:
+        return await server.stream(request, name, None)
+
+    @app.post("/v2/models/{name}/versions/{version}/generate_stream")
+    async def stream_version(request: Request, name: str, version: str) -> Response:
+        number = int(version) if re.fullmatch(r"\d{1,18}", version) else -1
+        return await server.stream(request, name, number)
 
     @app.exception_handler(404)
     async def missing(request: Request, _: Exception) -> JSONResponse:

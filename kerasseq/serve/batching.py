@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -100,6 +100,10 @@ class Batcher:
                 self._queue.remove(waiting)
                 self._rows -= request.rows
             raise
+
+    async def call(self, function: Callable[[], Any]) -> Any:
+        """Runs a function in one of the threads, alone."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, function)
 
     def close(self) -> None:
         """Ends the threads; what they still run is for nobody."""

@@ -19,12 +19,15 @@ class Limits:
         seconds: that a request may take to arrive, and then to be answered.
         waiting: examples that wait to be run, over all requests of a model.
         wait: seconds that a request waits for others to be run with.
+        streams: generations that are sent token by token at once.
         connections: at once; beyond it those give way that wait for a request longest.
         connections_per_address: of one client, or of one network of 64 bits of IPv6.
         idle: seconds that a connection has for a head, from its beginning or the last answer.
         head: bytes of a request's head.
         headers: lines of it.
         line: bytes of a request's path.
+        strict: whether lists of words must have the same length in a request, as TensorFlow Serving
+            wants it; else shorter ones are padded.
     """
 
     body: int = 4 * 2**20
@@ -38,12 +41,14 @@ class Limits:
     seconds: float = 60.0
     waiting: int = 1_024
     wait: float = 0.002
+    streams: int = 32
     connections: int = 1_024
     connections_per_address: int = 256
     idle: float = 30.0
     head: int = 32 * 2**10
     headers: int = 100
     line: int = 8 * 2**10
+    strict: bool = False
 
     def of_scalar(self, name: str) -> int | None:
         """The bound of a scalar input; None if it has none."""

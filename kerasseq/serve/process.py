@@ -60,8 +60,9 @@ def run(
     for number in SIGNALS:  # uvicorn raises them again when it is done
         signal.signal(number, lambda *_: None)
     config = uvicorn.Config(
-        app, http=connections, ws="none", server_header=False, log_config=None, access_log=False, backlog=128,
-        timeout_keep_alive=round(server.limits.idle) + 1, timeout_graceful_shutdown=drain,
+        app, http=connections, ws="none", server_header=False, log_config=None,
+        access_log=False, backlog=128, timeout_keep_alive=round(server.limits.idle) + 1,
+        timeout_graceful_shutdown=drain,
     )  # fmt: skip
     _Uvicorn(config, server, grace).run([bound])
     logging.shutdown()

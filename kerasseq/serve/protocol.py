@@ -21,6 +21,8 @@ from kerasseq.serve.limits import Limits
 
 DEFAULT = "serving_default"
 
+DECODER = json.JSONDecoder()
+
 
 class BadRequestError(Exception):
     """What the client has to mend, and the status that says so."""
@@ -63,17 +65,14 @@ class Predict:
 
 
 def parse_json(body: bytes) -> Mapping[str, Any]:
-    """A request's body.
+    """A request's body. As in TensorFlow Serving, ``NaN`` and ``Infinity`` are numbers, and what
+    stands behind the object does not matter.
 
     Raises:
-        BadRequestError: if it is not a JSON object.
+        BadRequestError: if it does not begin with a JSON object.
     """
-
-    def refuse(name: str) -> Any:
-        raise ValueError(f"{name} is not JSON")
-
     try:
-        found = json.loads(body, parse_constant=refuse)
+        found, _ = DECODER.raw_decode(body.decode("utf-8-sig").lstrip(" \t\r\n"))
     except RecursionError:
         raise BadRequestError("JSON Parse error: nested too deeply") from None
     except ValueError as error:  # UnicodeDecodeError and JSONDecodeError are such
@@ -109,7 +108,7 @@ def parse_predict(
         else _of_columns(request["inputs"], inputs)
     )
     missing, extra = sorted(set(inputs) - set(given)), sorted(map(str, set(given) - set(inputs)))
-    if missing or extra:
+    if missing or (extra and by_row):  # of columns others are ignored, as TensorFlow Serving does
         what = f"lacks {missing[0]!r}" if missing else f"has {extra[0][:60]!r}, which is none"
         raise BadRequestError(f"the request {what}; inputs are {', '.join(sorted(inputs))}")
     columns, scalars = {}, {}
@@ -182,8 +181,15 @@ def _column(name: str, values: Any, spec: Input, limits: Limits) -> np.ndarray:
     if not all(isinstance(row, list) for row in values):
         raise BadRequestError(f"{name} must be a list of lists")
     width = max(map(len, values), default=0)
+    if limits.strict and any(len(row) != width for row in values):
+        raise BadRequestError(f"{name}: rows have different lengths, and the server is strict")
     if width > limits.words:
         raise BadRequestError(f"{name}: a sentence has at most {limits.words} words, got {width}")
+    if spec.dtype != "object":
+        if any(len(row) != width for row in values):
+            raise BadRequestError(f"{name}: rows of numbers have one length")
+        cells = [[_value(name, value, spec.dtype) for value in row] for row in values]
+        return np.array(cells, spec.dtype).reshape(len(values), width)
     table = np.full((len(values), width), b"", spec.dtype)
     for row, words in zip(table, values, strict=True):
         row[: len(words)] = [_text(name, word, spec, limits) for word in words]

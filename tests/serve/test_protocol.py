@@ -1,6 +1,7 @@
 """Requests and answers, as TensorFlow Serving has them."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -73,7 +74,13 @@ def test_lists_of_words_are_padded():
         ({"inputs": "a"}, TEXT, "must be a list"),
         ({"inputs": {"text": "a"}}, TEXT, "must be a list"),
         ({"inputs": {"other": ["a"]}}, TEXT, "lacks 'text'"),
-        ({"inputs": {"text": ["a"], "other": ["a"]}}, TEXT, "has 'other', which is none"),
+        ({"instances": [{"text": "a", "other": "a"}]}, TEXT, "has 'other', which is none"),
+        (
+            {"inputs": {"text": ["a"], "temperature": math.nan, "seed": 0}},
+            GENERATE,
+            "finite number",
+        ),
+        ({"inputs": {"text": ["a"], "k": math.inf}}, NEXT, "a whole number of int32"),
         ({"instances": [{"text": "a"}, {"other": "b"}]}, TEXT, "the same inputs"),
         ({"instances": [{"text": "a"}, "b"]}, TEXT, "the same inputs"),
         ({"instances": [1]}, TEXT, "a string is needed, got a number"),
@@ -105,13 +112,30 @@ def test_other_requests_are_refused_and_say_why(request_, inputs, message):
 @pytest.mark.parametrize(
     "body",
     [
-        b"", b"{", b"[1]", b"nul", b'"a"', b"\xff\xfe{}", b'{"instances": [NaN]}',
-        b'{"a": Infinity}', b"[" * 100_000, b'{"a": ' + b"9" * 5000 + b"}",
+        b"", b"{", b"[1]", b"nul", b'"a"', b"\xff\xfe{}",
+        b"[" * 100_000, b'{"a": ' + b"9" * 5000 + b"}",
     ],
 )  # fmt: skip
 def test_what_is_no_json_object_is_refused(body):
     with pytest.raises(BadRequestError):
         parse_json(body)
+
+
+def test_json_is_read_as_tensorflow_serving_reads_it():
+    found = parse_json(b' {"a": [NaN, -Infinity]} and more')
+    assert math.isnan(found["a"][0])
+    assert found["a"][1] == -math.inf
+    # columns that are no inputs are ignored
+    assert read({"inputs": {"text": ["a"], "other": ["a"]}}, TEXT).columns.keys() == {"text"}
+
+
+def test_rows_of_different_lengths_are_padded_unless_it_is_strict():
+    ragged, limits = {"instances": [["a", "b"], ["c"]]}, Limits(strict=True)
+    table = parse_predict(ragged, WORDS, Limits()).columns["tokens"]
+    assert table.tolist() == [[b"a", b"b"], [b"c", b""]]
+    with pytest.raises(BadRequestError, match="rows have different lengths"):
+        parse_predict(ragged, WORDS, limits)
+    assert parse_predict({"instances": [["a"], ["b"]]}, WORDS, limits).rows == 2
 
 
 def test_a_signature_is_named_or_the_default():

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kerasseq.decoding.sampling import sample, sampling_specs
+from kerasseq.decoding.sampling import choose, sample, sampling_specs
 from kerasseq.decoding.settings import RULES, Sampling
 from kerasseq.decoding.step import LONGEST, without
 from kerasseq.evaluation.perplexity import MOST_NATS
@@ -46,6 +46,12 @@ class TextGenerator(tf.Module):
     - ``score(text)``: ``log_prob`` in nats of each text and of the line end after it, float32
       ``[N]``, ``perplexity``, ``tokens`` (int32 ``[N]``, the line end counted) and how many of
       them are ``unknown``.
+    - ``begin(text)``, ``advance(last, position, temperature, top_k, top_p, seed, state_0, ...)``
+      and ``spell(ids)``: ``generate`` token by token, without reading a text again. ``begin``
+      gives ``ids`` (int32 ``[N, T]``, 0 behind a text's end), the ``last`` of them, ``unknown`` and
+      the states (float32 ``[N, units]``) before that is read. ``advance`` reads it and draws the
+      ``token`` at ``position`` (from 0), with its ``log_prob`` and the states after it. ``spell``
+      gives the ``text`` of ids.
 
     Args:
         model: a :class:`~kerasseq.tasks.language_model.model.RecurrentLanguageModel` without GPU
@@ -80,6 +86,34 @@ class TextGenerator(tf.Module):
             generate, input_signature=[text, length, *specs, seed], autograph=False
         )
         self.score = tf.function(reader.score, input_signature=[text], autograph=False)
+
+        def advance(last: tf.Tensor, position: tf.Tensor, *more: tf.Tensor) -> dict[str, tf.Tensor]:
+            sampling, (seed, *states) = Sampling(*more[: len(specs)]), more[len(specs) :]
+            return reader.advance(last, position, sampling, seed, states)
+
+        def spell(ids: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"text": self.codec.decode(ids)}
+
+        last, position = (
+            tf.TensorSpec([None], tf.int32, "last"),
+            tf.TensorSpec([], tf.int32, "position"),
+        )
+        states = [
+            tf.TensorSpec([None, state.shape[-1]], tf.float32, name)
+            for name, state in zip(state_names(model), model.initial_state(1), strict=True)
+        ]
+        self.begin = tf.function(reader.begin, input_signature=[text], autograph=False)
+        self.advance = tf.function(
+            advance, input_signature=[last, position, *specs, seed, *states], autograph=False
+        )
+        self.spell = tf.function(
+            spell, input_signature=[tf.TensorSpec([None, None], tf.int32, "ids")], autograph=False
+        )
+
+
+def state_names(model: keras.Model) -> list[str]:
+    """``["state_0", ...]``, as functions have the states of a model."""
+    return [f"state_{i}" for i in range(len(model.initial_state(1)))]
 
 
 class _Reader:
@@ -145,6 +179,34 @@ class _Reader:
             "unknown": _unknown(ids),
         }
 
+    def begin(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Texts that are read, up to their last token."""
+        ids, last, states = self.contexts(text)
+        return {
+            "ids": ids.to_tensor(PAD),
+            "last": last,
+            "unknown": _unknown(ids),
+            **dict(zip(state_names(self.model), states, strict=True)),
+        }
+
+    def advance(
+        self,
+        last: tf.Tensor,
+        position: tf.Tensor,
+        sampling: Sampling,
+        seed: tf.Tensor,
+        states: Any,
+    ) -> dict[str, tf.Tensor]:
+        """One more token of each text, as :meth:`generate` draws it."""
+        with tf.control_dependencies(_checks(sampling)):
+            log_probs, after = without(self.model.step, [UNK])(last, list(states))
+        token = choose(log_probs, sampling, seed, position)
+        return {
+            "token": token,
+            "log_prob": tf.gather(log_probs, token, batch_dims=1),
+            **dict(zip(state_names(self.model), after, strict=True)),
+        }
+
     def generate(
         self, text: tf.Tensor, length: tf.Tensor, sampling: Sampling, seed: tf.Tensor
     ) -> dict[str, tf.Tensor]:
@@ -153,12 +215,7 @@ class _Reader:
             tf.debugging.Assert(
                 (length > 0) & (length <= LONGEST), [f"length must be from 1 to {LONGEST:,}"]
             ),
-            *(
-                tf.debugging.Assert(
-                    rule.holds(getattr(sampling, name)), [f"{name} must be {rule.must}"]
-                )
-                for name, rule in RULES.items()
-            ),
+            *_checks(sampling),
         ]
         with tf.control_dependencies(checks):
             ids, last, states = self.contexts(text)
@@ -188,6 +245,13 @@ class _Reader:
         }
 
 
+def _checks(sampling: Sampling) -> list[Any]:
+    return [
+        tf.debugging.Assert(rule.holds(getattr(sampling, name)), [f"{name} must be {rule.must}"])
+        for name, rule in RULES.items()
+    ]
+
+
 def _unknown(ids: tf.RaggedTensor) -> tf.Tensor:
     """How many tokens of each text are unknown."""
     return tf.reduce_sum(tf.cast(ids == UNK, tf.int32), 1)
@@ -203,7 +267,7 @@ def elementary(model: keras.Model, settings: Any, codec: Codec) -> Elementary:
     """
     step_by_step(model)
     sizes = [state.shape[-1] for state in model.initial_state(1)]
-    names = [f"state_{i}" for i in range(len(sizes))]
+    names = state_names(model)
 
     def step(ids: tf.Tensor, *states: tf.Tensor) -> dict[str, tf.Tensor]:
         log_probs, after = model.step(ids, list(states))

@@ -64,6 +64,10 @@ class TextModel(Use[TextData]):
         model: a :class:`kerasseq.tasks.language_model.model.RecurrentLanguageModel`.
         settings: of the task.
         assets: of the model.
+
+    Attributes:
+        draw: ``(last token [1], states, sampling, seed, position)`` to the next token, its
+            log-probability and the states after it.
     """
 
     def __init__(self, model: keras.Model, settings: LanguageModelSettings, assets: Assets):
@@ -87,7 +91,7 @@ class TextModel(Use[TextData]):
             chosen = choose(log_probs, sampling, seed, at)
             return chosen, tf.gather(log_probs, chosen, batch_dims=1), state
 
-        self._draw = tf.function(
+        self.draw = tf.function(
             draw, input_signature=[token, state, sampling_specs(), number, number], autograph=False
         )
 
@@ -143,7 +147,7 @@ class TextModel(Use[TextData]):
         yield "".join(decoder.push(int(token)) for token in ids), 0.0
         token, states = self.read(ids)
         for at in range(length):
-            token, log_prob, states = self._draw(token, states, sampling, seed, at)
+            token, log_prob, states = self.draw(token, states, sampling, seed, at)
             chosen = int(token[0])
             yield decoder.push(chosen), float(log_prob[0])
             if chosen in stop:

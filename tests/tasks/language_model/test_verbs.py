@@ -300,17 +300,26 @@ def test_the_savedmodel_has_its_inputs_and_outputs_by_name(trained):
     likeliest = {"tokens": "string", "probabilities": "float32", "unknown": "int32"}
     drawing = {"length": "int32", "temperature": "float32", "top_k": "int32",
                "top_p": "float32", "seed": "int64"}  # fmt: skip
+    states = {name: "float32" for name in found["begin"][1] if name.startswith("state_")}
+    assert states
+    length = drawing.pop("length")
     assert found == {
         "serving_default": [text, likeliest],
         "next_token": [{**text, "k": "int32"}, likeliest],
         "generate": [
-            {**text, **drawing},
+            {**text, "length": length, **drawing},
             {"text": "string", "generated": "int32", "log_prob": "float32", "unknown": "int32"},
         ],
         "score": [
             text,
             {"log_prob": "float32", "perplexity": "float32", "tokens": "int32", "unknown": "int32"},
         ],
+        "begin": [text, {"ids": "int32", "last": "int32", "unknown": "int32", **states}],
+        "advance": [
+            {"last": "int32", "position": "int32", **drawing, **states},
+            {"token": "int32", "log_prob": "float32", **states},
+        ],
+        "spell": [{"ids": "int32"}, {"text": "string"}],
     }
     text = tf.constant([b"A cat sees", b"", b"\xff\xfe broken"])
     assert loaded.signatures["score"](text=text)["tokens"].numpy()[:2].tolist() == [4, 1]
