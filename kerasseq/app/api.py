@@ -82,6 +82,15 @@ def tune(
     kind, chosen, corpus = _chosen(task, data, settings)
     need_whole("workers", workers, 1)
     need_whole("max_trials", max_trials, 1)
+    for name in ("seeds", "folds", "max_parameters"):
+        need_whole(name, rules[name], 0)
+    need_whole("keep_best", how["keep_best"], 1)
+    for name, value in {"prune": rules["prune"], "extend": how["extend"]}.items():
+        if not isinstance(value, bool):
+            raise UserError(f"{name} must be True or False, got {value!r:.60}")
+    hours = how["max_hours"]
+    if hours is not None and (isinstance(hours, bool) or not isinstance(hours, int | float)):
+        raise UserError(f"max_hours must be a number, got {hours!r:.60}")
     if not isinstance(space, Mapping):
         raise UserError(f"space must be a mapping of settings to values, got {space!r:.60}")
     cluster = ClusterOptions(workers, "", 0.0) if workers > 1 else None

@@ -290,7 +290,8 @@ def tune_options(parser: argparse.ArgumentParser, task: Task) -> None:
     parser.add_argument(
         "--extend",
         action="store_true",
-        help="Go on with a changed space; trials that are points of it are taken over.",
+        help="Go on with a changed space or another tuner; trials that are points of the space are "
+        "taken over.",
     )
     parser.add_argument(
         "--keep-best",

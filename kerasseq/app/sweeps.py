@@ -164,9 +164,14 @@ class SweptTask:
         corpora = [self._corpus]
         if count:
             complete = self._task.complete(settings, self._corpus)
-            corpora = folds(
-                complete, lambda rest, share: self._task.complete(settings, rest, share), count
-            )
+
+            def cut(rest: Corpus[Any], share: float) -> Corpus[Any]:
+                return self._task.complete(settings, rest, share)
+
+            try:
+                corpora = folds(complete, cut, count, self._task.label_of)
+            except UserError as error:
+                raise UserError(f"--folds {count}: {error}; fewer may do") from None
         made = [encoded(self._task, settings, corpus) for corpus in corpora]
         for line in data_lines(made[0].report):
             say(f"  {line}")

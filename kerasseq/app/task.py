@@ -250,6 +250,10 @@ class Task(ABC, Generic[S, D, A]):
             share: of what is cut for validation, if not that of the settings.
         """
 
+    def label_of(self, example: Any) -> str | None:
+        """The label of an example, if one in validation must occur in train."""
+        return None
+
     @abstractmethod
     def prepare(self, settings: S, corpus: "Corpus[Any]", assets: A | None = None) -> D:
         """Completes and encodes the corpus of a run.

@@ -88,7 +88,10 @@ def limited(corpus: Corpus[E], count: int, seed: int, running: bool) -> Corpus[E
 
 
 def folds(
-    corpus: Corpus[E], cut: Callable[[Corpus[E], float], Corpus[E]], count: int
+    corpus: Corpus[E],
+    cut: Callable[[Corpus[E], float], Corpus[E]],
+    count: int,
+    label: Callable[[E], Hashable] | None = None,
 ) -> list[Corpus[E]]:
     """Corpora for cross-validation: each has another part of train and validation as validation,
     and the rest as train. The test split is the same in all of them.
@@ -97,6 +100,8 @@ def folds(
         corpus: complete.
         cut: completes a corpus that lacks validation, of which it is to have a share.
         count: of the parts.
+        label: of an example, if each that is validated must occur in train: those that are in one
+            part alone stay in train.
 
     Raises:
         UserError: if a part would be empty.
@@ -107,16 +112,20 @@ def folds(
     for left in range(count, 1, -1):
         splits = cut(replace(corpus, splits={"train": rest, **kept}, notes=[]), 1 / left).splits
         rest = splits["train"]
-        parts.insert(
-            0, splits["validation"]
-        )  # of a running text the end is cut: it keeps its order
+        parts.insert(0, splits["validation"])  # a running text is cut at its end
     parts.insert(0, rest)
     found = []
     for number, part in enumerate(parts):
         train = [example for other in parts if other is not part for example in other]
-        note = f"fold {number + 1} of {count} is validation, of train and validation together"
+        notes = [f"fold {number + 1} of {count} is validation, of train and validation together"]
+        if label:
+            known = set(map(label, train))
+            rare = [example for example in part if label(example) not in known]
+            if rare:
+                train, part = train + rare, [one for one in part if label(one) in known]
+                notes.append(f"{len(rare):,} examples of labels in no other fold stay in train")
         splits = ordered({"train": train, "validation": part, **kept})
-        found.append(replace(corpus, splits=splits, notes=[*corpus.notes, note]))
+        found.append(replace(corpus, splits=splits, notes=[*corpus.notes, *notes]))
     return found
 
 

@@ -82,14 +82,17 @@ def beam_search(
     first: Any,
     width: Any,
     length: Any,
-    stop: Any,
+    stop: Any = (),
     alpha: Any = 0.6,
     n_best: Any = 1,
     normalise: Normalise = "gnmt",
     bonus: Callable[..., tf.Tensor] | None = None,
     memory: Any = None,
 ) -> Beams:
-    """Searches for the sequences with the best normalised score, as the module's doc describes.
+    """Searches for the sequences with the best normalised score.
+
+    ``score = log p / norm``, where ``norm`` is ``((5 + length) / 6) ** alpha`` of [Wu et al.,
+    2016](https://arxiv.org/abs/1609.08144) for ``"gnmt"``, ``length ** alpha`` for ``"average"``.
 
     Args:
         step: the model. It is called with ``width`` rows for each sentence that is not done, next
@@ -108,6 +111,10 @@ def beam_search(
         memory: what each sentence has beside its state and which never changes, such as what is
             attended to: a nest of tensors of B rows. If it is given, ``step`` and ``bonus`` get it
             as their last argument, a row a hypothesis.
+
+    Returns:
+        ``tokens`` ``[B, n_best, T]``, and ``lengths``, ``log_probs`` and ``scores``
+        ``[B, n_best]``, the best first.
 
     Raises:
         UserError: as :func:`check_beam`, for numbers; tensors are not checked.

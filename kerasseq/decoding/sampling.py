@@ -197,15 +197,16 @@ def sample(
 ) -> Generated:
     """Draws a sequence for each row, until all have a stop token or ``length`` tokens.
 
-    Numbers may be Python's or scalar tensors; :func:`check_sampling` checks the former. What a
-    seed means is said at :func:`choose`.
+    Numbers may be Python's, which are checked, or scalar tensors. Each row takes random numbers by
+    its seed and the position alone: rows of the same seed and context are the same, so give each
+    its own (``seed=[1, 2]``) if they are to differ.
 
     Args:
         step: the model.
         state: its state before ``first`` is read.
         first: int ``[B]``, the last token of each row's context.
         length: most tokens to generate; memory for as many is taken at once.
-        sampling: see :func:`truncated`.
+        sampling: temperature, top_k and top_p.
         seed: whole number, or one for each row.
         stop: token ids, int ``[S]``, that end a row; may be empty.
         memory: what ``step`` gets as its third argument, if it is given; rows first.
@@ -216,7 +217,16 @@ def sample(
     >>> markov = lambda tokens, state: (tf.gather(after, tokens), state)
     >>> sample(markov, (), first=[0, 1], length=5, stop=[0]).tokens.numpy().tolist()
     [[1, 2, 0], [2, 0, 0]]
+
+    Returns:
+        ``tokens`` and ``log_probs`` ``[B, T]``, and ``lengths`` ``[B]``.
+
+    Raises:
+        UserError: if a number is out of its bounds.
     """
+    numbers = [*sampling, length]
+    if all(isinstance(number, int | float) for number in numbers):
+        check_sampling(sampling, max(1, length))
     return _generate(
         step,
         state,

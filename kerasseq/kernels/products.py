@@ -70,4 +70,5 @@ def masked(states: Any, state_mask: Any) -> Any:
 
 def previous(states: Any, initial: Any) -> Any:
     """The states before each step: `[s_0, s_1 .. s_{T-1}]` from `[s_1 .. s_T]` and `s_0`."""
-    return tf.concat([initial[None], states[:-1]], 0)
+    # cut to as many steps, of which there may be none
+    return tf.concat([initial[None], states[:-1]], 0)[: tf.shape(states)[0]]

@@ -325,6 +325,6 @@ def pack_potentials(emissions: Any, transitions: Any, start: Any, end: Any, mask
 def unpack_potentials(packed: Any) -> tuple[Any, Any, Any, Any, Any]:
     """`emissions, transitions, start, end, mask`, from what `pack_potentials` made."""
     size = packed.shape[-1] - 1
-    shared = packed[0, -(size + 2) :, :size]
+    shared = ops.sum(packed[:1, -(size + 2) :, :size], axis=0)  # of no rows, zeros
     steps = packed[:, : -(size + 2)]
     return steps[..., :size], shared[:size], shared[size], shared[size + 1], steps[..., size] > 0.5

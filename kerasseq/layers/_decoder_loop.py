@@ -91,7 +91,7 @@ def _inputs(
     random = keras.random.uniform(shape, seed=decoder.seed_generator)
     # the first step reads the begin of the sequence, whatever the rate
     rate = ops.cast(sampling_rate, random.dtype)  # a call in half precision has cast it
-    own = ops.logical_and(random < rate, ops.arange(shape[1]) > 0)
+    own = ops.logical_and(random < rate, ops.arange(shape[1], dtype="int32") > 0)
     ones = ops.ones((*shape, embedding.embedding_dim), dtype=decoder.compute_dtype)
     kept = decoder.embedding_dropout(ones, training=training)
 

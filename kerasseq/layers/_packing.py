@@ -39,7 +39,7 @@ class Packing:
 def _packed(mask: Any) -> Any:
     """The mask of packed rows."""
     time = mask.shape[1] or ops.maximum(ops.shape(mask)[1], 1)
-    return ops.arange(time) < ops.sum(ops.cast(mask, "int32"), axis=1, keepdims=True)
+    return ops.arange(time, dtype="int32") < ops.sum(ops.cast(mask, "int32"), axis=1, keepdims=True)
 
 
 def _move(values: Any, mask: Any, there: Move, back: Move) -> Any:
@@ -77,7 +77,7 @@ def _moved(values: Any, mask: Any, move: Move) -> Any:
 
 def _to_front(values: Any, mask: Any) -> Any:
     time = ops.shape(mask)[1]
-    steps = ops.arange(time)
+    steps = ops.arange(time, dtype="int32")
     # no two are equal, so that the order needs no stable sort
     taken = _take_steps(values, ops.argsort(ops.where(mask, steps, steps + time)))
     if mask.shape[1]:
@@ -87,6 +87,8 @@ def _to_front(values: Any, mask: Any) -> Any:
 
 
 def _to_place(values: Any, mask: Any) -> Any:
+    if mask.shape[1] == 0:
+        return values[:, :0]
     place = ops.cumsum(ops.cast(mask, "int32"), axis=1) - 1
     taken = _take_steps(values, ops.maximum(place, 0))
     return ops.where(_trailing(mask, values), taken, ops.zeros_like(taken))
@@ -94,7 +96,11 @@ def _to_place(values: Any, mask: Any) -> Any:
 
 def _take_steps(values: Any, steps: Any) -> Any:
     """`values[b, steps[b, t]]`, for values of two axes or more."""
-    return ops.take_along_axis(values, _trailing(steps, values), axis=1)
+    # not ops.take_along_axis, which fails where there is neither a row nor a step
+    rows, time = ops.shape(values)[:2]
+    flat = ops.reshape(values, (-1, *ops.shape(values)[2:]))
+    starts = ops.arange(rows, dtype="int32")[:, None] * time
+    return ops.take(flat, starts + ops.cast(steps, "int32"), axis=0)
 
 
 def _trailing(steps: Any, values: Any) -> Any:

@@ -141,7 +141,7 @@ class AttentionBase(SequenceLayer):
 
     def score(self, query: Any, keys: Any, coverage: Any = None) -> Any:
         """Scores `[batch, queries, time]` of `query` `[batch, queries, query features]`."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no `score(query, keys, coverage)`")
 
     def step(
         self,

@@ -310,7 +310,7 @@ def tag_constraints(tag_names: Sequence[str], scheme: str = "iob2") -> dict[str,
         mark the end of a span, `forbidden_end`.
 
     Raises:
-        ValueError: if there is no such scheme.
+        ValueError: if there is no such scheme, no tag, or a tag that the scheme does not have.
 
     Example:
 
@@ -323,6 +323,15 @@ def tag_constraints(tag_names: Sequence[str], scheme: str = "iob2") -> dict[str,
     inside, last, single = _LAST.get(scheme, ("I", "", ""))
     letters_of = {"B", inside, last, single, "O"} - {""}
     alone = set(tag_names) <= letters_of and scheme != "iob2"
+    if not tag_names:
+        raise ValueError("tag_constraints: `tag_names` must hold a tag")
+    for name in tag_names:
+        letter, dash, _ = name.partition("-")
+        if dash and len(letter) == 1 and letter.isupper() and letter not in letters_of:
+            raise ValueError(
+                f"tag_constraints: {name!r} is no tag of {scheme!r}, whose letters are "
+                f"{', '.join(sorted(letters_of))}: is it another scheme ({', '.join(SCHEMES)})?"
+            )
     letters, types = zip(*(_parted(name, alone) for name in tag_names), strict=True)
     opens = [letter in ("B", inside) for letter in letters]  # the span may go on
     follows = [letter in {inside, last} - {""} for letter in letters]  # it must have begun

@@ -58,5 +58,8 @@ class LockedDropout(SequenceLayer):
     def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape
 
+    def quantize(self, *args: Any, **kwargs: Any) -> None:
+        """It has no weights."""
+
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}

@@ -73,6 +73,7 @@ def _mean(values: Any, weights: Any) -> Any:
     Under a strategy each replica has its part of the sum over the weights of all, however these are
     spread: the sum over the replicas, which is what Keras takes, is the mean.
     """
+    weights = ops.cast(weights, values.dtype)
     count = ops.sum(weights)
     if keras.backend.backend() == "tensorflow":
         from kerasseq.kernels.replicas import sum_over_replicas
@@ -217,6 +218,11 @@ class CRFLoss(keras.losses.Loss):
             else:
                 weights = sample_weight
         potentials = (emissions, moves, start, end, mask)
+        told = mask
+        if self.unknown_tag is not None:
+            told = ops.logical_and(mask, ops.not_equal(y_true, self.unknown_tag))
+        cure = "`unknown_tag` is for steps whose tag is not known"
+        check_classes("CRFLoss", y_true, emissions.shape[-1], told, cure)
         if self.unknown_tag is None:
             likelihoods = _crf_ops.log_likelihood(*potentials, y_true)
         else:
@@ -310,7 +316,13 @@ def check_nll(layer: str, y_true: Any, y_pred: Any) -> None:
         )
 
 
-def check_classes(layer: str, y_true: Any, classes: int | None, weights: Any) -> None:
+def check_classes(
+    layer: str,
+    y_true: Any,
+    classes: int | None,
+    weights: Any,
+    cure: str = "`ignore_class` leaves one out",
+) -> None:
     """Raise a `ValueError` if a class that counts has no logit (where the values are known)."""
     targets, seen = known(y_true), known(weights)
     if targets is None or seen is None or classes is None:
@@ -319,7 +331,7 @@ def check_classes(layer: str, y_true: Any, classes: int | None, weights: Any) ->
     if wrong.any():
         raise ValueError(
             f"{layer}: `y_true` must hold classes from 0 to {classes - 1} wherever the weight is "
-            f"above 0 (`ignore_class` leaves one out). Received: {targets[wrong][0]}"
+            f"above 0 ({cure}). Received: {targets[wrong][0]}"
         )
 
 

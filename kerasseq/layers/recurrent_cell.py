@@ -134,7 +134,9 @@ class RecurrentCell(keras.layers.Layer):
     @property
     def gates(self) -> int:
         """How many blocks of `units` columns the kernels have."""
-        raise NotImplementedError
+        raise NotImplementedError(
+            f"{type(self).__name__} has no `gates`: how many blocks of `units` columns it needs"
+        )
 
     def build(self, input_shape: Any) -> None:
         width = self.gates * self.units
@@ -195,9 +197,17 @@ class RecurrentCell(keras.layers.Layer):
             made = normalize(made, scale[columns] if columns != slice(None) else scale)
         return made
 
+    def quantize(self, *args: Any, **kwargs: Any) -> None:
+        """Keras warns with the message, and goes on: kernels read the weights themselves."""
+        raise NotImplementedError(
+            f"{self.name}: the cell of a RecurrentStack is not quantized and stays as it is."
+        )
+
     def step(self, projected: Any, states: list[Any], noise: Noise | None = None) -> list[Any]:
         """One step of the recurrence, before zoneout: the new states, the first the output."""
-        raise NotImplementedError
+        raise NotImplementedError(
+            f"{type(self).__name__} has no `step(projected, states, noise)`, the recurrence"
+        )
 
     def zone(self, new: list[Any], old: list[Any], keep: list[Any] | None) -> list[Any]:
         """Zoneout: where `keep` is 1 a unit keeps its old value; `None` takes the expectation."""

@@ -378,7 +378,8 @@ class RecurrentStack(SequenceLayer):
                 "RecurrentStack: `step` needs a stack of one direction. Received: "
                 "bidirectional=True"
             )
-        outputs = inputs
+        # of one step there is no mask: Keras would warn that a cell drops it
+        outputs = ops.reshape(inputs, ops.shape(inputs))
         final: list[Any] = []
         for layer, old in enumerate(self._split_states(keras.tree.flatten(states))):
             written, new = self.cells[layer](outputs, old, training=False)

@@ -132,6 +132,9 @@ class WordDropout(SequenceLayer):
             return keras.KerasTensor(ids.shape, dtype=ids.dtype)
         return keras.KerasTensor(vectors.shape, dtype=self.compute_dtype)
 
+    def quantize(self, *args: Any, **kwargs: Any) -> None:
+        """It has no weights."""
+
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),

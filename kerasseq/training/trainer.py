@@ -253,7 +253,7 @@ class Trainer:
             else tf.summary.create_noop_writer()
         )
         every = self.settings.evaluate_every
-        with TrainingProgress(self._total, self.step) as progress, _stop_signals() as stop:
+        with TrainingProgress(self._total, self.step) as progress, stop_signals() as stop:
             self._events.begin()
             if resumed:
                 progress.say(f"resumed at step {self.step} of {self._total}")
@@ -512,9 +512,17 @@ def _assign(variables: Sequence[Any], arrays: Mapping[str, np.ndarray], prefix: 
         variable.assign(arrays[f"{prefix}/{i}"])
 
 
+_STOPS: list[threading.Event] = []
+"""The event of the outermost :func:`stop_signals` that runs."""
+
+
 @contextmanager
-def _stop_signals() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set, so that a step is never cut in half."""
+def stop_signals() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set, so that a step is never cut in half; within another
+    such block, its event. A second signal interrupts at once."""
+    if _STOPS:
+        yield _STOPS[0]
+        return
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stop
@@ -526,25 +534,10 @@ def _stop_signals() -> Iterator[threading.Event]:
         stop.set()
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    _STOPS.append(stop)
     try:
         yield stop
     finally:
+        _STOPS.clear()
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def interrupted_by_sigterm() -> Iterator[None]:
-    """SIGTERM, by which schedulers stop a job, as a KeyboardInterrupt."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -32,6 +32,11 @@ def shown(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+def counted(count: int, what: str) -> str:
+    """``"1 trial"``, ``"2 trials"``."""
+    return f"{count:,} {what}{'s' * (count != 1)}"
+
+
 class Board:
     """Shows which trials are done, run and failed, the best ones, and the time left.
 
@@ -74,12 +79,14 @@ class Board:
         self._running[proposal.number] = time.monotonic()
         self._slots = max(self._slots, len(self._running))
 
-    def ended(self, number: str, changes: Mapping[str, Any], outcome: Outcome) -> None:
-        """Notes how a trial ended."""
+    def ended(
+        self, number: str, changes: Mapping[str, Any], outcome: Outcome, before: bool = False
+    ) -> None:
+        """Notes how a trial ended, and says it, unless it did so `before` this start."""
         self._changes[number] = changes
         self._running.pop(number, None)
         self._ended[number] = outcome
-        if not self._live:
+        if not self._live and not before:
             self.say(self._line(number))
 
     def say(self, text: str) -> None:
@@ -117,7 +124,7 @@ class Board:
     def _line(self, number: str) -> str:
         outcome = self._ended[number]
         value = "" if outcome.value is None else f" {self._metric} {outcome.value:.4f}"
-        value += "" if outcome.spread is None else f" ± {outcome.spread:.4f}"
+        value += "" if outcome.spread is None else f" (sd {outcome.spread:.4f})"
         reason = f" ({outcome.reason})" if outcome.reason else ""
         changes = shown_changes(self._changes[number])
         return (

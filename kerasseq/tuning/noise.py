@@ -75,7 +75,9 @@ def chance(first: Sequence[float], second: Sequence[float], rules: Rules) -> flo
     return float(stats.ttest_ind_from_stats(*one, *other, equal_var=False).pvalue)
 
 
-def chances(trials: Trials, settings: TaskSettings, subject: Subject) -> dict[str, float | None]:
+def chances(
+    trials: Trials, settings: TaskSettings, subject: Subject, before: Mapping[str, float | None]
+) -> dict[str, float | None]:
     """How likely chance alone made the difference between the best trial and others, by number;
     None if that is not known.
 
@@ -86,6 +88,8 @@ def chances(trials: Trials, settings: TaskSettings, subject: Subject) -> dict[st
         trials: of the sweep.
         settings: as they are without a change.
         subject: of the sweep.
+        before: what it was when the sweep ended with the same best trial before, if it did: models
+            may be gone since.
     """
     best, *others = [t for t in trials.ranked() if t.outcome.status == "completed"]
     if trials.defaults.outcome.status == "completed":
@@ -97,7 +101,7 @@ def chances(trials: Trials, settings: TaskSettings, subject: Subject) -> dict[st
         }
     found: dict[str, float | None] = {}
     for other in {others[i].number: others[i] for i in (0, -1) if others}.values():
-        found[other.number] = None
+        found[other.number] = before.get(other.number)
         if trials.models(best) and trials.models(other):
             (one, run), (two, its) = (
                 (subject.trainees(replace(settings, dict(t.changes)), 0)[0],
@@ -137,6 +141,8 @@ def verdict(trials: Trials, monitor: str, chances: Mapping[str, float | None]) -
     if len(order) > 1 and (equal := _no_different(order, chances)):
         more = f" and {len(equal) - SHOWN} more" if len(equal) > SHOWN else ""
         lines.append(f"no different from the best: trial {', '.join(equal[:SHOWN])}{more}")
+        if not trials.rules.parts and len(order) > 2:
+            lines[-1] += " (of the others only the second best was compared; --seeds compares all)"
     return lines
 
 

@@ -51,7 +51,7 @@ def parallel_coordinates(
     low, high = min(ended), max(ended)
     best = high if sign > 0 else low
     span = (high - low) or 1.0
-    norm = Normalize(low, high if high > low else low + 1)
+    norm = Normalize(low, high) if high > low else Normalize(low - 0.5, low + 0.5)
     colours = matplotlib.colormaps["viridis" if sign > 0 else "viridis_r"]
     heights = np.array([*(a.positions for a in axes), [(v - low) / span for v in values]])
     heights = np.where(np.isnan(heights), NOT_VARIED, heights)  # of pruned trials
@@ -65,6 +65,7 @@ def parallel_coordinates(
             alpha=1 if wide else 0.7,
         )
     last = {NOT_VARIED: "pruned"} if len(ended) < len(values) else {}
+    last |= {0.0: f"{low:.4g}"} if high == low else {0.0: f"{low:.4g}", 1.0: f"{high:.4g}"}
     axes = [*axes, Coordinate(metric, [], last)]
     for place, coordinate in enumerate(axes):
         axis.axvline(place, color="grey", linewidth=0.8)
@@ -79,7 +80,7 @@ def parallel_coordinates(
     for side in axis.spines.values():
         side.set_visible(False)
     figure.colorbar(ScalarMappable(norm, colours), ax=axis, label=f"validation {metric}", pad=0.02)
-    figure.suptitle(f"{len(values)} trials")
+    figure.suptitle(f"{len(values)} trials, without that of the settings as they are")
     save(figure, path)
 
 

@@ -57,7 +57,7 @@ def _valued(outcome: Outcome) -> str:
     if outcome.value is None:
         return ""
     spread = outcome.spread
-    return f"{outcome.value:.4f}" + ("" if spread is None else f" ± {spread:.4f}")
+    return f"{outcome.value:.4f}" + ("" if spread is None else f" (sd {spread:.4f})")
 
 
 def importance(trials: Sequence[Trial], space: Space, seed: int) -> dict[str, float] | None:
@@ -149,7 +149,7 @@ def draw_ranking(
             rows.append(plots.Ranked(trial.number, outcome.value, width, outcome.values))
     runs = "folds" if rules.folds else "seeds"
     count = rules.folds or rules.seeds
-    title = f"mean of {count} {runs}, 95 % interval" if count > 1 else ""
+    title = f"mean of {count} {runs}, 95 % interval" if count > 1 else "one training each"
     plots.ranking(rows, base.number, metric, title, path)
 
 

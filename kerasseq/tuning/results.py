@@ -105,6 +105,11 @@ class Trials:
         """Writes the settings of the best trials as ``1.yaml``, ``2.yaml``, and so on, and removes
         the models of others."""
         self._remove_models(self._keep)
+        known = {trial.number for trial in self.all}
+        for path in (self.folder / "trials").iterdir():  # of a space before
+            if path.name not in known:
+                for model in path.rglob(MODEL):
+                    model.unlink()
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         best = [trial for trial in self.ranked() if trial.outcome.status == "completed"]

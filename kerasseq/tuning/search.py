@@ -23,8 +23,8 @@ import keras_tuner
 
 from kerasseq import compat
 from kerasseq.errors import UserError
-from kerasseq.tuning.bayesian import BayesianOracle
-from kerasseq.tuning.space import Choice, Range, Space, fitted, points
+from kerasseq.tuning.oracles import BayesianOracle, RandomOracle
+from kerasseq.tuning.space import Choice, Range, Space, all_points, fitted, points
 
 Kind = Literal["random", "bayesian", "hyperband", "grid"]
 EPOCHS = "training.epochs"
@@ -33,6 +33,9 @@ OWN = "tuner/"  # what Hyperband notes among a trial's values
 # The sweep ends when it has had its trials, and can be continued for more. The digits of this
 # number are those of a trial's name.
 MANY = 999
+
+FEW = 10_000
+"""Points of a space that are looked through for one that was not tried."""
 
 FACTOR = 3
 """Of Hyperband: how many times as long the better third is trained."""
@@ -164,19 +167,25 @@ class Search:
     def _start(self) -> Any:
         """The oracle's next trial that was not tried outside of it."""
         while True:
-            # one that is never asked twice: every trial runs for a tuner of its own
-            with _one_thread() if self._kind == "bayesian" else nullcontext():
-                trial = self._oracle.create_trial(f"trial-{len(self._oracle.trials)}")
-            if trial.status != "RUNNING":
-                self.exhausted = trial.status == "STOPPED"
-                return None
-            if self._kind == "grid":
-                # or it would wait for each trial's end, since a trial might find new settings
-                compat.ask_without_waiting(self._oracle, trial.trial_id)
-            answer = self._answers.get(_key(self._changes(trial)))
+            trial = self._ask()
+            answer = trial and self._answers.get(_key(self._changes(trial)))
             if answer is None or self._kind == "hyperband":
                 return trial
+            self._write({"answered": trial.trial_id, "values": _values(trial)})
             self._tell(trial, answer)
+
+    def _ask(self) -> Any:
+        """The oracle's next trial; None if there is none."""
+        # one that is never asked twice: every trial runs for a tuner of its own
+        with _one_thread() if self._kind == "bayesian" else nullcontext():
+            trial = self._oracle.create_trial(f"trial-{len(self._oracle.trials)}")
+        if trial.status != "RUNNING":
+            self.exhausted = trial.status == "STOPPED"
+            return None
+        if self._kind == "grid":
+            # or it would wait for each trial's end, since a trial might find new settings
+            compat.ask_without_waiting(self._oracle, trial.trial_id)
+        return trial
 
     def _end(self, number: str, outcome: Mapping[str, Any]) -> None:
         changes, trial = self._running.pop(number)
@@ -208,7 +217,7 @@ class Search:
             if "extended" in event:
                 space += 1
                 prefix = f"{space}-"
-            elif "values" in event:
+            elif "values" in event and "answered" not in event:
                 number = event.get("chosen") or prefix + event["started"]
                 self._enqueued += "chosen" in event
                 values = {n: v for n, v in event["values"].items() if not n.startswith(OWN)}
@@ -229,15 +238,19 @@ class Search:
             return
         if isinstance(self._oracle, BayesianOracle) and "values" in event:
             self._oracle.known = event["values"]  # no process is fitted again
-        trial = self._start()
+        trial = self._ask()
         if "nothing" in event and trial is None:
             return
         made = trial and _values(trial)
-        if trial is None or trial.trial_id != event.get("started") or made != event.get("values"):
+        number = event.get("started", event.get("answered"))
+        if trial is None or trial.trial_id != number or made != event.get("values"):
             raise UserError(
-                f"{self._journal}: trial {event.get('started', self._count)} cannot be made again; "
-                "was the sweep written by another version of KerasTuner?"
+                f"{self._journal}: trial {number or self._count} cannot be made again; was the "
+                "sweep written by another version of KerasTuner?"
             )
+        if "answered" in event:
+            self._tell(trial, self._answers[_key(self._changes(trial))])
+            return
         self._begin(f"{self._prefix}{trial.trial_id}", self._changes(trial), trial)
 
     def _changes(self, trial: Any) -> dict[str, Any]:
@@ -355,17 +368,20 @@ def _oracle(
         "seed": seed + 1,  # 0 would be a random one
     }
     oracles = keras_tuner.oracles
+    count = points(space)
+    every = all_points(space) if count is not None and count <= FEW else None
     if kind == "hyperband":
         oracle = oracles.HyperbandOracle(
             max_epochs=epochs, factor=FACTOR, hyperband_iterations=None, **options
         )
     elif kind == "bayesian":
         # KerasTuner's own number, three for each setting, would leave it little to model
-        oracle = BayesianOracle(max_trials=MANY, num_initial_points=len(space) + 1, **options)
+        first = len(space) + 1
+        oracle = BayesianOracle(max_trials=MANY, num_initial_points=first, every=every, **options)
     elif kind == "grid":
         oracle = oracles.GridSearchOracle(max_trials=MANY, **options)
     else:
-        oracle = oracles.RandomSearchOracle(max_trials=MANY, **options)
+        oracle = RandomOracle(max_trials=MANY, every=every, **options)
     oracle.verbose = 0
     compat.place_oracle(oracle, folder)
     return oracle

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -155,6 +155,7 @@ def checked_points(found: Any, settings: Any, where: str) -> list[dict[str, Any]
         if not isinstance(point, dict) or not point:
             raise UserError(f"{where} must hold settings by name, got {point!r:.60}")
         named, known = dict(flattened(point)), settings.flat()
+        named = {name: _plain(value) for name, value in named.items()}
         for name, value in named.items():
             if name not in known:
                 raise UserError(f"{where}: {name} is no setting of the task")
@@ -185,7 +186,7 @@ def _read_entry(entry: Any) -> Choice | Range:
             "must be a list of values, or {low, high} with log or step, or null; a setting that "
             f"keeps one value is given on the command line, got {entry!r}"
         )
-    entry = dict(entry)
+    entry = {key: _plain(value) for key, value in entry.items()}
     when = entry.pop("when", None)
     if when is not None:
         if not isinstance(when, dict) or len(when) != 1:
@@ -198,7 +199,7 @@ def _read_entry(entry: Any) -> Choice | Range:
         values = entry.pop("values")
         if entry or not isinstance(values, list) or not values:
             raise ValueError("must have a list of values, and nothing else but when")
-        return Choice(tuple(values), when)
+        return Choice(tuple(map(_plain, values)), when)
     unknown = set(entry) - {"low", "high", "log", "step"}
     if unknown or not {"low", "high"} <= set(entry):
         raise ValueError("must have low and high, and nothing else but log, step and when")
@@ -270,6 +271,8 @@ def checked_space(space: Space, settings: Any, fixed: Fixed) -> dict[str, Choice
                 )
         if isinstance(entry, Range):
             _check_range(name, entry)
+        elif len({str(value) for value in entry.values}) < len(entry.values):
+            raise UserError(f"{name}: a value stands twice in {', '.join(map(str, entry.values))}")
         found[name] = entry = _typed(entry, known[name])
         values = entry.values if isinstance(entry, Choice) else (entry.low, entry.high)
         for value in values:
@@ -277,6 +280,11 @@ def checked_space(space: Space, settings: Any, fixed: Fixed) -> dict[str, Choice
         if entry.when is not None:
             _check_condition(name, entry.when, space)
     return found
+
+
+def _plain(value: Any) -> Any:
+    """A number of NumPy's as Python's."""
+    return value.item() if hasattr(value, "item") else value
 
 
 def _is_of(name: str, heads: tuple[str, ...]) -> bool:
@@ -367,10 +375,13 @@ def fitted(changes: Mapping[str, Any], space: Space, base: Mapping[str, Any]) ->
             )
         elif isinstance(entry, Choice):
             if value not in entry.values:
-                raise UserError(f"{name} is {value}, none of {', '.join(map(str, entry.values))}")
+                kept = "" if name in changes else " as it is without a change,"
+                values = ", ".join(map(str, entry.values))
+                raise UserError(f"{name} is {value},{kept} none of {values}")
             found[name] = entry.values[entry.values.index(value)]
         elif type(value) not in (int, float) or not entry.low <= value <= entry.high:
-            raise UserError(f"{name} is {value}, outside of {entry.low} to {entry.high}")
+            kept = "" if name in changes else " as it is without a change"
+            raise UserError(f"{name} is {value}{kept}, outside of {entry.low} to {entry.high}")
         else:
             found[name] = value
     return found
@@ -398,6 +409,27 @@ def points(space: Space) -> int | None:
         return product
 
     return of(free)
+
+
+def all_points(space: Space) -> list[dict[str, Any]]:
+    """The points of a space that has a number of them (:func:`points`)."""
+    found: list[dict[str, Any]] = [{}]
+    for name, entry in sorted(space.items(), key=lambda item: (item[1].when is not None, item[0])):
+        values: Sequence[Any]
+        if isinstance(entry, Choice):
+            values = entry.values
+        else:
+            step = entry.step or 1
+            values = [entry.low + i * step for i in range(_count(entry) or 0)]
+        made = []
+        for point in found:
+            when = entry.when
+            if when is not None and point.get(when.name) not in when.values:
+                made.append(point)
+            else:
+                made += [{**point, name: value} for value in values]
+        found = made
+    return found
 
 
 def _condition(space: Space, name: str) -> tuple[Any, ...]:

@@ -6,11 +6,12 @@ with one that was stopped or killed.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from kerasseq.config import differences, replace
 from kerasseq.errors import UserError
@@ -18,9 +19,9 @@ from kerasseq.storage import write_json
 from kerasseq.training.progress import say
 from kerasseq.training.run_folder import DATA, JOURNAL, RunFolder, versions
 from kerasseq.training.settings import TaskSettings
-from kerasseq.training.trainer import InterruptedRunError, interrupted_by_sigterm
+from kerasseq.training.trainer import InterruptedRunError, stop_signals
 from kerasseq.tuning import noise, plots, report
-from kerasseq.tuning.board import Board
+from kerasseq.tuning.board import Board, counted
 from kerasseq.tuning.results import DEFAULTS, Trials
 from kerasseq.tuning.search import EPOCHS, Kind, Proposal, Search, check_search
 from kerasseq.tuning.space import Choice, Fixed, Space, checked_space, described, fitted
@@ -62,6 +63,8 @@ class SweepOptions:
         """Raises:
         UserError: if these cannot be, or do not go together.
         """
+        if self.tuner not in get_args(Kind):
+            raise UserError(f"tuner must be one of {', '.join(get_args(Kind))}, got {self.tuner!r}")
         if self.max_trials < 1:
             raise UserError(f"--max-trials must be 1 or more, got {self.max_trials}")
         if self.max_hours is not None and not self.max_hours > 0:
@@ -146,17 +149,20 @@ def sweep(
         )
         if before:
             run.amend(record)
-            say(f"another space: {len(search.ended)} trials are taken over")
+            kept = counted(len(search.ended), "trial")
+            say(f"another space: taken over {kept} that it has, too")
+        elif options.extend and not (run / JOURNAL).exists():
+            say("--extend: there is no sweep yet, so it begins")
         if search.left_out:
-            say(f"{search.left_out} earlier trials are no points of this space: left out")
+            say(f"{counted(search.left_out, 'trial')} of an earlier space left out")
         crew = make_workers(
             Job(subject.name, goal, settings, folder.resolve(), rules), options.cluster
         )
         trials = Trials(folder, goal, rules, options.keep_best)
         try:
             board = Board(monitor, trials.sign, options.max_trials + 1, run)
-            with board, interrupted_by_sigterm():  # Ray's own handler would abort
-                _search(search, crew, subject, board, trials, options.max_hours)
+            with board, stop_signals() as stop:  # Ray's own handler would abort
+                _search(search, crew, subject, board, trials, options.max_hours, stop)
         except KeyboardInterrupt:
             raise InterruptedRunError("stopped; the same command continues the sweep") from None
         finally:
@@ -175,6 +181,8 @@ def _extended(
     Raises:
         UserError: if that was not asked for, or cannot be.
     """
+    if options.extend and options.tuner == "hyperband":
+        raise UserError("--extend is for other tuners: hyperband trains its trials unequally long")
     if not (run / JOURNAL).exists():
         return None
     before = run.record(name)["settings"]
@@ -200,13 +208,20 @@ def _search(
     board: Board,
     trials: Trials,
     hours: float | None,
+    stop: threading.Event,
 ) -> None:
     """Runs trials until there are no more, or for so long; the first is that of the settings as
-    they are."""
+    they are.
+
+    Raises:
+        KeyboardInterrupt: once it is told to stop.
+    """
     end = time.monotonic() + 3600 * hours if hours else None
     running: dict[str, Proposal] = {}
     for number, (changes, outcome) in search.ended.items():
-        board.ended(*trials.add(number, changes, Outcome(**outcome)))
+        board.ended(*trials.add(number, changes, Outcome(**outcome)), before=True)
+    if trials.all:
+        board.say(f"{counted(len(trials.all), 'trial')} had ended before")
     waiting = [Proposal(DEFAULTS, {}), *search.waiting]
 
     def more() -> Proposal | None:
@@ -222,6 +237,8 @@ def _search(
 
     while True:
         while len(running) < crew.slots and (proposal := more()) is not None:
+            if stop.is_set():
+                raise KeyboardInterrupt
             running[proposal.number] = proposal
             board.started(proposal)
             try:
@@ -237,7 +254,7 @@ def _search(
             if search.exhausted:
                 say(f"every point of the space was tried: {len(search.ended)} trials")
             return
-        ended(*crew.wait())
+        ended(*crew.wait(stop))
 
 
 def _report(
@@ -245,8 +262,13 @@ def _report(
 ) -> None:
     monitor, sign = settings.training.monitor, trials.sign
     order = trials.ranked()
-    if not order or order[0].outcome.status != "completed":
-        reason = order[0].outcome.reason if order else "there was none"
+    if not order:
+        raise UserError(
+            f"{run.path}: --max-hours were over before a trial beside the settings as they are; "
+            "the same command with more goes on"
+        )
+    if order[0].outcome.status != "completed":
+        reason = order[0].outcome.reason
         raise UserError(f"{run.path}: no trial was completed; the first one: {reason}")
     best, base = order[0], trials.defaults
     report.print_table([*order, base], monitor)
@@ -262,7 +284,9 @@ def _report(
         plots.importances(shares, run / "importance.png", f"what moved {monitor}")
     report.write_hparams(order, monitor, run / "hparams")
     report.write_csv([*order, base], monitor, run / "trials.csv")
-    chances = noise.chances(trials, settings, subject)
+    last = run.read_json("report.json") or {}
+    before = last.get("noise", {}).get("p", {}) if last.get("best") == best.number else {}
+    chances = noise.chances(trials, settings, subject, before)
     write_json(
         run / "report.json",
         {
@@ -285,6 +309,7 @@ def _report(
     for line in noise.verdict(trials, monitor, chances):
         say(line)
     if EPOCHS in best.changes and best.changes[EPOCHS] < settings.training.epochs:
-        say(f"it was trained for {best.changes[EPOCHS]} epochs, and so does what follows")
+        trained = counted(best.changes[EPOCHS], "epoch")
+        say(f"it was trained for {trained}, and so is what follows")
     say(f"pictures: {run.path}/; TensorBoard: --logdir {run / 'hparams'}")
-    say(f"best settings: train --config {path}")
+    say(f"best settings: {subject.name} train --config {path}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,8 +40,12 @@ class Workers(Protocol):
             trainees: see :func:`kerasseq.tuning.trials.run_trial`.
         """
 
-    def wait(self) -> tuple[str, Outcome]:
-        """The number of a trial that has ended, and how."""
+    def wait(self, stop: threading.Event) -> tuple[str, Outcome]:
+        """The number of a trial that has ended, and how.
+
+        Raises:
+            KeyboardInterrupt: if it is told to stop meanwhile.
+        """
 
     def close(self) -> None:
         """Stops what still runs."""
@@ -57,7 +62,7 @@ class Here:
     def start(self, proposal: Proposal, trainees: Sequence[Trainee]) -> None:
         self._next = proposal, trainees
 
-    def wait(self) -> tuple[str, Outcome]:
+    def wait(self, stop: threading.Event) -> tuple[str, Outcome]:
         (number, changes), trainees = self._next
         return number, run_trial(self.job, trainees, number, changes)
 
@@ -146,10 +151,12 @@ class OnRay:
         )
         self._tasks[task] = proposal, trainees
 
-    def wait(self) -> tuple[str, Outcome]:
+    def wait(self, stop: threading.Event) -> tuple[str, Outcome]:
         while True:
             ended: list[Any] = []
-            while not ended:  # a wait without an end would not hear an interrupt
+            while not ended:
+                if stop.is_set():
+                    raise KeyboardInterrupt
                 ended, _ = self._ray.wait(list(self._tasks), num_returns=1, timeout=1)
             (done,) = ended
             proposal, trainees = self._tasks.pop(done)

@@ -343,3 +343,15 @@ def test_folds_of_a_text_keep_its_order():
     assert [line for fold in made for line in fold.splits["validation"]] == lines
     for fold in made:
         assert fold.splits["train"] == sorted(fold.splits["train"])
+
+
+def test_a_label_of_one_fold_alone_stays_in_train():
+    corpus = Corpus("here", {"train": [*range(20), 99], "validation": [20]})
+
+    def cut(rest, share):
+        return cut_splits(rest, at_random(share, 1), "number", wanted=["validation"])
+
+    made = folds(corpus, cut, 3, lambda number: "odd" if number == 99 else "usual")
+    assert all(99 in fold.splits["train"] for fold in made)
+    (noted,) = (fold for fold in made if len(fold.notes) > 1)
+    assert noted.notes[1] == "1 examples of labels in no other fold stay in train"

@@ -7,8 +7,19 @@ from kerasseq import compat
 
 
 def check_sizes(context, time_arguments) -> list[str]:
-    """Batches without rows, sequences of one step and of none: outputs of those sizes, finite, and
-    gradients of finite numbers, on TensorFlow in a graph of free sizes too."""
+    """Batches without rows, sequences of one step and of none, with and without masks: outputs of
+    those sizes, finite, and gradients of finite numbers, on TensorFlow in a graph of free sizes
+    too."""
+    every = context.inputs
+    masks = [name for name in every if name.endswith("mask")]
+    for left_out in [(), masks] if masks and len(masks) < len(every) else [()]:
+        context.inputs = {name: value for name, value in every.items() if name not in left_out}
+        _check_sizes(context, time_arguments)
+    context.inputs = every
+    return ["no rows", "one step", "no step"]
+
+
+def _check_sizes(context, time_arguments) -> None:
     axes = time_arguments or {
         name: 1 for name, value in context.inputs.items() if value.ndim > 1 and not is_vector(value)
     }
@@ -16,7 +27,9 @@ def check_sizes(context, time_arguments) -> list[str]:
     whole = _shapes(context.call(layer))
     on_tensorflow = keras.backend.backend() == "tensorflow"
     calls = _gradients(context, layer) if on_tensorflow else []
-    for name, rows, steps in (("no rows", 0, None), ("one step", None, 1), ("no step", None, 0)):
+    for name, rows, steps in (
+        ("no rows", 0, None), ("one step", None, 1), ("no step", None, 0), ("nothing", 0, 0)
+    ):  # fmt: skip
         cut = {key: value[:rows] for key, value in context.inputs.items()}
         if steps is not None:
             cut = {key: np.take(value, np.arange(steps), axis=axes[key]) if key in axes else value
@@ -28,7 +41,6 @@ def check_sizes(context, time_arguments) -> list[str]:
         for call in calls:
             for leaf in call(cut):
                 assert np.isfinite(_float64(leaf)).all(), f"{name}: a gradient is not finite"
-    return ["no rows", "one step", "no step"]
 
 
 def _gradients(context, layer):

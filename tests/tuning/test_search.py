@@ -312,3 +312,42 @@ def test_a_bayesian_search_learns_from_trials_that_it_did_not_propose(tmp_path):
         made.end(proposal.number, {"value": (proposal.changes["rate"] - 0.3) ** 2})
         found.append(proposal.changes["rate"])
     assert max(abs(rate - 0.3) for rate in found[7:]) < 0.1  # a draw would be anywhere
+
+
+@pytest.mark.parametrize("kind", ["random", "bayesian"])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_last_point_of_a_space_is_found(tmp_path, kind, seed):
+    bound = Range(1, 4, when=When("b", ("y",)))
+    made = search(tmp_path, kind, {**GRID, "c": bound}, trials=99, seed=seed)
+    done = run(made)
+    assert made.exhausted
+    assert len({str(sorted(changes.items())) for _, changes in done}) == len(done) == 15
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_trials_of_both_spaces_are_learned_from_and_it_goes_on(tmp_path, seed):
+    space = {"a": Choice((2, 3, 4))}
+    run(search(tmp_path, "bayesian", space, trials=3, seed=seed))
+    wider = {"a": Range(2, 9), "b": Choice(("x", "y"))}
+    made = search(tmp_path, "bayesian", wider, trials=9, seed=seed, extended=True)
+    done = run(made)
+    assert len(done) == 6
+    every = [str(sorted(changes.items())) for changes, _ in made.ended.values()]
+    assert len(set(every)) == 9
+    assert len(made._oracle.others) == 3
+    again = search(tmp_path, "bayesian", wider, trials=12, seed=seed)
+    assert again.ended == made.ended
+    assert len(run(again)) == 3
+
+
+@pytest.mark.parametrize("kind", ["random", "bayesian", "grid"])
+def test_chosen_points_that_failed_are_no_end_of_a_search(tmp_path, kind):
+    points = [{"a": 3, "b": "y"}, {"b": "x", "a": 1}]
+    made = search(tmp_path, kind, GRID, chosen=points, trials=20)
+    for _ in points:
+        made.end(made.propose().number, {"value": None})
+    straight = run(made)
+    assert len(straight) == 4
+    again = search(tmp_path, kind, GRID, chosen=points, trials=20)
+    assert again.ended == made.ended
+    assert again.propose() is None

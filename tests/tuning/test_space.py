@@ -1,5 +1,6 @@
 """Search spaces: what a file may change, and what is refused before anything is trained."""
 
+import numpy as np
 import pytest
 import yaml
 
@@ -12,6 +13,8 @@ from kerasseq.tuning.space import (
     Fixed,
     Range,
     When,
+    changed_space,
+    checked_points,
     checked_space,
     described,
     fitted,
@@ -83,6 +86,7 @@ def test_a_missing_file():
     [
         ("model.unit", Choice((1,)), "no setting of the task"),
         ("text.min_count", Range(1, 2), "prepared anew for each of its values, so give a list"),
+        ("model.units", Choice((8, 16, 8)), "a value stands twice in 8, 16, 8"),
         ("seed", Choice((1, 2)), "by which the data is read"),
         ("training.monitor", Choice(("accuracy", "loss")), "by which trials are compared"),
         (
@@ -169,3 +173,16 @@ def test_points_are_read_as_settings(tmp_path):
         path.write_text(text)
         with pytest.raises(UserError, match=message):
             read_points(path, SETTINGS)
+
+
+def test_a_value_that_a_point_does_not_name_is_told_as_such():
+    with pytest.raises(UserError, match="cell is lstm, as it is without a change, none of gru"):
+        fitted({"model.units": 32}, {**OWN, "model.cell": Choice(("gru",))}, SETTINGS.flat())
+
+
+def test_numbers_of_numpy_are_numbers():
+    space = changed_space({"model.units": [np.int64(8), 16]}, {}, "space")
+    assert checked_space(space, SETTINGS, FIXED) == {"model.units": Choice((8, 16))}
+    assert checked_points([{"model.units": np.int64(8)}], SETTINGS, "enqueue") == [
+        {"model.units": 8}
+    ]

@@ -1,6 +1,7 @@
 """The loop of a sweep, with trials that take no time."""
 
 import csv
+import threading
 
 import numpy as np
 import pytest
@@ -42,7 +43,7 @@ class Crew:
         assert trainees == ["trainee"]
         self.proposal = proposal
 
-    def wait(self):
+    def wait(self, stop):
         return self.proposal.number, Outcome("completed", len(self.proposal.changes) * 0.1)
 
 
@@ -50,17 +51,20 @@ class Board:
     def started(self, proposal):
         pass
 
-    def ended(self, *trial):
+    def ended(self, *trial, before=False):
+        pass
+
+    def say(self, text):
         pass
 
 
 @pytest.fixture
 def swept(tmp_path):
-    def run(hours=None, trials=20):
+    def run(hours=None, trials=20, stop=None):
         journal, base = tmp_path / "journal.jsonl", SETTINGS.flat()
         search = Search("grid", SPACE, "score", "max", trials, 9, 1, journal, base)
         found = Trials(tmp_path, "max", Rules(), 3)
-        _search(search, Crew(), Subject(), Board(), found, hours)
+        _search(search, Crew(), Subject(), Board(), found, hours, stop or threading.Event())
         return found.all
 
     return run
@@ -163,6 +167,8 @@ def test_a_difference_within_the_noise_is_called_that(tmp_path, best, base, p, s
     trials.add("1", {}, Outcome("completed", best - 0.1))
     lines = noise.verdict(trials, "accuracy", {DEFAULTS: p, "1": 0.2})
     assert lines[1:] == ["no different from the best: trial 1"]
+    trials.add("2", {}, Outcome("completed", best - 0.1))
+    assert "only the second best was compared" in noise.verdict(trials, "accuracy", {"1": 0.2})[1]
 
 
 @pytest.mark.parametrize(
@@ -177,3 +183,15 @@ def test_a_difference_within_the_noise_is_called_that(tmp_path, best, base, p, s
 def test_numbers_that_cannot_be_are_named(options, message):
     with pytest.raises(UserError, match=message):
         SweepOptions("random", 3, **{"rules": Rules(), **options}).check()
+
+
+def test_a_stop_is_heard_between_trials(swept):
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(KeyboardInterrupt):
+        swept(stop=stop)
+
+
+def test_an_unknown_tuner_is_named():
+    with pytest.raises(UserError, match="tuner must be one of random, bayesian, hyperband, grid"):
+        SweepOptions("magic", 3, Rules()).check()

@@ -154,6 +154,9 @@ class Sentiment(Task[SentimentSettings, LabelledData, Assets]):
         share = settings.held_out if share is None else share
         return cut_corpus(corpus, share, settings.seed, settings.multi_label)
 
+    def label_of(self, example: LabelledText) -> str | None:
+        return example.label if isinstance(example.label, str) else None
+
     def prepare(
         self,
         settings: SentimentSettings,

@@ -1,10 +1,10 @@
-"""KerasTuner's Bayesian search without repeats, and with proposals that are known already."""
+"""KerasTuner's random and Bayesian search: without repeats, to the last point of a space."""
 
 from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,30 @@ CANDIDATES = 200
 
 ATTEMPTS = 20
 """Draws for each of them; a space in which these give nothing new was tried as a whole."""
+
+
+class RandomOracle(keras_tuner.oracles.RandomSearchOracle):
+    """Random search that goes on to the last point: KerasTuner gives up after 20 repeats.
+
+    Args:
+        every: all points, if they are not too many.
+        **options: as KerasTuner takes them.
+    """
+
+    def __init__(self, every: Sequence[Mapping[str, Any]] | None = None, **options: Any):
+        super().__init__(**options)
+        self._every = every
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """See KerasTuner."""
+        found = super().populate_space(trial_id)
+        if found["status"] == "STOPPED" and self._every is not None:
+            tried = {_key(trial.hyperparameters.values) for trial in self.trials.values()}
+            left = [point for point in self._every if _key(point) not in tried]
+            if left:
+                drawn = np.random.default_rng([self.seed, len(self.trials)]).integers(len(left))
+                return {"status": "RUNNING", "values": dict(left[drawn])}
+        return found
 
 
 class BayesianOracle(keras_tuner.oracles.BayesianOptimizationOracle):
@@ -36,15 +60,16 @@ class BayesianOracle(keras_tuner.oracles.BayesianOptimizationOracle):
 
     known: Mapping[str, Any] | None = None
 
-    def __init__(self, **options: Any):
+    def __init__(self, every: Sequence[Mapping[str, Any]] | None = None, **options: Any):
         super().__init__(**options)
         self.others: dict[str, _Told] = {}
+        self._every = every
 
     def learn(self, number: str, values: Mapping[str, Any], score: float) -> None:
         """Takes the value of a trial that it did not propose."""
         parameters = self.hyperparameters.copy()
         parameters.values = dict(values)
-        self.others[number] = _Told(parameters, score)
+        self.others[f"other {number}"] = _Told(parameters, score)  # numbers of its own may be alike
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """See KerasTuner."""
@@ -65,13 +90,14 @@ class BayesianOracle(keras_tuner.oracles.BayesianOptimizationOracle):
 
         with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
             found = super().populate_space(trial_id)
-        if found["status"] == "RUNNING" and _key(found["values"]) in self._tried():
+        if found["status"] == "STOPPED" or _key(found["values"]) in self._tried():
             new = list(self._untried(number))
             if not new:
                 return {"status": "STOPPED", "values": None}
             ended = sum(trial.status == "COMPLETED" for trial in self.trials.values())
             drawn = ended < self.num_initial_points  # there is no process yet
-            found["values"] = new[0] if drawn else min(new, key=self._bound)
+            best = new[0] if drawn else min(new, key=self._bound)
+            found = {"status": "RUNNING", "values": best}
         return found
 
     def _tried(self) -> set[str]:
@@ -81,6 +107,11 @@ class BayesianOracle(keras_tuner.oracles.BayesianOptimizationOracle):
         """Random points that no trial had, each once."""
         tried = self._tried()
         random = np.random.default_rng([self.seed, number])
+        if self._every is not None:
+            left = [point for point in self._every if _key(point) not in tried]
+            for i in random.permutation(len(left))[:CANDIDATES]:
+                yield dict(left[i])
+            return
         for _ in range(CANDIDATES):
             for _ in range(ATTEMPTS):
                 values = self._draw(random)
@@ -119,4 +150,5 @@ class _Told:
 
 
 def _key(values: Mapping[str, Any]) -> str:
-    return json.dumps(values, sort_keys=True, default=float)
+    plain = {n: int(v) if isinstance(v, bool) else v for n, v in values.items()}
+    return json.dumps(plain, sort_keys=True, default=float)
