@@ -1,5 +1,7 @@
 """What the layer contract asks at the edges: no rows, one step, no step, gaps, float64."""
 
+import inspect
+
 import keras
 import numpy as np
 
@@ -11,7 +13,8 @@ def check_sizes(context, time_arguments) -> list[str]:
     those sizes, finite, and gradients of finite numbers, on TensorFlow in a graph of free sizes
     too."""
     every = context.inputs
-    masks = [name for name in every if name.endswith("mask")]
+    named = inspect.signature(context.layer_class.call).parameters
+    masks = [name for name in every if name.endswith("mask") and named[name].default is None]
     for left_out in [(), masks] if masks and len(masks) < len(every) else [()]:
         context.inputs = {name: value for name, value in every.items() if name not in left_out}
         _check_sizes(context, time_arguments)

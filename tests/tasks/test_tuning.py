@@ -126,8 +126,8 @@ def test_a_sweep_goes_on_with_a_wider_space(grid, reviews, space, tmp_path):
     words = ["--data", reviews, "--run", folder, "--tuner", "random", "--space", wider,
              "--max-trials", 20, "--enqueue", points, *QUICK]  # fmt: skip
     printed = call("tune", *words, "--extend")
-    assert "another space: 2 trials are taken over" in printed
-    assert "2 earlier trials are no points of this space: left out" in printed
+    assert "another space: taken over 2 trials that it has, too" in printed
+    assert "2 trials of an earlier space left out" in printed
     found = report_of(folder)["trials"]
     assert "chosen-1" in {t["trial"] for t in found}
     assert {(t["changes"]["model.units"], t["changes"]["model.cell"]) for t in found[:-1]} == {
