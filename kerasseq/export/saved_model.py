@@ -15,7 +15,7 @@ from google.protobuf import message
 from kerasseq import compat
 from kerasseq.data.batches import blocks
 from kerasseq.errors import UserError
-from kerasseq.export.serving import Serving
+from kerasseq.export.serving import EDGE_CASES, Serving
 from kerasseq.export.versions import (
     ANSWERS,
     FORMAT,
@@ -29,6 +29,9 @@ from kerasseq.export.versions import (
 from kerasseq.storage import write_json
 
 SAVED_MODEL = "saved_model.pb"
+
+SAMPLES, SAMPLE = 3, 200
+"""Texts that a page offers, and most characters of one."""
 
 RECORDED = 2_000
 """Characters of a request, at most, that is recorded with its answer."""
@@ -84,11 +87,18 @@ def export(serving: Serving, folder: Path, manifest: Mapping[str, Any]) -> tuple
             "kind": "saved_model",
             **manifest,
             "signatures": _signatures(graphs),
-            "page": dict(serving.page),
+            "page": {**serving.page, "samples": shown_samples(serving)},
             "verification": outcome,
         }
         write_json(version.work / MANIFEST, said)
     return version.path, outcome
+
+
+def shown_samples(serving: Serving) -> list[str]:
+    """A few short texts of the model's own language, for a page to try it on."""
+    samples = serving.signatures["serving_default"].samples
+    own = [each for each in samples if isinstance(each, str) and each not in EDGE_CASES]
+    return [each for each in own if 10 <= len(each) <= SAMPLE][:SAMPLES]
 
 
 @contextlib.contextmanager

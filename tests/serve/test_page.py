@@ -71,12 +71,15 @@ def folder(tmp_path_factory):
         functions = {name: served.function for name, served in serving.signatures.items()}
         path = root / task.name / "1"
         tf.saved_model.save(serving.module, str(path), signatures=functions)
-        manifest = {"task": task.name, "label": task.label, "page": serving.page}
+        page = {**serving.page, "samples": ["the film was a wonderful story", "هذا الفيلم رائع"]}
+        manifest = {"task": task.name, "label": task.label, "page": page}
         if task.name == "sentiment":
             manifest["data"] = {"classes": assets.kind.names}
         write_json(path / "manifest.json", manifest)
     other = shutil.copytree(root / "sentiment/1", root / "tickets/1")
     write_json(other / "manifest.json", {"task": "tickets", "label": "Tickets"})
+    broken = shutil.copytree(root / "sentiment/1", root / "broken/1")
+    (broken / "manifest.json").write_text("[]")
     older = shutil.copytree(root / "language_model/1", root / "older/1")
     write_json(older / "manifest.json", {"task": "language_model", "label": "Older"})
     return root
@@ -193,6 +196,9 @@ def test_next_words_generation_and_beam(page):
     out = shown(page, panel, press(panel, "Generate"))
     assert out.find_element(By.CLASS_NAME, "prompt").text == "the film"
     assert len(out.text) > len("the film")
+    words = out.find_element(By.CLASS_NAME, "text").text
+    out = shown(page, panel, press(panel, "Generate"))  # each time with another seed
+    assert words.startswith("the film")
     set_number(panel, "Beam", 2)
     out = shown(page, panel, press(panel, "Beam search"))
     assert out.text.count("log-probability") == 2
@@ -250,6 +256,38 @@ def test_nothing_written_is_said_and_the_next_try_works(page):
     assert not shown(page, panel, press(panel, "Classify")).find_elements(By.CLASS_NAME, "error")
 
 
+def test_what_cannot_be_served_is_shown_beside_what_can(page):
+    broken = page.find_element(By.ID, "broken")
+    broken.click()
+    assert broken.find_element(By.TAG_NAME, "li").text == "broken 1: manifest.json is no object"
+
+
+def test_a_sample_is_taken_and_sent_by_control_enter(page):
+    panel = panel_of(page, "Tagging")
+    samples = panel.find_elements(By.CLASS_NAME, "sample")
+    assert samples[0].text == "the film was a wonderful story"
+    samples[0].click()
+    box = page.switch_to.active_element
+    assert box.get_attribute("value") == samples[0].text
+    box.send_keys(Keys.CONTROL, Keys.ENTER)
+    out = panel.find_element(By.CLASS_NAME, "out")
+    wait(page).until(lambda _: out.find_elements(By.CLASS_NAME, "token"))
+    assert page.switch_to.active_element == box  # it can be gone on with
+    assert out.find_element(By.CLASS_NAME, "copy").text == "Copy"
+
+
+def test_text_from_right_to_left_stays_so_beside_numbers(page):
+    panel = panel_of(page, "Sentiment")
+    write(panel, "هذا الفيلم رائع")
+    box = panel.find_element(By.TAG_NAME, "textarea")
+    assert box.value_of_css_property("direction") == "rtl"
+    out = shown(page, panel, press(panel, "Classify"))
+    assert out.find_element(By.CLASS_NAME, "words").value_of_css_property("direction") == "rtl"
+    for number in out.find_elements(By.CSS_SELECTOR, "li bdi.num"):
+        assert number.value_of_css_property("direction") == "ltr"
+        assert number.text[0] in "+\u2212"
+
+
 def test_it_works_by_keyboard(page):
     page.find_element(By.CSS_SELECTOR, "[role=tab][aria-selected=true]").send_keys(Keys.ARROW_RIGHT)
     chosen = page.switch_to.active_element
@@ -302,7 +340,11 @@ def test_a_token_is_asked_for(browser, folder):
     try:
         browser.get(running.address)
         wait(browser).until(lambda b: b.find_element(By.ID, "token").is_displayed())
-        browser.find_element(By.ID, "token").send_keys("secret", Keys.ENTER)
+        browser.find_element(By.ID, "token").send_keys("wrong", Keys.ENTER)
+        said = browser.find_element(By.ID, "about")
+        wait(browser).until(lambda _: said.text == "That token is not the right one.")
+        assert browser.switch_to.active_element.get_attribute("id") == "token"
+        browser.switch_to.active_element.send_keys("secret", Keys.ENTER)
         wait(browser).until(
             lambda b: len(b.find_elements(By.CSS_SELECTOR, "[role=tab]")) == len(SMALL) + 2
         )
