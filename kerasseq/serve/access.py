@@ -26,6 +26,11 @@ class Access:
         self._hosts = {host.lower().strip("[]") for host in hosts}
         self._origins = {origin.lower().rstrip("/") for origin in origins}
 
+    @property
+    def closed(self) -> bool:
+        """Whether a token is needed."""
+        return bool(self._token)
+
     def refusal(self, request: Request) -> tuple[int, str] | None:
         """Why a request must not be looked at, as a status and a message."""
         hosts = request.headers.getlist("host")

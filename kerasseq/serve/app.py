@@ -30,6 +30,7 @@ from kerasseq.serve.batching import Batcher, OverloadedError
 from kerasseq.serve.gate import CLIENT_CLOSED, RETRY_AFTER, Gate, error
 from kerasseq.serve.limits import Limits
 from kerasseq.serve.models import Served, Store
+from kerasseq.serve.openapi import openapi
 from kerasseq.serve.protocol import (
     DEFAULT,
     BadRequestError,
@@ -45,7 +46,7 @@ LOG = logging.getLogger("kerasseq.serve")
 PAGE = Path(__file__).with_name("page.html")
 MODEL = re.compile(
     r"/v1/models/(?P<name>[^/:]+)"
-    r"(/versions/(?P<version>\d{1,18})|/labels/(?P<label>[^/:]+))?"
+    r"(/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
     r"(?P<what>/metadata|:predict|:classify|:regress)?"
 )
 OPEN = ("/", "/healthz", "/v2/health/live", "/v2/health/ready")
@@ -53,6 +54,9 @@ OPEN = ("/", "/healthz", "/v2/health/live", "/v2/health/ready")
 
 LARGE = 5_000
 """Values of an answer that takes so long to write that others should not wait for it."""
+
+DIGITS = 18
+"""Of a version, which is a whole number of 64 bits."""
 
 COMPRESSED = 1024
 """Bytes from which an answer is compressed, for clients that take it; as TensorFlow Serving."""
@@ -79,6 +83,10 @@ class Metrics:
         self.batch = Histogram(
             "kerasseq_batch_examples", "Examples that were run together.",
             buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256), registry=self.registry,
+        )  # fmt: skip
+        self.load = Gauge(
+            "kerasseq_model_load_seconds", "Time that a served version took to load.",
+            ["model", "version"], registry=self.registry,
         )  # fmt: skip
         self.waiting = Gauge(
             "kerasseq_waiting_examples", "Examples that wait to be run.", registry=self.registry
@@ -166,7 +174,10 @@ class Server:
         if not found:
             return error(400, malformed)
         name = found["name"]
-        version = int(found["version"]) if found["version"] else found["label"]
+        digits = found["version"] or ""
+        if len(digits.lstrip("0")) > DIGITS:
+            return error(400, f"Failed to convert version: {digits[:60]} to numeric.")
+        version = int(digits) if digits else found["label"]
         request.state.model = name if self.store.get(name) else "unknown"
         what = found["what"]
         if request.method not in ("GET", "POST") or (request.method == "POST") != (
@@ -402,12 +413,19 @@ def make_app(server: Server) -> FastAPI:
     @app.get("/metrics")
     @app.get("/monitoring/prometheus/metrics")
     async def metrics() -> Response:
+        server.metrics.load.clear()
+        for served in server.store.served():
+            server.metrics.load.labels(served.name, served.version).set(served.seconds)
         server.metrics.waiting.set(sum(b.waiting for b in server._batchers.values()))
         return Response(generate_latest(server.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     @app.get("/models")
     async def models() -> JSONResponse:
         return JSONResponse({"shown": server.models(), **server.listed()})
+
+    @app.get("/openapi.json")
+    async def described() -> JSONResponse:
+        return JSONResponse(openapi(server.store.all(), server.access.closed))
 
     @app.get("/v1/models")
     async def listed() -> JSONResponse:

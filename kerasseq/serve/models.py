@@ -40,6 +40,7 @@ class Served:
         alone: signatures some output of which is as wide as the batch needs, and does not say how
             wide each example needs it.
         signature_def: as TensorFlow Serving's metadata shows it.
+        seconds: that it took to load.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Served:
     alone: frozenset[str]
     signature_def: Mapping[str, Any]
     loaded: Any
+    seconds: float = 0.0
 
     def run(self, signature: str, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """Runs a signature; blocks.
@@ -171,6 +173,7 @@ class Store:
     def refresh(self) -> None:
         """Loads what is new, several models side by side, and lets go of what is gone. Requests go
         on meanwhile; one that holds an old version keeps it until it is answered."""
+        self._choices.refresh()
         names = {p.name for p in self._root.iterdir() if not p.name.startswith(".") and p.is_dir()}
         for name in set(self._models) - names:
             with self._lock:
@@ -247,7 +250,7 @@ class Store:
         # a full collection looks at all of TensorFlow, and every request waits for it
         gc.collect()
         gc.freeze()
-        spent = round(time.perf_counter() - start, 2)
+        spent = served.seconds = round(time.perf_counter() - start, 2)
         LOG.info(
             "loaded",
             extra={"model": served.name, "version": served.version, "seconds": spent},
@@ -277,6 +280,12 @@ class Store:
         """The newest loaded version of each model, by name."""
         with self._lock:
             return [m.served[max(m.served)] for _, m in sorted(self._models.items()) if m.served]
+
+    def served(self) -> list[Served]:
+        """Every loaded version."""
+        with self._lock:
+            models = [model for _, model in sorted(self._models.items())]
+            return [one for model in models for _, one in sorted(model.served.items())]
 
     def failed(self) -> list[Failed]:
         """All that cannot be loaded, by name."""

@@ -1,6 +1,7 @@
 """The server's paths, with models made on the spot."""
 
 import asyncio
+import gzip
 import json
 import random
 import shutil
@@ -19,6 +20,7 @@ from fastapi.testclient import TestClient
 from kerasseq.serve.access import Access
 from kerasseq.serve.app import Server, make_app
 from kerasseq.serve.limits import Limits
+from kerasseq.serve.versions import Choices
 from tests.serve.lengths import PREDICT, write
 from tests.serve.process import until
 
@@ -321,3 +323,126 @@ def test_too_many_at_once_get_503_and_when_to_come_again(tmp_path):
     refused = next(a for a in answers if a.status_code == 503)
     assert refused.headers["retry-after"] == "1"
     assert "2 examples would wait" in refused.json()["error"]
+
+
+def test_the_rest_part_is_described(steady):
+    found = steady.get("/openapi.json").json()
+    assert found["openapi"] == "3.1.0"
+    forms = found["paths"][PREDICT]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    jsonschema = pytest.importorskip("jsonschema")
+    check = jsonschema.Draft202012Validator({**forms, "components": found["components"]})
+    for body in (
+        {"instances": ["ab", {"b64": "YQ=="}]},
+        {"instances": [{"text": "ab"}]},
+        {"inputs": {"text": ["ab"]}},
+        {"signature_name": "take", "inputs": {"text": ["abc"], "k": 1}},
+    ):
+        assert check.is_valid(body)
+        assert post(steady, body).status_code == 200
+    for body in ({}, {"instances": []}, {"signature_name": "take", "inputs": {"text": ["a"]}}):
+        assert not check.is_valid(body)
+        assert post(steady, body).status_code == 400
+
+
+def test_versions_are_chosen_and_labelled_by_a_file_that_may_change(root, tmp_path):
+    for number in (2, 3, 4):
+        write(root, number)
+    config = tmp_path / "served.yaml"
+    config.write_text("lengths: {versions: [1, 3], labels: {stable: 1}}")
+    with opened(root, LIMITS, choices=Choices(path=config), poll=0.05) as client:
+        assert post(client, {"instances": ["a"]}).json() == {"predictions": [4]}
+        for path, size in (("versions/1", 2), ("labels/stable", 2), ("versions/3", 4)):
+            found = post(client, {"instances": ["a"]}, f"/v1/models/lengths/{path}:predict")
+            assert found.json() == {"predictions": [size]}
+        states = client.get("/v1/models/lengths").json()["model_version_status"]
+        assert [state["version"] for state in states] == ["3", "1"]
+        config.write_text("lengths: {versions: all, labels: {stable: 3, next: 4}}")
+        path = "/v1/models/lengths/labels/next:predict"
+        assert until(lambda: post(client, {"instances": ["a"]}, path).status_code == 200)
+        config.write_text("lengths: nonsense")  # what cannot be read changes nothing
+        time.sleep(0.3)
+        assert post(client, {"instances": ["a"]}, path).json() == {"predictions": [5]}
+
+
+def test_what_cannot_be_served_harms_no_other_and_is_told(root):
+    odd = {"list": "[]", "settings": '{"settings": null}', "classes": '{"data": {"classes": [1]}}'}
+    for name, manifest in odd.items():
+        shutil.copytree(root / "lengths/1", root / name / "1")
+        (root / name / "1/manifest.json").write_text(manifest)
+    shutil.copytree(root / "lengths/1", root / "a:b/1")
+    shutil.copytree(root / "lengths/1", root / "zeros/007")
+    with opened(root, LIMITS, poll=0.05) as client:
+        found = client.get("/v1/models").json()
+        assert found["models"] == ["lengths"]
+        reasons = {one["name"]: one["reason"] for one in found["failed"]}
+        assert reasons["list"] == "manifest.json is no object"
+        assert reasons["settings"].startswith("manifest.json: settings is None")
+        assert reasons["classes"].startswith("manifest.json: data.classes is [1]")
+        assert "no colon" in reasons["a:b"]
+        assert "without leading zeros" in reasons["zeros"]
+        state = client.get("/v1/models/list").json()["model_version_status"][0]
+        assert (state["version"], state["state"]) == ("1", "END")
+        assert state["status"]["error_message"] == "manifest.json is no object"
+        assert client.get("/models").json()["failed"] == found["failed"]
+        assert post(client, {"instances": ["a"]}).json() == {"predictions": [2]}
+        (root / "list/1/manifest.json").write_text("{}")  # it is tried again
+        assert until(lambda: "list" in client.get("/v1/models").json()["models"])
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Host": "evil.example"}, 421),
+        ({"Host": "localhost.evil.example:8501"}, 421),
+        ({"Host": "localhost:8501"}, 200),
+        ({"Host": "[::1]:8501"}, 200),
+        ({"Host": "localhost", "Origin": "https://evil.example"}, 403),
+        ({"Host": "localhost", "Origin": "null"}, 403),
+        ({"Host": "localhost:8501", "Origin": "http://localhost:8501"}, 200),
+        ({"Host": "localhost", "Origin": "https://good.example"}, 200),
+    ],
+)
+def test_hosts_and_origins(root, headers, status):
+    access = Access("", ["localhost", "127.0.0.1", "::1"], ["https://good.example"])
+    with opened(root, LIMITS, access) as client:
+        found = post(client, {"instances": ["a"]}, headers=headers)
+        assert found.status_code == status
+        good = headers.get("Origin") == "https://good.example"
+        allowed = found.headers.get("access-control-allow-origin")
+        assert allowed == ("https://good.example" if good else None)
+        if good:
+            asked = client.options(PREDICT, headers=headers)
+            assert (asked.status_code, asked.headers["access-control-allow-methods"]) == (
+                204, "GET, POST",
+            )  # fmt: skip
+
+
+def test_requests_have_names_and_states_have_no_others(root):
+    with opened(root, LIMITS, Access("secret")) as client:
+        assert client.get("/healthz", headers={"X-Request-Id": "abc-1"}).headers[
+            "x-request-id"
+        ] == "abc-1"  # fmt: skip
+        assert len(client.get("/healthz", headers={"X-Request-Id": "a b\t"}).headers[
+            "x-request-id"]) == 32  # fmt: skip
+        assert client.get("/v2/health/live").json() == {"live": True}
+        assert client.get("/v2/health/ready").json() == {"ready": True, "state": "ready"}
+        for path in ("/v1/models", "/openapi.json", "/monitoring/prometheus/metrics"):
+            assert client.get(path).status_code == 401
+        token = {"Authorization": "Bearer secret"}
+        assert client.get("/v2/health/ready", headers=token).json()["models"] == ["lengths"]
+        text = client.get("/monitoring/prometheus/metrics", headers=token).text
+        assert 'kerasseq_model_load_seconds{model="lengths",version="1"}' in text
+
+
+def test_bodies_and_answers_may_be_gzip(steady):
+    body = gzip.compress(json.dumps({"instances": ["ab"]}).encode())
+    packed = {"Content-Encoding": "gzip"}
+    assert steady.post(PREDICT, content=body, headers=packed).json() == {"predictions": [3]}
+    bomb = gzip.compress(b" " * 50_000_000)
+    assert len(bomb) < 60_000
+    assert steady.post(PREDICT, content=bomb[:19_000], headers=packed).status_code == 413
+    assert steady.post(PREDICT, content=body[:-9], headers=packed).status_code == 400
+    assert steady.post(PREDICT, content=b"x", headers={"Content-Encoding": "br"}).status_code == 415
+    found = steady.get("/v1/models/lengths/metadata", headers={"Accept-Encoding": "gzip"})
+    assert found.headers["content-encoding"] == "gzip"
+    assert found.json()["model_spec"]["name"] == "lengths"
