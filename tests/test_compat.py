@@ -243,8 +243,11 @@ def names_private(call, own):
 
 
 INNER = {"keras.src", "tf.python", "tf.core", "tf.__internal__", "keras_tuner.src"}
-FOREIGN = {part.strip(" .").split(".")[-1] for e in compat.PRIVATE_NAMES.values()
-           for part in e.name.split(",")}  # fmt: skip
+FOREIGN = {
+    part.strip(" .").split(".")[-1]
+    for e in compat.PRIVATE_NAMES.values()
+    for part in e.name.split(",")
+} | {"_exit"}  # fmt: skip (that of os is documented)
 
 
 def test_no_private_name_of_a_library_is_used_elsewhere():

@@ -190,7 +190,7 @@ def test_it_is_served_under_its_own_name(trained, folder):
     server = Process(folder / "saved_models").ready()
     try:
         with urllib.request.urlopen(f"{server.address}/models") as answer:
-            (model,) = [m for m in json.load(answer) if m["name"] == "tickets"]
+            (model,) = [m for m in json.load(answer)["shown"] if m["name"] == "tickets"]
         assert (model["label"], model["classes"]) == ("Tickets", ["billing", "shipping"])
         assert "label" in model["outputs"]  # by which the page knows its panel
         body = json.dumps({"instances": ["my invoice is wrong"]}).encode()

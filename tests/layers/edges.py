@@ -17,19 +17,19 @@ def check_sizes(context, time_arguments) -> list[str]:
     masks = [name for name in every if name.endswith("mask") and named[name].default is None]
     for left_out in [(), masks] if masks and len(masks) < len(every) else [()]:
         context.inputs = {name: value for name, value in every.items() if name not in left_out}
-        _check_sizes(context, time_arguments)
+        _check_sizes(context, time_arguments, graph=not left_out)
     context.inputs = every
     return ["no rows", "one step", "no step"]
 
 
-def _check_sizes(context, time_arguments) -> None:
+def _check_sizes(context, time_arguments, graph) -> None:
     axes = time_arguments or {
         name: 1 for name, value in context.inputs.items() if value.ndim > 1 and not is_vector(value)
     }
     layer = context.make()
     whole = _shapes(context.call(layer))
     on_tensorflow = keras.backend.backend() == "tensorflow"
-    calls = _gradients(context, layer) if on_tensorflow else []
+    calls = _gradients(context, layer, graph) if on_tensorflow else []
     for name, rows, steps in (
         ("no rows", 0, None), ("one step", None, 1), ("no step", None, 0), ("nothing", 0, 0)
     ):  # fmt: skip
@@ -46,8 +46,8 @@ def _check_sizes(context, time_arguments) -> None:
                 assert np.isfinite(_float64(leaf)).all(), f"{name}: a gradient is not finite"
 
 
-def _gradients(context, layer):
-    """Outputs and gradients of given arrays, eagerly and in one graph."""
+def _gradients(context, layer, graph):
+    """Outputs and gradients of given arrays, eagerly and, if it is wanted, in one graph."""
     import tensorflow as tf
 
     def gradients(**tensors):
@@ -64,12 +64,14 @@ def _gradients(context, layer):
         dense = [s.values if isinstance(s, tf.IndexedSlices) else s for s in slopes]
         return [*outputs, *dense]
 
-    graph = tf.function(gradients).get_concrete_function(**_signature(context.inputs))
-
     def tensors(arrays):
         return {name: tf.constant(value) for name, value in arrays.items()}
 
-    return [lambda arrays: gradients(**tensors(arrays)), lambda arrays: graph(**tensors(arrays))]
+    calls = [lambda arrays: gradients(**tensors(arrays))]
+    if graph:
+        one = tf.function(gradients).get_concrete_function(**_signature(context.inputs))
+        calls.append(lambda arrays: one(**tensors(arrays)))
+    return calls
 
 
 def _signature(inputs):

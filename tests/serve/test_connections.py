@@ -106,6 +106,7 @@ def test_headers_for_ever_cost_no_memory(server):
     assert healthy(server)
 
 
+@pytest.mark.gate
 def test_idle_and_dribbling_connections_are_ended_in_time(server):
     with ExitStack() as stack:
         silent = [stack.enter_context(connect(server)) for _ in range(5)]
@@ -146,6 +147,7 @@ def test_too_many_connections_give_way_and_those_that_work_stay(server):
         assert all(map(is_open, others))
 
 
+@pytest.mark.gate
 def test_a_client_that_does_not_read_its_answer_is_ended(server):
     """Many answers behind one another, none of which is read."""
     with connect(server) as one:

@@ -18,6 +18,7 @@ from kerasseq.text.vocabulary import Vocabulary
 from tests.serve.lengths import write
 from tests.serve.process import Process, until
 
+pytestmark = pytest.mark.gate
 TEXT = 'the film was " a wonderful " story , and it rains again : do n\'t go !'
 STREAM = "/v2/models/{}/generate_stream"
 

@@ -155,8 +155,12 @@ def test_a_sweep_reads_once_and_encodes_once_for_each_vocabulary(monkeypatch, tr
     assert done == [*([] if trains else ["no GPUs"]), "read", 30_000, 500]
 
 
-@pytest.mark.parametrize("task", [Sentiment(), PosTagging(), Translation(), LanguageModel()],
-                         ids=lambda t: t.name)  # fmt: skip
+@pytest.mark.parametrize(
+    "task",
+    [Sentiment(), *(pytest.param(task, marks=pytest.mark.gate)
+                    for task in (PosTagging(), Translation(), LanguageModel()))],
+    ids=lambda t: t.name,
+)  # fmt: skip
 def test_folds_of_each_task_have_its_data_once(task):
     few = {} if task.running_text else {"limit": 300}
     settings = replace(task.settings_class(), few)
