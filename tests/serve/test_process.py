@@ -19,6 +19,7 @@ from tests.serve.process import Process, real
 FOR_EVER = 100_000  # turns of a model, which take longer than any test waits
 
 
+@pytest.mark.gate
 def test_what_nobody_waits_for_is_not_run(tmp_path):
     """Clients that have gone leave the queue, and time is bounded for those that stay."""
     write(tmp_path, 1, slow=FOR_EVER)
@@ -84,6 +85,7 @@ def test_sigterm_answers_what_has_come_and_takes_no_more(tmp_path):
         server.ask({"instances": ["a"]}, PREDICT)
 
 
+@pytest.mark.gate
 def test_a_kill_loses_only_what_is_in_flight(tmp_path):
     write(tmp_path, 1)
     server = Process(tmp_path).ready()

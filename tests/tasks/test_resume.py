@@ -93,6 +93,7 @@ def same(run, straight):
     assert metrics(run) == metrics(straight)
 
 
+@pytest.mark.gate
 def test_a_full_disk_after_ctrl_c_leaves_the_checkpoint(straight, reviews, tmp_path):
     run = tmp_path / "run"
     status, errors = interrupt(run, reviews, signal.SIGINT, after=8)

@@ -104,6 +104,7 @@ def test_a_table_is_cut_into_splits(of_table, table, tmp_path):
     assert "only their columns are known (--source 1:en" in line
 
 
+@pytest.mark.gate
 def test_columns_with_languages_know_files_too(of_columns, table, tmp_path):
     assert json.loads((of_columns / "data.json").read_text())["languages"] == ["en", "xx"]
     files = write_files(tmp_path / "files", train=3, held_out=4)
@@ -112,6 +113,7 @@ def test_columns_with_languages_know_files_too(of_columns, table, tmp_path):
     assert "150 sentences" in call("evaluate", *run, "--on", table)
 
 
+@pytest.mark.gate
 def test_a_folder_of_tables_backwards(backwards):
     data = json.loads((backwards / "data.json").read_text())
     assert data["languages"] == ["3", "2"]
@@ -122,6 +124,7 @@ def test_a_folder_of_tables_backwards(backwards):
     assert samples[0] == pairs(20, 2)[0][1]
 
 
+@pytest.mark.gate
 def test_changed_data_is_refused(backwards, tables):
     path = tables / "valid.tsv"
     content = path.read_bytes()
