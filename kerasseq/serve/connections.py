@@ -253,6 +253,9 @@ class Connection(HttpToolsProtocol):
         )
         LOG.info("refused", extra={"status": why.status, "why": str(why), "from": self.address})
         self._leave()
+        if self.cycle and not self.cycle.response_complete:  # of what came before: it ends, too
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
         self.transport.write(head.encode() + body)
         # what it still sends is read and thrown away for a while, or it would not read the answer
         self.transport.write_eof()

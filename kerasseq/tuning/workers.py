@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import socket
 import threading
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -109,13 +111,14 @@ class OnRay:
         if options.address:
             _check_reached(options.address)
         try:
-            ray.init(
-                address=options.address or None,
-                include_dashboard=False,
-                log_to_driver=False,
-                configure_logging=False,
-                **started,
-            )
+            with _deaf_to_sigterm():
+                ray.init(
+                    address=options.address or None,
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    configure_logging=False,
+                    **started,
+                )
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise UserError(f"Ray: {str(error).splitlines()[0]}") from None
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
@@ -157,13 +160,15 @@ class OnRay:
             while not ended:
                 if stop.is_set():
                     raise KeyboardInterrupt
-                ended, _ = self._ray.wait(list(self._tasks), num_returns=1, timeout=1)
+                ended, _ = self._ray.wait(list(self._tasks), num_returns=1, timeout=0.2)
             (done,) = ended
             proposal, trainees = self._tasks.pop(done)
             try:
                 return proposal.number, self._ray.get(done)
             except self._ray.exceptions.RayTaskError as error:
                 if isinstance(error.cause, InterruptedRunError):  # its machine was told to stop
+                    if stop.wait(1):  # all of them are
+                        raise KeyboardInterrupt from None
                     self.start(proposal, trainees)
                     continue
                 if isinstance(error.cause, UserError):
@@ -182,6 +187,20 @@ class OnRay:
         for task in tasks:
             self._ray.cancel(task, force=True)
         self._ray.shutdown()
+
+
+@contextlib.contextmanager
+def _deaf_to_sigterm() -> Iterator[None]:
+    """Processes that are started meanwhile do not hear SIGTERM: a scheduler sends it to all of a
+    job, and Ray's would be gone before the trials are stopped, and take this process with them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _check_reached(address: str) -> None:

@@ -180,7 +180,7 @@ def test_it_has_every_verb_a_sweep_and_every_format(trained, python, folder):
     assert "label_column: queue" in described
     assert "exported to saved_models/tickets-litert/1/" in litert
     assert "exported to saved_models/tickets-onnx/1/" in onnx
-    assert "best settings: train --config runs/tickets-sweep/best.yaml" in tuned
+    assert "best settings: tickets train --config runs/tickets-sweep/best.yaml" in tuned
     for version in ("tickets/1", "tickets-litert/1", "tickets-onnx/1"):
         manifest = json.loads((folder / "saved_models" / version / "manifest.json").read_text())
         assert (manifest["task"], manifest["label"]) == ("tickets", "Tickets")

@@ -148,20 +148,15 @@ def test_too_many_connections_give_way_and_those_that_work_stay(server):
 
 
 @pytest.mark.gate
-def test_a_client_that_does_not_read_its_answer_is_ended(server):
-    """Many answers behind one another, none of which is read."""
+def test_a_client_that_does_not_read_its_answers_is_ended(server):
+    """Many requests behind one another."""
     with connect(server) as one:
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         one.settimeout(1)
-        ask = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
-        try:
+        with suppress(OSError):
             for _ in range(100):
-                one.sendall(ask * 20)
-        except OSError:
-            pass
+                one.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20)
         time.sleep(5)
-        one.settimeout(5)
-        answer(one)  # it ends
+        assert not is_open(one)
     assert healthy(server)
 
 
