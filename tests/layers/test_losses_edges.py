@@ -6,7 +6,6 @@ import pytest
 
 from kerasseq.layers import CRF, CRFLoss, MaskedSparseCrossentropy, RecurrentStack, TokenLoss
 
-
 numpy_stays = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="other backends make floatx of NumPy's float64"
 )
