@@ -100,7 +100,9 @@ def _take_steps(values: Any, steps: Any) -> Any:
     rows, time = ops.shape(values)[:2]
     flat = ops.reshape(values, (-1, *ops.shape(values)[2:]))
     starts = ops.arange(rows, dtype="int32")[:, None] * time
-    return ops.take(flat, starts + ops.cast(steps, "int32"), axis=0)
+    taken = ops.take(flat, starts + ops.cast(steps, "int32"), axis=0)
+    # jax leaves an axis out where there is no row
+    return ops.reshape(taken, (*ops.shape(steps), *ops.shape(values)[2:]))
 
 
 def _trailing(steps: Any, values: Any) -> Any:
