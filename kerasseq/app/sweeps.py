@@ -33,7 +33,7 @@ from kerasseq.training.devices import DevicePlan, DeviceSettings, hide_gpus
 from kerasseq.training.progress import say, silence
 from kerasseq.training.run_folder import RunFolder
 from kerasseq.training.trainer import Goal, Watch
-from kerasseq.tuning.space import Space
+from kerasseq.tuning.space import Fixed, Space
 from kerasseq.tuning.sweep import SweepOptions, sweep
 
 
@@ -119,19 +119,10 @@ class SweptTask:
         return self._task.goals
 
     @property
-    def data_settings(self) -> tuple[str, ...]:
+    def fixed(self) -> Fixed:
         """Of the task."""
-        return self._task.data_settings
-
-    @property
-    def vocabulary_settings(self) -> tuple[str, ...]:
-        """Of the task."""
-        return self._task.vocabulary_settings
-
-    @property
-    def vocabulary_goals(self) -> tuple[str, ...]:
-        """Of the task."""
-        return self._task.vocabulary_goals
+        task = self._task
+        return Fixed(task.data_settings, task.vocabulary_settings, task.vocabulary_goals)
 
     def read(self, settings: TaskSettings) -> None:
         """Reads the corpus, once for all trials."""
@@ -153,7 +144,7 @@ class SweptTask:
             One, or that of each fold.
         """
         flat = settings.flat()
-        heads = self.vocabulary_settings
+        heads = self._task.vocabulary_settings
         key = json.dumps({name: flat[name] for name in flat if name.split(".")[0] in heads})
         if key not in self._made:
             self._made[key] = self._make(settings, count)

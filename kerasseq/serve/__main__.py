@@ -15,11 +15,8 @@ from pathlib import Path
 from kerasseq.errors import UserError
 from kerasseq.export.versions import MANIFEST
 from kerasseq.installing import install_extra
-from kerasseq.serve.limits import Limits
+from kerasseq.serve.limits import BACKLOG, Limits
 from kerasseq.serve.versions import Choices
-
-BACKLOG = 128
-"""Connections that wait to be let in; so many may be there before one of them is looked at."""
 
 TOKEN = "KERASSEQ_TOKEN"
 LOCAL = ("localhost", "127.0.0.1", "::1")

@@ -187,11 +187,8 @@ class Server:
         served = self.store.get(name, version)
         if what is None:
             return self._status(name, version)
-        if isinstance(version, str) and served is None:
-            return error(400, f"Unrecognized servable version label: {version[:60]}")
         if served is None:
-            asked = f"Latest({name})" if version is None else f"Specific({name}, {version})"
-            return error(404, f"Servable not found for request: {asked}")
+            return not_found(name, version)
         if what == "/metadata":
             return JSONResponse(metadata_of(served))
         if what != ":predict":
@@ -237,8 +234,7 @@ class Server:
         served = self.store.get(name, version)
         request.state.model = name if served else "unknown"
         if served is None:
-            asked = f"Latest({name})" if version is None else f"Specific({name}, {version})"
-            return error(404, f"Servable not found for request: {asked}")
+            return not_found(name, version)
         if self._streams >= self.limits.streams:
             message = f"{self.limits.streams} texts are generated already"
             return error(503, message, RETRY_AFTER=RETRY_AFTER)
@@ -282,7 +278,7 @@ class Server:
         if states:
             return JSONResponse({"model_version_status": states})
         if isinstance(version, str):
-            return error(400, f"Unrecognized servable version label: {version[:60]}")
+            return not_found(name, version)
         which = "any versions" if version is None else f"version {version}"
         return error(404, f"Could not find {which} of model {name}")
 
@@ -308,6 +304,14 @@ class Server:
             }
             for served in self.store.all()
         ]
+
+
+def not_found(name: str, version: int | str | None) -> Response:
+    """What TensorFlow Serving says where no such version, or version of a label, is served."""
+    if isinstance(version, str):
+        return error(400, f"Unrecognized servable version label: {version[:60]}")
+    asked = f"Latest({name})" if version is None else f"Specific({name}, {version})"
+    return error(404, f"Servable not found for request: {asked}")
 
 
 def label_of(served: Served) -> str:

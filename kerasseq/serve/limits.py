@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+BACKLOG = 128
+"""Connections that wait to be let in; so many may be there before one of them is looked at."""
+
 
 @dataclass(frozen=True)
 class Limits:

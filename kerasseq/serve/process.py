@@ -14,6 +14,7 @@ from typing import Any
 import uvicorn
 
 from kerasseq.serve.app import Server
+from kerasseq.serve.limits import BACKLOG
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -61,7 +62,7 @@ def run(
         signal.signal(number, lambda *_: None)
     config = uvicorn.Config(
         app, http=connections, ws="none", server_header=False, log_config=None,
-        access_log=False, backlog=128, timeout_keep_alive=round(server.limits.idle) + 1,
+        access_log=False, backlog=BACKLOG, timeout_keep_alive=round(server.limits.idle) + 1,
         timeout_graceful_shutdown=drain,
     )  # fmt: skip
     _Uvicorn(config, server, grace).run([bound])

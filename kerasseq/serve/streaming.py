@@ -105,9 +105,9 @@ async def generated(
         return served.run("spell", {"ids": [ids]})["text"][0].decode() if ids else ""
 
     def step(inputs: Mapping[str, Any], context: list[int]) -> tuple[dict[str, np.ndarray], str]:
-        """One token, and what it adds to the text."""
+        """One token, and the text of the context with it."""
         found = served.run("advance", inputs)
-        return found, spell([*context, int(found["token"][0])])[len(spell(context)) :]
+        return found, spell([*context, int(found["token"][0])])
 
     begun = await call(lambda: served.run("begin", {"text": [asked.text.encode()]}))
     context = [int(i) for i in begun["ids"][0] if i]
@@ -115,16 +115,19 @@ async def generated(
     last, total = begun["last"], 0.0
     yield {"prompt": await call(lambda: spell(context)), "unknown": int(begun["unknown"][0])}
     context = context[-CONTEXT:]
+    text = await call(partial(spell, context))
     for position in range(asked.length):
         numbers = {"position": position, "seed": asked.seed, **asked.sampling}
         inputs = {"last": last, **numbers, **states}
-        found, added = await call(partial(step, inputs, context))
+        found, longer = await call(partial(step, inputs, context))
         last, total = found["token"], total + float(found["log_prob"][0])
         states = {name: found[name] for name in states}
         context = [*context, int(last[0])]
-        yield {"text_output": added}
+        yield {"text_output": longer[len(text) :]}
+        text = longer
         if len(context) > 2 * CONTEXT:
             context = context[-CONTEXT:]
+            text = await call(partial(spell, context))
     yield {"generated": asked.length, "log_prob": total, "seed": asked.seed}
 
 

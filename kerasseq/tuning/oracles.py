@@ -35,12 +35,9 @@ class RandomOracle(keras_tuner.oracles.RandomSearchOracle):
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """See KerasTuner."""
         found = super().populate_space(trial_id)
-        if found["status"] == "STOPPED" and self._every is not None:
-            tried = {_key(trial.hyperparameters.values) for trial in self.trials.values()}
-            left = [point for point in self._every if _key(point) not in tried]
-            if left:
-                drawn = np.random.default_rng([self.seed, len(self.trials)]).integers(len(left))
-                return {"status": "RUNNING", "values": dict(left[drawn])}
+        if found["status"] == "STOPPED" and (left := _left(self._every or (), _tried(self.trials))):
+            drawn = np.random.default_rng([self.seed, len(self.trials)]).integers(len(left))
+            return {"status": "RUNNING", "values": dict(left[drawn])}
         return found
 
 
@@ -90,7 +87,7 @@ class BayesianOracle(keras_tuner.oracles.BayesianOptimizationOracle):
 
         with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
             found = super().populate_space(trial_id)
-        if found["status"] == "STOPPED" or _key(found["values"]) in self._tried():
+        if found["status"] == "STOPPED" or _key(found["values"]) in _tried(self.trials):
             new = list(self._untried(number))
             if not new:
                 return {"status": "STOPPED", "values": None}
@@ -100,15 +97,12 @@ class BayesianOracle(keras_tuner.oracles.BayesianOptimizationOracle):
             found = {"status": "RUNNING", "values": best}
         return found
 
-    def _tried(self) -> set[str]:
-        return {_key(trial.hyperparameters.values) for trial in self.trials.values()}
-
     def _untried(self, number: int) -> Iterator[dict[str, Any]]:
         """Random points that no trial had, each once."""
-        tried = self._tried()
+        tried = _tried(self.trials)
         random = np.random.default_rng([self.seed, number])
         if self._every is not None:
-            left = [point for point in self._every if _key(point) not in tried]
+            left = _left(self._every, tried)
             for i in random.permutation(len(left))[:CANDIDATES]:
                 yield dict(left[i])
             return
@@ -147,6 +141,16 @@ class _Told:
     hyperparameters: Any
     score: float
     status: str = "COMPLETED"
+
+
+def _tried(trials: Mapping[str, Any]) -> set[str]:
+    """The keys of the points that trials had."""
+    return {_key(trial.hyperparameters.values) for trial in trials.values()}
+
+
+def _left(every: Sequence[Mapping[str, Any]], tried: set[str]) -> list[Mapping[str, Any]]:
+    """The points that none had."""
+    return [point for point in every if _key(point) not in tried]
 
 
 def _key(values: Mapping[str, Any]) -> str:

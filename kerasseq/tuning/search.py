@@ -24,7 +24,7 @@ import keras_tuner
 from kerasseq import compat
 from kerasseq.errors import UserError
 from kerasseq.tuning.oracles import BayesianOracle, RandomOracle
-from kerasseq.tuning.space import Choice, Range, Space, all_points, fitted, points
+from kerasseq.tuning.space import Choice, Range, Space, all_points, fitted, plain, points
 
 Kind = Literal["random", "bayesian", "hyperband", "grid"]
 EPOCHS = "training.epochs"
@@ -331,16 +331,11 @@ def _read(journal: Path) -> list[dict[str, Any]]:
 
 def _values(trial: Any) -> dict[str, Any]:
     """The values of a trial of KerasTuner's."""
-    return {name: _plain(value) for name, value in trial.hyperparameters.values.items()}
+    return {name: plain(value) for name, value in trial.hyperparameters.values.items()}
 
 
 def _key(changes: Mapping[str, Any]) -> str:
     return json.dumps(changes, sort_keys=True)
-
-
-def _plain(value: Any) -> Any:
-    """A number of NumPy's as Python's."""
-    return value.item() if hasattr(value, "item") else value
 
 
 def _one_thread() -> Any:

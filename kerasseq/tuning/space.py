@@ -155,7 +155,7 @@ def checked_points(found: Any, settings: Any, where: str) -> list[dict[str, Any]
         if not isinstance(point, dict) or not point:
             raise UserError(f"{where} must hold settings by name, got {point!r:.60}")
         named, known = dict(flattened(point)), settings.flat()
-        named = {name: _plain(value) for name, value in named.items()}
+        named = {name: plain(value) for name, value in named.items()}
         for name, value in named.items():
             if name not in known:
                 raise UserError(f"{where}: {name} is no setting of the task")
@@ -186,7 +186,7 @@ def _read_entry(entry: Any) -> Choice | Range:
             "must be a list of values, or {low, high} with log or step, or null; a setting that "
             f"keeps one value is given on the command line, got {entry!r}"
         )
-    entry = {key: _plain(value) for key, value in entry.items()}
+    entry = {key: plain(value) for key, value in entry.items()}
     when = entry.pop("when", None)
     if when is not None:
         if not isinstance(when, dict) or len(when) != 1:
@@ -199,7 +199,7 @@ def _read_entry(entry: Any) -> Choice | Range:
         values = entry.pop("values")
         if entry or not isinstance(values, list) or not values:
             raise ValueError("must have a list of values, and nothing else but when")
-        return Choice(tuple(map(_plain, values)), when)
+        return Choice(tuple(map(plain, values)), when)
     unknown = set(entry) - {"low", "high", "log", "step"}
     if unknown or not {"low", "high"} <= set(entry):
         raise ValueError("must have low and high, and nothing else but log, step and when")
@@ -282,7 +282,7 @@ def checked_space(space: Space, settings: Any, fixed: Fixed) -> dict[str, Choice
     return found
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """A number of NumPy's as Python's."""
     return value.item() if hasattr(value, "item") else value
 

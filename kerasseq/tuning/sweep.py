@@ -24,7 +24,7 @@ from kerasseq.tuning import noise, plots, report
 from kerasseq.tuning.board import Board, counted
 from kerasseq.tuning.results import DEFAULTS, Trials
 from kerasseq.tuning.search import EPOCHS, Kind, Proposal, Search, check_search
-from kerasseq.tuning.space import Choice, Fixed, Space, checked_space, described, fitted
+from kerasseq.tuning.space import Choice, Space, checked_space, described, fitted
 from kerasseq.tuning.trials import Job, Outcome, Rules, Subject
 from kerasseq.tuning.workers import ClusterOptions, Workers, make_workers
 
@@ -106,8 +106,7 @@ def sweep(
     """
     options.check()
     monitor, rules = settings.training.monitor, options.rules
-    fixed = Fixed(subject.data_settings, subject.vocabulary_settings, subject.vocabulary_goals)
-    space = checked_space(space, settings, fixed)
+    space = checked_space(space, settings, subject.fixed)
     base = settings.flat()
     for number, point in enumerate(options.chosen, 1):
         try:
@@ -194,7 +193,7 @@ def _extended(
             f"{run.path} holds a sweep of another space ({'; '.join(changed)}): --extend goes on "
             "with this one and takes over the trials that are points of it; or give another --run"
         )
-    if "hyperband" in (options.tuner, before["sweep"]["tuner"]):
+    if before["sweep"]["tuner"] == "hyperband":
         raise UserError(
             "--extend is for other tuners: hyperband trains its trials differently long"
         )

@@ -27,6 +27,7 @@ from kerasseq.training.memory import memory_kills
 from kerasseq.training.run_folder import CHECKPOINT, SUMMARY, RunFolder
 from kerasseq.training.settings import TaskSettings
 from kerasseq.training.trainer import Goal, InterruptedRunError, PrunedError, Watch
+from kerasseq.tuning.space import Fixed
 
 OUTCOME, ATTEMPTS, OUTPUT = "outcome.json", "attempts.json", "output.txt"
 
@@ -132,9 +133,7 @@ class Subject(Protocol):
     Attributes:
         name: of the task.
         goals: validation metrics, and which way is better.
-        data_settings: settings, and groups of them, that are the same in all trials.
-        vocabulary_settings: groups of settings by which the corpus is encoded.
-        vocabulary_goals: metrics that say nothing of models with different vocabularies.
+        fixed: what a sweep must not vary, or not in any way.
     """
 
     @property
@@ -142,11 +141,7 @@ class Subject(Protocol):
     @property
     def goals(self) -> Mapping[str, Goal]: ...
     @property
-    def data_settings(self) -> tuple[str, ...]: ...
-    @property
-    def vocabulary_settings(self) -> tuple[str, ...]: ...
-    @property
-    def vocabulary_goals(self) -> tuple[str, ...]: ...
+    def fixed(self) -> Fixed: ...
 
     def read(self, settings: Any) -> None:
         """Reads the corpus, once for all trials."""

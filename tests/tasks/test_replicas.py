@@ -15,7 +15,7 @@ from tests.tasks.conftest import ROOT, SENTIMENT, SMALL, call, command
 from tests.tasks.language_model import conftest as test_language_model
 from tests.tasks.tagging import conftest as test_pos_tagging
 from tests.tasks.translation import conftest as test_translation
-from tests.training.test_update import free_ports
+from tests.training.test_update import two_of_a_cluster
 
 QUICK = "--training.epochs=1"
 
@@ -57,6 +57,20 @@ def train_on_two_replicas(task, reviews, tmp_path, *more):
     assert np.isfinite(json.loads(history[-1])["loss"])
 
 
+def train_on_two_workers(task, *words, seconds):
+    """What two workers print that train together, each in a process of its own."""
+    processes = [
+        warm.Process(
+            command("train", *words, task=task), env={**os.environ, **each},
+            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )
+        for each in two_of_a_cluster()
+    ]  # fmt: skip
+    texts = [process.communicate(timeout=seconds)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], texts
+    return texts
+
+
 def test_a_run_of_two_replicas_is_one_like_any_other(reviews, tmp_path):
     train_on_two_replicas(SENTIMENT, reviews, tmp_path, "--only-train")
     assert "accuracy" in call("evaluate", "--run", tmp_path / "run")
@@ -74,20 +88,8 @@ def test_a_task_trains_on_two_replicas(task, reviews, tmp_path):
 
 @pytest.mark.gate
 def test_a_task_trains_on_two_workers_of_which_the_first_writes(reviews, tmp_path):
-    hosts = [f"127.0.0.1:{port}" for port in free_ports(2)]
     words = ["--data", reviews, *SMALL, QUICK, "--only-train"]
-    processes = [
-        warm.Process(
-            command("train", *words, "--run", tmp_path / "run"),
-            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            env={**os.environ, "TF_CONFIG": json.dumps(
-                {"cluster": {"worker": hosts}, "task": {"type": "worker", "index": index}}
-            )},
-        )
-        for index in range(2)
-    ]  # fmt: skip
-    texts = [process.communicate(timeout=200)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], texts
+    texts = train_on_two_workers(SENTIMENT, *words, "--run", tmp_path / "run", seconds=200)
     assert "worker 1 of 2 is done; the first one wrote the run" in texts[1]
     assert (tmp_path / "run" / "training.json").exists()
     assert json.loads((tmp_path / "run" / "devices.json").read_text())
@@ -105,19 +107,7 @@ def test_two_workers_equal_one_process(task, reviews, tmp_path):
     drops = [name for name in task.settings_class().flat() if "drop" in name]
     words = [*corpus_of(task, tmp_path, reviews), *(f"--{name}=0" for name in drops),
              "--training.replica_rate=none", "--only-train"]  # fmt: skip
-    hosts = [f"127.0.0.1:{port}" for port in free_ports(2)]
-    processes = [
-        warm.Process(
-            command("train", *words, "--run", tmp_path / "two", task=task),
-            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            env={**os.environ, "TF_CONFIG": json.dumps(
-                {"cluster": {"worker": hosts}, "task": {"type": "worker", "index": index}}
-            )},
-        )
-        for index in range(2)
-    ]  # fmt: skip
-    texts = [process.communicate(timeout=300)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], texts
+    train_on_two_workers(task, *words, "--run", tmp_path / "two", seconds=300)
     call("train", *words, "--run", tmp_path / "one", "--training.accumulate=2", task=task)
     one, two = (
         [json.loads(line) for line in (tmp_path / run / "metrics.jsonl").read_text().splitlines()]

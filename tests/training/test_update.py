@@ -198,17 +198,15 @@ def free_ports(count):
     return ports
 
 
+def two_of_a_cluster():
+    """The environment of each of two workers on this machine."""
+    hosts = [f"127.0.0.1:{port}" for port in free_ports(2)]
+    tasks = [{"type": "worker", "index": index} for index in range(2)]
+    return [{"TF_CONFIG": json.dumps({"cluster": {"worker": hosts}, "task": t})} for t in tasks]
+
+
 def two_workers(path, kind, *words):
-    workers = [f"127.0.0.1:{port}" for port in free_ports(2)]
-    return [
-        script(
-            path, "multi_worker", kind, *words,
-            TF_CONFIG=json.dumps(
-                {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
-            ),
-        )
-        for index in range(2)
-    ]  # fmt: skip
+    return [script(path, "multi_worker", kind, *words, **each) for each in two_of_a_cluster()]
 
 
 @pytest.mark.parametrize("kind", ["rows", pytest.param("streams", marks=pytest.mark.gate)])
